@@ -1,0 +1,165 @@
+// Package api holds what the service and its clients say to each other: JSON
+// over HTTP/1.1 on a unix socket (a named pipe on Windows). It does no I/O.
+//
+//	GET    /v1/service                 Service
+//	GET    /v1/drives                  []Drive, ordered by name
+//	POST   /v1/drives                  AddDrive → Drive
+//	GET    /v1/drives/{name}           Drive
+//	PATCH  /v1/drives/{name}           EditDrive → Drive
+//	DELETE /v1/drives/{name}           unmounts and forgets, its secret too
+//	POST   /v1/drives/{name}/mount     MountDrive → Drive
+//	POST   /v1/drives/{name}/unmount   UnmountDrive → Drive
+//	PUT    /v1/drives/{name}/secret    Secret
+//	GET    /v1/events                  one Event a line, for ever; begins with the present drives, then "ready"
+//	GET    /v1/doctor                  []Check
+//	POST   /v1/stop                    StopService
+//
+// A failure is an Error with a status of 4xx or 5xx. Drives are addressed by
+// name; where a path is given it is percent-encoded.
+package api
+
+import "time"
+
+// State is where a drive is in its life.
+type State string
+
+// The states of a drive.
+const (
+	Stopped    State = "stopped"    // not mounted, and not meant to be
+	Connecting State = "connecting" // on its way to Mounted
+	Mounted    State = "mounted"
+	Degraded   State = "degraded"  // mounted, but the remote is slow or away: cached data only
+	NeedsYou   State = "needs-you" // waits for a person: Problem says for what
+	Failed     State = "error"     // not mounted; Problem says why
+)
+
+// Problem is something a person should know. The three texts are sentences.
+type Problem struct {
+	Code  string    `json:"code"`            // stable, for programs: "auth", "offline", "no-revision", "dir-not-empty", …
+	What  string    `json:"what"`            // what happened
+	Means string    `json:"means,omitempty"` // what it means for the person
+	Do    string    `json:"do,omitempty"`    // what to do
+	Time  time.Time `json:"time,omitzero"`
+}
+
+// Drive is one drive as it is now.
+type Drive struct {
+	Name       string    `json:"name"`
+	URL        string    `json:"url"`  // without any secret
+	Kind       string    `json:"kind"` // "git", "folder", "mem", …
+	Dir        string    `json:"dir"`  // where it is or will be mounted
+	ReadOnly   bool      `json:"read_only"`
+	Auto       bool      `json:"auto"`       // mounted when the service starts
+	Remembered bool      `json:"remembered"` // in the config; else it goes when it is unmounted
+	State      State     `json:"state"`
+	Step       string    `json:"step,omitempty"` // of Connecting: "sign-in", "list", "mount"
+	Since      time.Time `json:"since"`          // of State
+	Revision   string    `json:"revision,omitempty"`
+	Address    string    `json:"address,omitempty"` // of its NFS server, while there is one
+	Cache      Cache     `json:"cache"`
+	Pending    Pending   `json:"pending"`
+	Problem    *Problem  `json:"problem,omitempty"`
+}
+
+// Cache is what a drive keeps on this computer, in bytes.
+type Cache struct {
+	Used  int64 `json:"used"`
+	Limit int64 `json:"limit"` // 0: none
+}
+
+// Pending is what waits to be published.
+type Pending struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+// AddDrive asks for a new drive.
+type AddDrive struct {
+	URL      string `json:"url"`            // a password in it moves to the keyring
+	Name     string `json:"name,omitempty"` // "": from the URL, made unique
+	Dir      string `json:"dir,omitempty"`  // "": the default place
+	ReadOnly bool   `json:"read_only,omitempty"`
+	Auto     bool   `json:"auto,omitempty"`
+	Remember bool   `json:"remember,omitempty"` // false: forgotten when unmounted
+	Secret   string `json:"secret,omitempty"`   // goes to the keyring
+}
+
+// EditDrive changes the fields that are not nil. Name and Dir only while the
+// drive is not mounted.
+type EditDrive struct {
+	Name     *string `json:"name,omitempty"`
+	Dir      *string `json:"dir,omitempty"`
+	ReadOnly *bool   `json:"read_only,omitempty"`
+	Auto     *bool   `json:"auto,omitempty"`
+}
+
+// MountDrive asks for a drive to be mounted; Wait answers when it is, or when
+// it failed.
+type MountDrive struct {
+	Wait bool `json:"wait,omitempty"`
+}
+
+// UnmountDrive asks for a drive to be unmounted; Force takes it away from
+// programs that have files open.
+type UnmountDrive struct {
+	Force bool `json:"force,omitempty"`
+	Wait  bool `json:"wait,omitempty"`
+}
+
+// StopService ends the service. With Unmount all drives are unmounted first,
+// else they wait for the next service.
+type StopService struct {
+	Unmount bool `json:"unmount,omitempty"`
+}
+
+// Secret is a password or token for a drive; "" takes it away.
+type Secret struct {
+	Secret string `json:"secret"`
+}
+
+// Service describes the running service.
+type Service struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+}
+
+// EventKind says what an Event is about.
+type EventKind string
+
+// The kinds of events.
+const (
+	DriveChanged EventKind = "drive"   // Drive is new or not what it was
+	DriveRemoved EventKind = "removed" // only Drive.Name is set
+	Ready        EventKind = "ready"   // all present drives have been told
+)
+
+// Event is one line of the event stream.
+type Event struct {
+	Seq   uint64    `json:"seq"`
+	Kind  EventKind `json:"kind"`
+	Drive *Drive    `json:"drive,omitempty"`
+}
+
+// Check is one line of the doctor's report.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Error is the body of a failed request.
+type Error struct {
+	Problem Problem `json:"error"`
+	Exit    int     `json:"exit"` // the exit status of a command that ends with it: 1, 2, 3 or 4
+}
+
+// Error says what happened and what to do.
+func (e *Error) Error() string {
+	s := e.Problem.What
+	if e.Problem.Do != "" {
+		s += " " + e.Problem.Do
+	}
+	return s
+}

@@ -1,0 +1,56 @@
+// Package mounter mounts NFSv3 exports of this computer with the NFS client of
+// its operating system, takes the mounts away again, and reads which there are.
+// It knows nothing of what serves them.
+package mounter
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// What stands in the way of a mount. Errors wrap one of these; the text says
+// what is missing and what to do about it.
+var (
+	ErrUnsupported = errors.New("this system cannot mount NFS") // no client in the kernel, or not enabled
+	ErrPermission  = errors.New("mounting needs more rights")   // not root on Linux, a foreign folder on macOS
+	ErrDir         = errors.New("not a usable mount point")     // missing, no folder, not empty, already mounted
+	ErrBusy        = errors.New("in use")                       // files of the mount are open
+	ErrNotMounted  = errors.New("not mounted")                  //
+	ErrTimeout     = errors.New("no answer in time")            // the system's command or the server did not come back
+	ErrRefused     = errors.New("the server refused the mount") //
+)
+
+// Spec is one mount to be made. The server listens on a loopback address.
+type Spec struct {
+	Address  string // numeric loopback address, "127.0.0.1"
+	Port     uint16 // NFS and MOUNT
+	Export   string // export path, begins with "/"; its last element names the volume on macOS
+	Root     []byte // root file handle; if the OS can use it, no MOUNT call is made
+	Dir      string // absolute path of an empty folder; a drive letter ("X:") on Windows
+	ReadOnly bool
+	Timeout  time.Duration // of the whole mount; 0: 30 s
+}
+
+// Mount is one NFS mount that the system has.
+type Mount struct {
+	Source   string // "127.0.0.1:/export"
+	Dir      string
+	Port     uint16 // 0 if the system does not tell
+	Export   string
+	ReadOnly bool
+}
+
+// Check is one line of what Probe found.
+type Check struct {
+	Name   string // "nfs client", "mount.nfs", "rights"
+	OK     bool
+	Detail string // what was found
+	Remedy string // what to do if not OK
+}
+
+// Mounter issues mounts. The zero value with a Logger works; its methods may be
+// called concurrently.
+type Mounter struct {
+	Logger *slog.Logger // nil: silent
+}
