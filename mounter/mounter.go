@@ -1,11 +1,18 @@
 // Package mounter mounts NFSv3 exports of this computer with the NFS client of
 // its operating system, takes the mounts away again, and reads which there are.
 // It knows nothing of what serves them.
+//
+// Nothing here waits without a bound. A command of the system that does not come
+// back is killed; a system call that does not come back is left alone on a thread
+// of its own, and what it makes later is taken away at once. The table of mounts
+// is read from the operating system, never from the mounts themselves: touching
+// the folder of a mount whose server is dead hangs.
 package mounter
 
 import (
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -50,7 +57,17 @@ type Check struct {
 }
 
 // Mounter issues mounts. The zero value with a Logger works; its methods may be
-// called concurrently.
+// called concurrently. It must not be copied after first use.
 type Mounter struct {
 	Logger *slog.Logger // nil: silent
+
+	mu      sync.Mutex
+	pending map[string]*attempt // mounts that have not come back, by folder
+}
+
+func (m *Mounter) log() *slog.Logger {
+	if m.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return m.Logger
 }

@@ -1,0 +1,116 @@
+//go:build unix
+
+package mounter
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMountPointIsChecked(t *testing.T) {
+	top, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mk := func(name string) string {
+		p := filepath.Join(top, name)
+		if err := os.Mkdir(p, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	full := mk("full")
+	file := filepath.Join(full, "letter.txt")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(top, "link")
+	if err := os.Symlink(mk("target"), link); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct{ dir, says string }{
+		"missing":       {filepath.Join(top, "nowhere"), "does not exist"},
+		"relative":      {"some/folder", "not an absolute path"},
+		"file":          {file, "is a file"},
+		"not empty":     {full, `"letter.txt"`},
+		"symlink":       {link, "symbolic link"},
+		"mounted":       {"/", "mounted here already"},
+		"mounted slash": {"//", "mounted here already"},
+	} {
+		s := spec
+		s.Dir = tc.dir
+		err := new(Mounter).Mount(t.Context(), s)
+		var e *Error
+		if !errors.Is(err, ErrDir) || !errors.As(err, &e) {
+			t.Errorf("%s: %v is no ErrDir", name, err)
+			continue
+		}
+		if !strings.Contains(e.What, tc.says) || e.Do == "" {
+			t.Errorf("%s: says %q, remedy %q", name, e.What, e.Do)
+		}
+	}
+}
+
+func TestUnmountOfWhatIsNotMounted(t *testing.T) {
+	for _, dir := range []string{t.TempDir(), "/", "/nowhere/at/all"} {
+		for _, force := range []bool{false, true} {
+			if err := new(Mounter).Unmount(t.Context(), dir, force); !errors.Is(err, ErrNotMounted) {
+				t.Errorf("%s: %v", dir, err)
+			}
+		}
+	}
+}
+
+func TestCommandIsKilledWithItsChildren(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, _, err := new(Mounter).run(ctx, command{"/bin/sh", []string{"-c", "sleep 60 & sleep 60"}})
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 5*time.Second {
+		t.Errorf("%v after %s", err, time.Since(start))
+	}
+}
+
+func TestCommandRunsInACleanEnvironment(t *testing.T) {
+	t.Setenv("MOORAGE_CANARY", "1")
+	said, status, err := new(Mounter).run(t.Context(), command{"/bin/sh", []string{"-c", "env; pwd; exit 3"}})
+	if err != nil || status != 3 {
+		t.Fatalf("status %d, %v", status, err)
+	}
+	if strings.Contains(said, "MOORAGE_CANARY") || !strings.Contains(said, "LC_ALL=C") || !strings.HasSuffix(said, " /") {
+		t.Errorf("ran with %s", said)
+	}
+	said, _, err = new(Mounter).run(t.Context(), command{"/bin/sh", []string{"-c", "head -c 1000000 /dev/zero | tr '\\0' x"}})
+	if err != nil || len(said) > maxOutput {
+		t.Errorf("kept %d bytes, %v", len(said), err)
+	}
+}
+
+// An operation that does not come back is left alone after its time and the grace.
+func TestBoundedGivesUp(t *testing.T) {
+	block := make(chan struct{})
+	defer close(block)
+	start := time.Now()
+	err := bounded(t.Context(), 50*time.Millisecond, func(context.Context) error { <-block; return nil })
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 2*grace {
+		t.Errorf("%v after %s", err, time.Since(start))
+	}
+}
+
+func TestProbeSaysWhatIsMissing(t *testing.T) {
+	checks := new(Mounter).Probe(t.Context())
+	if len(checks) == 0 {
+		t.Fatal("nothing was looked at")
+	}
+	for _, c := range checks {
+		t.Logf("%s: %v, %s %s", c.Name, c.OK, c.Detail, c.Remedy)
+		if c.Detail == "" || !c.OK && c.Remedy == "" {
+			t.Errorf("%s does not say enough", c.Name)
+		}
+	}
+}

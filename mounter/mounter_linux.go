@@ -1,0 +1,357 @@
+package mounter
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// sbin is where mount.nfs is; it is often not on a user's PATH.
+var sbin = []string{"/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin"}
+
+func (m *Mounter) mount(ctx context.Context, s Spec) error {
+	table, err := mountTable()
+	if err != nil {
+		return err
+	}
+	if err := freePoint(table, s.Dir); err != nil {
+		return err
+	}
+	if err := checkDir(s.Dir); err != nil {
+		return err
+	}
+	if s.Dir, err = resolveParent(s.Dir); err != nil {
+		return err
+	}
+	if err := freePoint(table, s.Dir); err != nil {
+		return err
+	}
+	if !mayMount() {
+		return &Error{Op: "mount", Dir: s.Dir, Kind: ErrPermission,
+			What: "On Linux only root may mount, and this process is not root.",
+			Do:   "Run the service as root, or serve the drive without mounting it: moorage serve URL."}
+	}
+	if path := findMountNFS(); path != "" && len(s.Root) == 0 {
+		err = m.mountByCommand(ctx, path, s)
+	} else {
+		err = mountBySyscall(s)
+	}
+	return err
+}
+
+func mountTable() ([]mountinfo, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("read mount table: %w", err)
+	}
+	defer f.Close()
+	return readMountinfo(f)
+}
+
+// freePoint fails if something is mounted at dir.
+func freePoint(table []mountinfo, dir string) error {
+	for _, mi := range table {
+		if mi.point == filepath.Clean(dir) {
+			return dirError(dir, fmt.Sprintf("%s is mounted here already.", mi.source), "Unmount it first, or choose another folder.", nil)
+		}
+	}
+	return nil
+}
+
+func isMounted(dir string) bool {
+	table, err := mountTable()
+	if err != nil {
+		return false
+	}
+	for _, mi := range table {
+		if mi.isNFS() && mi.point == dir {
+			return true
+		}
+	}
+	return false
+}
+
+func findMountNFS() string {
+	for _, d := range sbin {
+		p := filepath.Join(d, "mount.nfs")
+		if fi, err := os.Stat(p); err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0 {
+			return p
+		}
+	}
+	return ""
+}
+
+func (m *Mounter) mountByCommand(ctx context.Context, path string, s Spec) error {
+	c := linuxMountNFS(path, s)
+	said, status, err := m.run(ctx, c)
+	if err == nil && status == 0 {
+		return nil
+	}
+	if err != nil {
+		// Killed, perhaps just after it was done.
+		if isMounted(s.Dir) {
+			return errors.Join(err, m.discard(s.Dir))
+		}
+		return err
+	}
+	return diagnose(ctx, s, saidError(c, said, status))
+}
+
+// mountBySyscall asks the kernel itself. The folder is held by a descriptor, so
+// that what was checked is what is mounted on.
+func mountBySyscall(s Spec) error {
+	fd, err := unix.Open(s.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return dirError(s.Dir, "The folder cannot be opened.", "Choose another one.", err)
+	}
+	defer unix.Close(fd)
+	target := fmt.Sprintf("/proc/self/fd/%d", fd)
+	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV)
+	if s.ReadOnly {
+		flags |= unix.MS_RDONLY
+	}
+	if len(s.Root) > 0 {
+		err = mountBinary(s.source(), target, flags, nfsMountData(s, binary.NativeEndian))
+	} else {
+		err = unix.Mount(s.source(), target, "nfs", flags, linuxKernelOptions(s))
+	}
+	if err == nil {
+		return nil
+	}
+	return errnoError(s, err)
+}
+
+// mountBinary is mount(2) with data that has zero bytes in it.
+func mountBinary(source, target string, flags uintptr, data []byte) error {
+	// The kernel copies a whole page, of which it reads the beginning.
+	page := make([]byte, max(len(data), os.Getpagesize()))
+	copy(page, data)
+	src, err := unix.BytePtrFromString(source)
+	if err != nil {
+		return err
+	}
+	dst, err := unix.BytePtrFromString(target)
+	if err != nil {
+		return err
+	}
+	fstype, err := unix.BytePtrFromString("nfs")
+	if err != nil {
+		return err
+	}
+	_, _, errno := unix.Syscall6(unix.SYS_MOUNT, uintptr(unsafe.Pointer(src)), uintptr(unsafe.Pointer(dst)),
+		uintptr(unsafe.Pointer(fstype)), flags, uintptr(unsafe.Pointer(&page[0])), 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// errnoError says what mount(2) meant.
+func errnoError(s Spec, err error) error {
+	e := &Error{Op: "mount", Dir: s.Dir, Err: err}
+	switch {
+	case errors.Is(err, unix.EPERM):
+		e.Kind, e.What, e.Do = ErrPermission, "The kernel does not let this process mount NFS.", "Run the service as root of the host, not of a container."
+	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.EPROTONOSUPPORT):
+		e.Kind, e.What, e.Do = ErrUnsupported, "The kernel has no NFS version 3 client.", noClientRemedy
+	case errors.Is(err, unix.EBUSY):
+		e.Kind, e.What, e.Do = ErrDir, "The folder is in use as a mount point.", "Choose another folder."
+	case errors.Is(err, unix.ECONNREFUSED):
+		e.Kind, e.What, e.Do = ErrRefused, fmt.Sprintf("Nothing listens on %s port %d.", s.Address, s.Port), "Start the drive's server first."
+	case errors.Is(err, unix.ETIMEDOUT):
+		e.Kind, e.What, e.Do = ErrTimeout, fmt.Sprintf("The server on %s port %d does not answer.", s.Address, s.Port), "Try again."
+	default:
+		e.Kind, e.What = ErrRefused, fmt.Sprintf("The server on %s port %d did not give out %s.", s.Address, s.Port, s.Export)
+	}
+	return e
+}
+
+const noClientRemedy = "Load it with modprobe nfs, install the kernel's extra modules, or use a machine whose kernel has it. " +
+	"moorage serve URL works without it."
+
+// diagnose says why mount.nfs failed, from facts and not from its words.
+func diagnose(ctx context.Context, s Spec, cause error) error {
+	if !kernelHasNFS() {
+		return &Error{Op: "mount", Dir: s.Dir, Kind: ErrUnsupported, Err: cause,
+			What: "The kernel has no NFS client.", Do: noClientRemedy}
+	}
+	switch alive(ctx, s.Address, s.Port) {
+	case serverGone:
+		return errnoError(s, fmt.Errorf("%w: %w", unix.ECONNREFUSED, cause))
+	case serverSilent:
+		return errnoError(s, fmt.Errorf("%w: %w", unix.ETIMEDOUT, cause))
+	}
+	return errnoError(s, cause)
+}
+
+// discard takes a mount away that nobody wants any more.
+func (m *Mounter) discard(dir string) error {
+	return umount(dir, unix.MNT_FORCE|unix.MNT_DETACH)
+}
+
+func umount(dir string, flags int) error {
+	// UMOUNT_NOFOLLOW also keeps the kernel from asking the mount about itself.
+	if err := unix.Unmount(dir, flags|unix.UMOUNT_NOFOLLOW); err != nil {
+		return fmt.Errorf("umount2: %w", err)
+	}
+	return nil
+}
+
+func listMounts() ([]Mount, error) {
+	table, err := mountTable()
+	if err != nil {
+		return nil, err
+	}
+	var all []Mount
+	for _, mi := range table {
+		if mi.isNFS() {
+			all = append(all, mi.mount())
+		}
+	}
+	return all, nil
+}
+
+// unmount asks by system call and not by umount(8), which would send the export's
+// path to whoever listens on its port by then.
+func (m *Mounter) unmount(ctx context.Context, dir string, force bool) error {
+	var mt Mount
+	var addr string
+	err := bounded(ctx, forceTimeout, func(context.Context) error {
+		table, err := mountTable()
+		if err != nil {
+			return err
+		}
+		var all []Mount
+		for _, mi := range table {
+			if mi.isNFS() {
+				all = append(all, mi.mount())
+			}
+		}
+		found, ok := findMount(all, dir)
+		if !ok {
+			return notMounted(dir)
+		}
+		mt = found
+		for _, mi := range table {
+			if mi.point == found.Dir && mi.isNFS() {
+				addr = mi.address()
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	wait := unmountTimeout
+	if force {
+		wait = forceTimeout
+	}
+	// Plain first, also by force: it lets written data reach a living server. With
+	// a dead one it might never come back.
+	if !force || alive(ctx, addr, mt.Port) == serverAnswers {
+		err := bounded(ctx, wait, func(context.Context) error { return umount(mt.Dir, 0) })
+		if err == nil {
+			return nil
+		}
+		if !force {
+			return unmountError(ctx, mt.Dir, err)
+		}
+	}
+	// One call: MNT_FORCE alone is refused while files are open, and MNT_DETACH
+	// alone leaves writers behind that no signal ends.
+	err = bounded(ctx, forceTimeout, func(context.Context) error {
+		return umount(mt.Dir, unix.MNT_FORCE|unix.MNT_DETACH)
+	})
+	if err == nil || errors.Is(err, unix.EINVAL) && !isMounted(mt.Dir) {
+		return nil // or the plain call came through in between
+	}
+	return unmountError(ctx, mt.Dir, err)
+}
+
+func unmountError(ctx context.Context, dir string, err error) error {
+	e := &Error{Op: "unmount", Dir: dir, Err: err}
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		e.Kind, e.What, e.Do = ErrBusy, "Files of this drive are open.", "Close them, or force it."
+		if inner := mountsBelow(dir); len(inner) > 0 {
+			e.What, e.Do = "Something else is mounted inside this drive: "+strings.Join(inner, ", ")+".", "Unmount that first, or force it."
+		} else if who := holders(ctx, dir); len(who) > 0 {
+			e.What = "Files of this drive are open in " + strings.Join(who, ", ") + "."
+		}
+	case errors.Is(err, unix.EPERM):
+		e.Kind, e.What, e.Do = ErrPermission, "Only root may unmount this.", "Run the service as root."
+	case errors.Is(err, unix.EINVAL):
+		return notMounted(dir)
+	default:
+		return fmt.Errorf("unmount %s: %w", dir, err)
+	}
+	return e
+}
+
+func mountsBelow(dir string) []string {
+	table, err := mountTable()
+	if err != nil {
+		return nil
+	}
+	var inner []string
+	for _, mi := range table {
+		if mi.point != dir && isBelow(mi.point, dir) {
+			inner = append(inner, mi.point)
+		}
+	}
+	return inner
+}
+
+func isBelow(path, dir string) bool {
+	rest, ok := strings.CutPrefix(path, dir)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+type liveness int
+
+const (
+	serverGone liveness = iota // nothing listens, or the address is not known
+	serverSilent
+	serverAnswers
+)
+
+// nullCall is the NULL procedure of NFSv3 as one record: RFC 5531 §9, §11.
+const nullCall = "\x80\x00\x00\x28" + "MOOR" + "\x00\x00\x00\x00" + "\x00\x00\x00\x02" + "\x00\x01\x86\xa3" + "\x00\x00\x00\x03" + "\x00\x00\x00\x00" +
+	"\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00"
+
+// alive asks the server of a mount whether it is there. Listening is not enough:
+// a listener that is held for a server to come back accepts too.
+func alive(ctx context.Context, addr string, port uint16) liveness {
+	if addr == "" || port == 0 {
+		return serverGone
+	}
+	const patience = 2 * time.Second
+	d := net.Dialer{Timeout: patience}
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(addr, fmt.Sprint(port)))
+	if err != nil {
+		return serverGone
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, nullCall); err != nil {
+		return serverSilent
+	}
+	var reply [8]byte // record mark and xid
+	if _, err := io.ReadFull(c, reply[:]); err != nil {
+		return serverSilent
+	}
+	if string(reply[4:]) != nullCall[4:8] {
+		return serverSilent
+	}
+	return serverAnswers
+}
