@@ -1,0 +1,262 @@
+// Package control answers the service's API on a local socket that only the
+// owner can reach.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/moorage/moorage/daemon/api"
+)
+
+// Drives is the list of drives. Errors are *api.Error; others are answered as
+// CodeInternal.
+type Drives interface {
+	List() ([]api.Drive, error)
+	Get(name string) (api.Drive, error)
+	Add(ctx context.Context, a api.AddDrive) (api.Drive, error)
+	Edit(ctx context.Context, name string, e api.EditDrive) (api.Drive, error)
+	Remove(ctx context.Context, name string) error
+	SetSecret(ctx context.Context, name, secret string) error
+}
+
+// Mounts changes what is mounted. What was begun goes on when ctx is done.
+type Mounts interface {
+	Mount(ctx context.Context, name string, wait bool) (api.Drive, error)
+	Unmount(ctx context.Context, name string, u api.UnmountDrive) (api.Drive, error)
+}
+
+// Feed delivers events to one reader.
+type Feed interface {
+	Next(ctx context.Context) (api.Event, error)
+	Close()
+}
+
+// Options are what the server speaks for. All are needed.
+type Options struct {
+	Drives Drives
+	Mounts Mounts
+	Events func() Feed
+	Doctor func(ctx context.Context) []api.Check
+	Stop   func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
+	Info   func() api.Service
+	Logger *slog.Logger
+}
+
+const (
+	maxBody    = 64 << 10
+	maxStreams = 64               // event streams at a time
+	readTime   = 10 * time.Second // for a whole request
+	writeTime  = 10 * time.Second // for a reader to take one event or answer
+)
+
+// Server answers the API.
+type Server struct {
+	o       Options
+	http    *http.Server
+	stop    context.CancelFunc // ends event streams
+	streams atomic.Int32
+}
+
+// New makes a server.
+func New(o Options) *Server {
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Server{o: o, stop: stop}
+	s.http = &http.Server{
+		Handler:           guard(s.routes()),
+		ReadHeaderTimeout: readTime,
+		ReadTimeout:       readTime,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Serve answers on l, which Listen made, until Shutdown.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the control socket: %w", err)
+	}
+	return nil
+}
+
+// Shutdown ends event streams, lets other calls end, and cuts them off when ctx
+// is done.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stop()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		s.http.Close()
+	}
+	return err
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/service", s.handle(func(r *http.Request) (any, error) { return s.o.Info(), nil }))
+	mux.HandleFunc("GET /v1/drives", s.handle(func(r *http.Request) (any, error) { return s.o.Drives.List() }))
+	mux.HandleFunc("GET /v1/drives/{name}", s.handle(func(r *http.Request) (any, error) { return s.o.Drives.Get(r.PathValue("name")) }))
+	mux.HandleFunc("DELETE /v1/drives/{name}", s.handle(func(r *http.Request) (any, error) {
+		return struct{}{}, s.o.Drives.Remove(r.Context(), r.PathValue("name"))
+	}))
+	mux.HandleFunc("POST /v1/drives", withBody(s, func(r *http.Request, a api.AddDrive) (any, error) {
+		return s.o.Drives.Add(r.Context(), a)
+	}))
+	mux.HandleFunc("PATCH /v1/drives/{name}", withBody(s, func(r *http.Request, e api.EditDrive) (any, error) {
+		return s.o.Drives.Edit(r.Context(), r.PathValue("name"), e)
+	}))
+	mux.HandleFunc("POST /v1/drives/{name}/mount", withBody(s, func(r *http.Request, m api.MountDrive) (any, error) {
+		return s.o.Mounts.Mount(r.Context(), r.PathValue("name"), m.Wait)
+	}))
+	mux.HandleFunc("POST /v1/drives/{name}/unmount", withBody(s, func(r *http.Request, u api.UnmountDrive) (any, error) {
+		return s.o.Mounts.Unmount(r.Context(), r.PathValue("name"), u)
+	}))
+	mux.HandleFunc("PUT /v1/drives/{name}/secret", withBody(s, func(r *http.Request, x api.Secret) (any, error) {
+		return struct{}{}, s.o.Drives.SetSecret(r.Context(), r.PathValue("name"), x.Secret)
+	}))
+	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("GET /v1/doctor", s.handle(func(r *http.Request) (any, error) { return s.o.Doctor(r.Context()), nil }))
+	mux.HandleFunc("POST /v1/stop", withBody(s, func(r *http.Request, x api.StopService) (any, error) {
+		return struct{}{}, s.o.Stop(r.Context(), x)
+	}))
+	mux.HandleFunc("/", s.handle(func(r *http.Request) (any, error) {
+		return nil, badRequest(fmt.Sprintf("This service does not know %s %s.", r.Method, r.URL.Path),
+			"Use a Moorage program of the same version as the service.")
+	}))
+	return mux
+}
+
+// guard refuses what a browser could have been tricked to send.
+func guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != api.Host || r.Header.Get("Origin") != "" || r.Header.Get("Referer") != "" {
+			answer(w, nil, &api.Error{Exit: api.ExitFailed, Problem: api.Problem{Code: api.CodeBadRequest,
+				What: "The service refused a request that came from a web page."}})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// handle answers with what f returns. A call may take longer than readTime,
+// and ends when the client goes away.
+func (s *Server) handle(f func(r *http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		_ = c.SetReadDeadline(time.Time{}) // else the connection would count as broken when it passes
+		out, err := f(r)
+		if err != nil {
+			var e *api.Error
+			if !errors.As(err, &e) {
+				s.o.Logger.Error("request failed", "method", r.Method, "err", err)
+			}
+		}
+		_ = c.SetWriteDeadline(time.Now().Add(writeTime))
+		answer(w, out, err)
+	}
+}
+
+// withBody decodes a body of type T before it calls f.
+func withBody[T any](s *Server, f func(r *http.Request, in T) (any, error)) http.HandlerFunc {
+	return s.handle(func(r *http.Request) (any, error) {
+		var in T
+		if err := decode(r, &in); err != nil {
+			return nil, err
+		}
+		return f(r, in)
+	})
+}
+
+// decode reads exactly one JSON value without unknown fields.
+func decode(r *http.Request, in any) error {
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
+		return badRequest("The request is not JSON.", "")
+	}
+	b, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return badRequest("The request did not arrive whole.", "")
+	case len(b) > maxBody:
+		return badRequest(fmt.Sprintf("The request is longer than %d KiB.", maxBody>>10), "")
+	}
+	return strict(b, in)
+}
+
+func badRequest(what, do string) *api.Error {
+	return &api.Error{Exit: api.ExitUsage, Problem: api.Problem{Code: api.CodeBadRequest, What: what, Do: do}}
+}
+
+// answer writes out, or err if there is one.
+func answer(w http.ResponseWriter, out any, err error) {
+	status := http.StatusOK
+	if err != nil {
+		var e *api.Error
+		if !errors.As(err, &e) {
+			e = &api.Error{Exit: api.ExitFailed, Problem: api.Problem{Code: api.CodeInternal,
+				What: "The service failed: " + err.Error() + ".",
+				Do:   "Look into its log, and report this."}}
+		}
+		out, status = e, statusOf(e)
+	}
+	b, merr := json.Marshal(out)
+	if merr != nil {
+		status, b = http.StatusInternalServerError, nil
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // the client is gone if this fails
+}
+
+func statusOf(e *api.Error) int {
+	switch {
+	case e.Problem.Code == api.CodeInternal:
+		return http.StatusInternalServerError
+	case e.Exit == api.ExitUsage:
+		return http.StatusBadRequest
+	case e.Exit == api.ExitNotFound:
+		return http.StatusNotFound
+	case e.Exit == api.ExitMissing:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusConflict
+}
+
+// events streams events, one a line. A reader that does not take one within
+// writeTime is cut off; it gets the whole state when it comes back.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	if s.streams.Add(1) > maxStreams {
+		s.streams.Add(-1)
+		answer(w, nil, &api.Error{Exit: api.ExitFailed, Problem: api.Problem{Code: api.CodeBadRequest,
+			What: fmt.Sprintf("More than %d programs watch the service already.", maxStreams), Do: "Close some of them."}})
+		return
+	}
+	defer s.streams.Add(-1)
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{})
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	f := s.o.Events()
+	defer f.Close()
+	enc := json.NewEncoder(w)
+	for {
+		e, err := f.Next(r.Context())
+		if err != nil {
+			return
+		}
+		_ = c.SetWriteDeadline(time.Now().Add(writeTime))
+		if enc.Encode(e) != nil || c.Flush() != nil {
+			return
+		}
+	}
+}

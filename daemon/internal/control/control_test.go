@@ -1,0 +1,270 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/client"
+	"github.com/moorage/moorage/daemon/internal/events"
+)
+
+// fakeDrives answers with one drive; the real ones need mounts.
+type fakeDrives struct {
+	block chan struct{} // Mount waits for it
+}
+
+func (*fakeDrives) List() ([]api.Drive, error) { return []api.Drive{{Name: "a b"}}, nil }
+func (*fakeDrives) Get(n string) (api.Drive, error) {
+	if n == "boom" {
+		return api.Drive{}, errors.New("disk on fire")
+	}
+	return api.Drive{}, &api.Error{Exit: api.ExitNotFound, Problem: api.Problem{Code: api.CodeNoDrive, What: "There is no drive " + n + "."}}
+}
+func (*fakeDrives) Add(_ context.Context, a api.AddDrive) (api.Drive, error) {
+	return api.Drive{Name: a.Name}, nil
+}
+func (*fakeDrives) Edit(_ context.Context, n string, e api.EditDrive) (api.Drive, error) {
+	return api.Drive{Name: n, Auto: *e.Auto}, nil
+}
+func (*fakeDrives) Remove(context.Context, string) error            { return nil }
+func (*fakeDrives) SetSecret(context.Context, string, string) error { return nil }
+func (f *fakeDrives) Mount(ctx context.Context, n string, _ bool) (api.Drive, error) {
+	select {
+	case <-f.block:
+	case <-ctx.Done():
+		return api.Drive{}, ctx.Err()
+	}
+	return api.Drive{Name: n, State: api.Mounted}, nil
+}
+func (*fakeDrives) Unmount(_ context.Context, n string, u api.UnmountDrive) (api.Drive, error) {
+	return api.Drive{Name: n}, nil
+}
+
+type world struct {
+	socket string
+	hub    *events.Hub
+	drives *fakeDrives
+	client *client.Client
+}
+
+func start(t *testing.T) *world { return startWith(t, readTime) }
+
+func startWith(t *testing.T, read time.Duration) *world {
+	t.Helper()
+	w := &world{socket: socketPath(t), hub: new(events.Hub), drives: &fakeDrives{block: make(chan struct{})}}
+	w.client = client.New(w.socket)
+	s := New(Options{Drives: w.drives, Mounts: w.drives,
+		Events: func() Feed { return w.hub.Subscribe() },
+		Doctor: func(context.Context) []api.Check { return []api.Check{{Name: "x", OK: true}} },
+		Stop:   func(context.Context, api.StopService) error { return nil },
+		Info:   func() api.Service { return api.Service{PID: 7} },
+		Logger: slog.New(slog.DiscardHandler)})
+	s.http.ReadTimeout = read
+	l, err := Listen(w.socket, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return w
+}
+
+func TestClientCalls(t *testing.T) {
+	w := start(t)
+	ctx := t.Context()
+	if s, err := w.client.Service(ctx); err != nil || s.PID != 7 {
+		t.Errorf("Service = %+v, %v", s, err)
+	}
+	if l, err := w.client.Drives(ctx); err != nil || len(l) != 1 {
+		t.Errorf("Drives = %+v, %v", l, err)
+	}
+	yes := true
+	for _, name := range []string{"a b", "100%", "a/b", "ä?#", "..."} {
+		if d, err := w.client.Edit(ctx, name, api.EditDrive{Auto: &yes}); err != nil || d.Name != name || !d.Auto {
+			t.Errorf("Edit(%q) = %+v, %v", name, d, err)
+		}
+	}
+	var e *api.Error
+	if _, err := w.client.Drive(ctx, "none"); !errors.As(err, &e) || e.Exit != api.ExitNotFound || e.Problem.Code != api.CodeNoDrive {
+		t.Errorf("Drive(none): %v", err)
+	}
+	if _, err := w.client.Drive(ctx, "boom"); !errors.As(err, &e) || e.Problem.Code != api.CodeInternal {
+		t.Errorf("Drive(boom): %v", err)
+	}
+	if c, err := w.client.Doctor(ctx); err != nil || len(c) != 1 {
+		t.Errorf("Doctor = %v, %v", c, err)
+	}
+	for what, err := range map[string]error{
+		"Remove": w.client.Remove(ctx, "x"), "SetSecret": w.client.SetSecret(ctx, "x", "y"), "Stop": w.client.Stop(ctx, api.StopService{}),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// A call that takes longer than a request may take to arrive is not cut off.
+func TestLongCall(t *testing.T) {
+	w := startWith(t, 50*time.Millisecond)
+	got := make(chan error, 1)
+	go func() {
+		_, err := w.client.Mount(t.Context(), "a", true)
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		t.Fatalf("Mount returned before the drive was mounted: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	close(w.drives.block)
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNoService(t *testing.T) {
+	if _, err := client.New(socketPath(t)).Service(t.Context()); !errors.Is(err, client.ErrNoService) {
+		t.Fatalf("got %v, want ErrNoService", err)
+	}
+}
+
+func TestRefusedRequests(t *testing.T) {
+	w := start(t)
+	const ok = "POST /v1/drives HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n"
+	post := func(head, body string) string {
+		return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", ok+head, len(body), body)
+	}
+	json := "Content-Type: application/json\r\n"
+	for name, tt := range map[string]struct {
+		raw  string
+		want int
+	}{
+		"good":           {post(json, `{"url":"mem:"}`), 200},
+		"origin":         {post(json+"Origin: http://evil.example\r\n", `{"url":"mem:"}`), 409},
+		"null origin":    {post(json+"Origin: null\r\n", `{"url":"mem:"}`), 409},
+		"referer":        {post(json+"Referer: http://localhost/\r\n", `{"url":"mem:"}`), 409},
+		"foreign host":   {"GET /v1/service HTTP/1.1\r\nHost: localhost:80\r\nConnection: close\r\n\r\n", 409},
+		"no host":        {"GET /v1/service HTTP/1.1\r\nConnection: close\r\n\r\n", 400},
+		"form":           {post("Content-Type: application/x-www-form-urlencoded\r\n", `{"url":"mem:"}`), 400},
+		"no type":        {post("", `{"url":"mem:"}`), 400},
+		"unknown field":  {post(json, `{"url":"mem:","sudo":true}`), 400},
+		"two values":     {post(json, `{"url":"mem:"}{}`), 400},
+		"wrong type":     {post(json, `{"url":1}`), 400},
+		"empty":          {post(json, ``), 400},
+		"long":           {post(json, `{"url":"`+strings.Repeat("a", 70<<10)+`"}`), 400},
+		"unknown path":   {"GET /v2/x HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},
+		"unknown method": {"BREW /v1/drives HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},
+		"long header":    {"GET /v1/service HTTP/1.1\r\nHost: moorage\r\nX: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", 431},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := net.Dial("unix", w.socket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(5 * time.Second))
+			go io.WriteString(c, tt.raw)
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(res.Body)
+			if res.StatusCode != tt.want {
+				t.Errorf("status %d, want %d: %s", res.StatusCode, tt.want, body)
+			}
+			if name != "good" && res.Header.Get("Content-Type") == "application/json" && !strings.Contains(string(body), `"what":"`) {
+				t.Errorf("no problem in %s", body)
+			}
+		})
+	}
+}
+
+func TestEvents(t *testing.T) {
+	w := start(t)
+	w.hub.Put(api.Drive{Name: "a", State: api.Stopped})
+	s, err := w.client.Events(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	next := func() api.Event {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		e, err := s.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	if e := next(); e.Kind != api.DriveChanged || e.Drive.Name != "a" {
+		t.Fatalf("first event %+v", e)
+	}
+	if e := next(); e.Kind != api.Ready {
+		t.Fatalf("second event %+v", e)
+	}
+	w.hub.Put(api.Drive{Name: "a", State: api.Mounted})
+	if e := next(); e.Drive.State != api.Mounted {
+		t.Fatalf("third event %+v", e)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := s.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("Next without an event: %v", err)
+	}
+}
+
+// A program that watches and does not read holds up neither the service nor
+// those who do read.
+func TestEventsReaderThatSleeps(t *testing.T) {
+	w := start(t)
+	c, err := net.Dial("unix", w.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "GET /v1/events HTTP/1.1\r\nHost: moorage\r\n\r\n")
+	s, err := w.client.Events(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	big := strings.Repeat("x", 4096)
+	for i := range 2000 { // 8 MiB: far more than socket buffers hold
+		w.hub.Put(api.Drive{Name: "a", URL: big, Revision: fmt.Sprint(i)})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for {
+		e, err := s.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Drive != nil && e.Drive.Revision == "1999" {
+			return
+		}
+	}
+}
+
+func socketPath(t *testing.T) string { return filepath.Join(t.TempDir(), "run", "s.sock") }
