@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/app"
+	fynedesktop "fyne.io/fyne/v2/driver/desktop"
+	"fyne.io/systray"
+
+	"github.com/moorage/moorage/app/internal/desktop"
+	"github.com/moorage/moorage/app/internal/model"
+	"github.com/moorage/moorage/app/internal/tray"
+	"github.com/moorage/moorage/app/internal/ui"
+	"github.com/moorage/moorage/assets"
+)
+
+// appID names the app to the desktop.
+const appID = "org.moorage.Moorage"
+
+// toldNoTray is the preference that remembers that a person was told that
+// there is no tray.
+const toldNoTray = "told-no-tray"
+
+// gui is the toolkit's app with its one window and its tray.
+type gui struct {
+	app        fyne.App
+	window     fyne.Window
+	ui         *ui.Window
+	texts      assets.Texts
+	controller *desktop.Controller
+	raised     <-chan struct{}
+	session    *tray.Desktop // nil: none to put a tray into
+	tray       *tray.Tray    // nil without a session
+	stop       chan struct{}
+	wg         sync.WaitGroup
+}
+
+func newGUI(texts assets.Texts, c *desktop.Controller, raised <-chan struct{}, log *slog.Logger) *gui {
+	app.SetMetadata(fyne.AppMetadata{
+		ID: appID, Name: texts.Get("app.name"), Icon: ui.Icon("moorage"),
+		// All that comes from a goroutine of ours goes through fyne.Do.
+		Migrations: map[string]bool{"fyneDo": true},
+	})
+	g := &gui{app: app.NewWithID(appID), texts: texts, controller: c, raised: raised, stop: make(chan struct{})}
+	g.app.Settings().SetTheme(ui.NewTheme())
+	g.window = g.app.NewWindow(texts.Get("app.name"))
+	g.ui = ui.New(ui.Options{
+		Window: g.window, Texts: texts, Actions: c,
+		Hide: g.hide, Quit: g.app.Quit, Copy: g.app.Clipboard().SetContent,
+	})
+	session, err := tray.Connect(context.Background())
+	switch {
+	case errors.Is(err, tray.ErrNoDesktop):
+		log.Info("no tray", "err", err)
+	case err != nil:
+		log.Warn("no tray", "err", err)
+	default:
+		if desk, ok := g.app.(fynedesktop.App); ok {
+			g.session = session
+			g.tray = tray.New(&trayHost{desk: desk, do: g.fromTray})
+		} else {
+			session.Close()
+		}
+	}
+	return g
+}
+
+// run shows the app until it is quit.
+func (g *gui) run(hidden bool) {
+	if g.tray != nil {
+		// The toolkit takes up a tray that has a menu by now, and no later one.
+		g.tray.Show(g.controller.View().Tray)
+		systray.SetOnTapped(func() { fyne.Do(g.show) })
+	}
+	g.app.Lifecycle().SetOnStarted(func() { g.wg.Go(g.follow) })
+	g.ui.Show(g.controller.View())
+	if !hidden {
+		g.window.Show()
+	}
+	g.app.Run()
+	close(g.stop)
+	g.wg.Wait()
+	if g.session != nil {
+		g.session.Close()
+	}
+}
+
+// follow draws what changes, until the app is quit.
+func (g *gui) follow() {
+	for {
+		select {
+		case <-g.controller.Changes():
+			v := g.controller.View()
+			fyne.Do(func() {
+				g.ui.Show(v)
+				if g.tray != nil {
+					g.tray.Show(v.Tray)
+				}
+			})
+		case <-g.raised:
+			fyne.Do(g.show)
+		case <-g.stop:
+			return
+		}
+	}
+}
+
+func (g *gui) show() {
+	g.window.Show()
+	g.window.RequestFocus()
+}
+
+// hide is for the person who closes the window: the app goes on in the tray,
+// or ends where there is none to come back from.
+func (g *gui) hide() {
+	if g.session != nil && g.session.ShowsTray() {
+		g.window.Hide()
+		return
+	}
+	if g.app.Preferences().Bool(toldNoTray) {
+		g.app.Quit()
+		return
+	}
+	g.app.Preferences().SetBool(toldNoTray, true)
+	g.ui.Tell(g.texts.Get("tray.missing.title"), g.texts.Get("tray.missing.text"), g.app.Quit)
+}
+
+// fromTray does what was chosen in the tray's menu; what needs the window
+// opens it.
+func (g *gui) fromTray(i model.TrayItem) {
+	switch i.Verb {
+	case model.Window, model.Add, model.Reveal:
+		g.show()
+	}
+	if i.Verb != model.Window {
+		g.ui.Do(model.Action{Verb: i.Verb, Drive: i.Drive, Label: i.Label})
+	}
+}
+
+// trayHost is the toolkit's tray. An icon has to be there before the menu, or
+// the toolkit takes one of its own.
+type trayHost struct {
+	desk fynedesktop.App
+	do   func(model.TrayItem)
+	menu *fyne.Menu
+}
+
+var _ tray.Host = (*trayHost)(nil)
+
+func (h *trayHost) SetIcon(l model.Light) {
+	if icon := ui.Icon("tray-" + string(l)); icon != nil {
+		h.desk.SetSystemTrayIcon(icon)
+	}
+}
+
+func (h *trayHost) SetTooltip(text string) { systray.SetTooltip(text) }
+
+func (h *trayHost) SetMenu(items []model.TrayItem) {
+	list := make([]*fyne.MenuItem, 0, len(items))
+	for _, i := range items {
+		if i.Label == "" {
+			list = append(list, fyne.NewMenuItemSeparator())
+			continue
+		}
+		item := fyne.NewMenuItem(i.Label, func() { h.do(i) })
+		item.IsQuit = i.Verb == model.Quit // else the toolkit adds its own
+		list = append(list, item)
+	}
+	if h.menu == nil {
+		h.menu = fyne.NewMenu("", list...)
+		h.desk.SetSystemTrayMenu(h.menu)
+		return
+	}
+	h.menu.Items = list
+	h.menu.Refresh()
+}

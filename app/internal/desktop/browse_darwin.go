@@ -1,0 +1,6 @@
+package desktop
+
+const (
+	fileManager      = "open"
+	exitStatusCounts = true
+)

@@ -1,0 +1,8 @@
+//go:build !windows && !darwin
+
+package desktop
+
+const (
+	fileManager      = "xdg-open"
+	exitStatusCounts = true
+)

@@ -1,0 +1,6 @@
+package desktop
+
+const (
+	fileManager      = "explorer.exe"
+	exitStatusCounts = false // Explorer exits with 1 when all is well
+)

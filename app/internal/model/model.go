@@ -1,0 +1,236 @@
+// Package model turns what the service tells into what the app shows: the
+// rows of the window and the items of the tray. It draws nothing, waits for
+// nothing and decides nothing about drives; it knows no toolkit.
+package model
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moorage/moorage/assets"
+	"github.com/moorage/moorage/daemon/api"
+)
+
+// Link is how the app stands with the service.
+type Link int
+
+// The links, in the order in which an app meets them.
+const (
+	Waiting  Link = iota // no answer yet
+	Starting             // the service was not there and is being started
+	Up                   // events arrive
+	Lost                 // they arrived once, or the start failed
+)
+
+// Model is the state of the view. Its methods may not be called concurrently.
+type Model struct {
+	texts assets.Texts
+	home  string // of the person, "" when not known
+
+	link    Link
+	trouble api.Problem // why the link is not Up, with What "" for none
+
+	drives map[string]api.Drive
+	staged map[string]api.Drive // of a stream that has not said "ready" yet; else nil
+
+	asked   map[string]Verb    // what the service was asked and has not answered
+	refused map[string]refusal // what it answered, until the drive changes
+}
+
+type refusal struct {
+	verb    Verb
+	problem api.Problem
+}
+
+// New returns a model without drives that waits for the service. In the paths
+// that it shows, home is written as "~".
+func New(texts assets.Texts, home string) *Model {
+	return &Model{
+		texts:   texts,
+		home:    strings.TrimRight(home, `/\`),
+		drives:  map[string]api.Drive{},
+		asked:   map[string]Verb{},
+		refused: map[string]refusal{},
+	}
+}
+
+// Starting says that the service is being started.
+func (m *Model) Starting() {
+	m.link, m.trouble = Starting, api.Problem{}
+}
+
+// Opened says that a stream of events begins. What was known stays in view
+// until the stream has told all drives.
+func (m *Model) Opened() {
+	m.staged = map[string]api.Drive{}
+}
+
+// Lost says that there is no stream of events, and why.
+func (m *Model) Lost(p api.Problem) {
+	m.link, m.trouble, m.staged = Lost, p, nil
+}
+
+// Apply takes in the next event of the stream.
+func (m *Model) Apply(e api.Event) {
+	drives := m.drives
+	if m.staged != nil {
+		drives = m.staged
+	}
+	switch e.Kind {
+	case api.DriveChanged:
+		if e.Drive == nil {
+			return
+		}
+		d := *e.Drive
+		if old, ok := m.drives[d.Name]; !ok || old.State != d.State {
+			delete(m.refused, d.Name)
+		}
+		drives[d.Name] = d
+	case api.DriveRemoved:
+		if e.Drive == nil {
+			return
+		}
+		delete(drives, e.Drive.Name)
+		delete(m.refused, e.Drive.Name)
+	case api.Ready:
+		if m.staged != nil {
+			m.drives, m.staged = m.staged, nil
+		}
+		m.link, m.trouble = Up, api.Problem{}
+		maps.DeleteFunc(m.refused, func(name string, _ refusal) bool {
+			_, ok := m.drives[name]
+			return !ok
+		})
+	}
+}
+
+// Ask says that the service is asked to do verb with the drive.
+func (m *Model) Ask(drive string, verb Verb) {
+	m.asked[drive] = verb
+	delete(m.refused, drive)
+}
+
+// Answer says that the service has answered what it was asked; p is nil when
+// it agreed. A refusal is shown until the drive's state changes, unless the
+// drive tells the same trouble itself.
+func (m *Model) Answer(drive string, verb Verb, p *api.Problem) {
+	if m.asked[drive] == verb {
+		delete(m.asked, drive)
+	}
+	d := m.drives[drive]
+	if p == nil || d.Problem != nil && d.Problem.What == p.What && verb != Unmount {
+		return
+	}
+	m.refused[drive] = refusal{verb, *p}
+}
+
+// Dismiss takes the last refusal for the drive out of view.
+func (m *Model) Dismiss(drive string) {
+	delete(m.refused, drive)
+}
+
+// Drive returns what is known of a drive.
+func (m *Model) Drive(name string) (api.Drive, bool) {
+	d, ok := m.drives[name]
+	return d, ok
+}
+
+// Active returns the names of the drives that are mounted or on the way to
+// it, in order.
+func (m *Model) Active() []string {
+	var names []string
+	for _, d := range m.sorted() {
+		switch d.State {
+		case api.Mounted, api.Degraded, api.Connecting:
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}
+
+// View is everything that is to be shown at one moment. It shares nothing
+// with the model.
+type View struct {
+	Banner  Notice // about the service itself
+	Rows    []Row
+	Summary string // one line for all drives
+	Tray    Tray
+}
+
+// View returns the view as of now, which serves to write times of day.
+func (m *Model) View(now time.Time) View {
+	drives := m.sorted()
+	v := View{Banner: m.banner(), Summary: m.summary(drives), Tray: m.tray(drives)}
+	for _, d := range drives {
+		v.Rows = append(v.Rows, m.row(d, now))
+	}
+	return v
+}
+
+// sorted orders drives as a person reads their names; a drive never moves
+// because of its state.
+func (m *Model) sorted() []api.Drive {
+	return slices.SortedFunc(maps.Values(m.drives), func(a, b api.Drive) int {
+		return cmp.Or(
+			cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)),
+			cmp.Compare(a.Name, b.Name))
+	})
+}
+
+func (m *Model) banner() Notice {
+	switch m.link {
+	case Waiting:
+		return Notice{What: m.texts.Get("link.waiting"), Tone: Busy}
+	case Starting:
+		return Notice{What: m.texts.Get("link.starting"), Tone: Busy}
+	case Lost:
+		return Notice{
+			What: m.trouble.What, Means: m.trouble.Means, Do: m.trouble.Do, Tone: Bad,
+			Action: Action{Verb: Reconnect, Label: m.texts.Get("link.retry")},
+		}
+	}
+	return Notice{}
+}
+
+// counts of the drives, by what a person asks about them.
+type counts struct{ mounted, busy, uploading, attention, offline int }
+
+func count(drives []api.Drive) counts {
+	var c counts
+	for _, d := range drives {
+		switch d.State {
+		case api.Connecting:
+			c.busy++
+		case api.Mounted:
+			c.mounted++
+		case api.Degraded:
+			c.mounted++
+			c.offline++
+		case api.NeedsYou, api.Failed:
+			c.attention++
+		}
+		c.uploading += d.Pending.Files
+	}
+	return c
+}
+
+func (m *Model) summary(drives []api.Drive) string {
+	if len(drives) == 0 {
+		return m.texts.Get("summary.none")
+	}
+	c := count(drives)
+	parts := []string{m.texts.Count("summary.drives", len(drives))}
+	if c.mounted > 0 {
+		parts = append(parts, m.texts.Get("summary.mounted", c.mounted))
+	}
+	if c.uploading > 0 {
+		parts = append(parts, m.texts.Count("summary.uploading", c.uploading))
+	}
+	if c.attention > 0 {
+		parts = append(parts, m.texts.Count("summary.attention", c.attention))
+	}
+	return strings.Join(parts, " · ")
+}

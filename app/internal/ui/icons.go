@@ -1,0 +1,79 @@
+package ui
+
+import (
+	"image/color"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/theme"
+
+	"github.com/moorage/moorage/app/internal/model"
+	"github.com/moorage/moorage/assets"
+)
+
+// Icon returns an icon of the assets as the toolkit wants it, or nil if there
+// is none of that name.
+func Icon(name string) fyne.Resource {
+	b, ok := assets.Icon(name)
+	if !ok {
+		return nil
+	}
+	return fyne.NewStaticResource(name+".png", b)
+}
+
+// verbIcon is what a button for verb shows, or nil.
+func verbIcon(v model.Verb) fyne.Resource {
+	switch v {
+	case model.Mount:
+		return theme.MediaPlayIcon()
+	case model.Open:
+		return theme.FolderOpenIcon()
+	case model.Unmount, model.Force:
+		return theme.MediaStopIcon()
+	case model.SignIn:
+		return theme.LoginIcon()
+	case model.Copy:
+		return theme.ContentCopyIcon()
+	case model.Remove:
+		return theme.DeleteIcon()
+	case model.Reconnect:
+		return theme.ViewRefreshIcon()
+	}
+	return nil
+}
+
+// toneColor is the colour that a tone is told in.
+func toneColor(t model.Tone) fyne.ThemeColorName {
+	switch t {
+	case model.Good:
+		return theme.ColorNameSuccess
+	case model.Busy:
+		return theme.ColorNamePrimary
+	case model.Warn:
+		return theme.ColorNameWarning
+	case model.Bad:
+		return theme.ColorNameError
+	}
+	return theme.ColorNamePlaceHolder
+}
+
+// paint is the colour of name in the app's look of this moment.
+func paint(name fyne.ThemeColorName) color.Color {
+	s := fyne.CurrentApp().Settings()
+	return s.Theme().Color(name, s.ThemeVariant())
+}
+
+// tint is a thin wash of a colour, for the ground under a text.
+func tint(name fyne.ThemeColorName) color.Color {
+	r, g, b, _ := paint(name).RGBA()
+	return color.NRGBA{R: uint8(r >> 8), G: uint8(g >> 8), B: uint8(b >> 8), A: 0x1c}
+}
+
+// picture shows an icon of the assets at a fixed size in pixels of the theme.
+func picture(name string, side float32) *canvas.Image {
+	img := canvas.NewImageFromResource(Icon(name))
+	img.FillMode = canvas.ImageFillContain
+	img.ScaleMode = canvas.ImageScaleSmooth
+	img.SetMinSize(fyne.NewSquareSize(side))
+	return img
+}

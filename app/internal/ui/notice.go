@@ -1,0 +1,103 @@
+package ui
+
+import (
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/layout"
+	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
+
+	"github.com/moorage/moorage/app/internal/model"
+)
+
+// noticeBox shows what happened, what it means and what to do. Without a
+// notice it takes no room.
+type noticeBox struct {
+	widget.BaseWidget
+	notice model.Notice
+	do     func(model.Action)
+
+	ground *canvas.Rectangle
+	bar    *canvas.Rectangle
+	busy   *widget.Activity
+	turn   *fyne.Container // around busy
+	what   *widget.Label
+	means  *widget.Label
+	remedy *widget.Label
+	action *widget.Button
+}
+
+func newNoticeBox(do func(model.Action)) *noticeBox {
+	b := &noticeBox{do: do}
+	b.ground = canvas.NewRectangle(nil)
+	b.ground.CornerRadius = 8
+	b.bar = canvas.NewRectangle(nil)
+	b.bar.CornerRadius = 2
+	b.bar.SetMinSize(fyne.NewSize(4, 4))
+	b.busy = widget.NewActivity()
+	b.turn = container.NewCenter(container.NewGridWrap(fyne.NewSquareSize(theme.IconInlineSize()), b.busy))
+	b.what = sentence(fyne.TextStyle{Bold: true})
+	b.means = sentence(fyne.TextStyle{})
+	b.remedy = sentence(fyne.TextStyle{})
+	b.action = widget.NewButton("", func() { b.do(b.notice.Action) })
+	b.ExtendBaseWidget(b)
+	b.Hide()
+	return b
+}
+
+func sentence(style fyne.TextStyle) *widget.Label {
+	l := widget.NewLabelWithStyle("", fyne.TextAlignLeading, style)
+	l.Wrapping = fyne.TextWrapWord
+	return l
+}
+
+func (b *noticeBox) set(n model.Notice) {
+	b.notice = n
+	if n.What == "" {
+		b.busy.Stop()
+		b.Hide()
+		return
+	}
+	for label, text := range map[*widget.Label]string{b.what: n.What, b.means: n.Means, b.remedy: n.Do} {
+		label.SetText(text)
+		if text == "" {
+			label.Hide()
+		} else {
+			label.Show()
+		}
+	}
+	b.action.Text, b.action.Icon = n.Action.Label, verbIcon(n.Action.Verb)
+	b.action.Refresh()
+	if n.Action.Verb == "" {
+		b.action.Hide()
+	} else {
+		b.action.Show()
+	}
+	if n.Tone == model.Busy {
+		b.turn.Show()
+		b.busy.Start()
+	} else {
+		b.busy.Stop()
+		b.turn.Hide()
+	}
+	b.Show()
+	b.Refresh()
+}
+
+// Refresh takes up the colours of the theme and of the tone.
+func (b *noticeBox) Refresh() {
+	tone := toneColor(b.notice.Tone)
+	b.ground.FillColor = tint(tone)
+	b.bar.FillColor = paint(tone)
+	b.BaseWidget.Refresh()
+}
+
+func (b *noticeBox) CreateRenderer() fyne.WidgetRenderer {
+	text := container.New(layout.NewCustomPaddedVBoxLayout(tight), b.what, b.means, b.remedy)
+	left := container.NewHBox(
+		container.New(layout.NewCustomPaddedLayout(8, 8, 6, 0), b.bar), b.turn)
+	body := container.NewBorder(nil, nil, left,
+		container.New(layout.NewCustomPaddedLayout(0, 0, 0, 6), container.NewCenter(b.action)), text)
+	return widget.NewSimpleRenderer(container.NewStack(b.ground, body))
+}

@@ -1,0 +1,187 @@
+package ui
+
+import (
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/driver/desktop"
+	"fyne.io/fyne/v2/layout"
+	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
+
+	"github.com/moorage/moorage/app/internal/model"
+	"github.com/moorage/moorage/daemon/api"
+)
+
+// sheetWidth is that of every sheet, in pixels of the theme.
+const sheetWidth = 470
+
+// sheet is a form over the window. Esc closes it wherever the keyboard is.
+type sheet struct {
+	popup   *widget.PopUp
+	canvas  fyne.Canvas
+	title   *widget.Label
+	body    *fyne.Container
+	buttons *fyne.Container
+	trouble *noticeBox
+	onClose func()
+}
+
+func newSheet(c fyne.Canvas, title string, onClose func()) *sheet {
+	s := &sheet{canvas: c, onClose: onClose}
+	s.title = widget.NewLabelWithStyle(title, fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
+	s.title.SizeName = theme.SizeNameSubHeadingText
+	s.title.Truncation = fyne.TextTruncateEllipsis
+	s.body = container.NewVBox()
+	s.buttons = container.NewHBox()
+	s.trouble = newNoticeBox(func(model.Action) {})
+	width := canvas.NewRectangle(nil)
+	width.SetMinSize(fyne.NewSize(sheetWidth, 0))
+	s.popup = widget.NewModalPopUp(container.New(layout.NewCustomPaddedLayout(10, 14, 14, 14),
+		container.NewVBox(width, s.title, s.body,
+			inset(s.trouble), inset(s.buttons))), c)
+	return s
+}
+
+// inset lines an object up with the text of labels.
+func inset(o fyne.CanvasObject) fyne.CanvasObject {
+	return container.New(layout.NewCustomPaddedLayout(0, 0, theme.InnerPadding(), theme.InnerPadding()), o)
+}
+
+// fill shows another page of the sheet and puts the keyboard into focus.
+func (s *sheet) fill(body []fyne.CanvasObject, buttons []fyne.CanvasObject, focus fyne.Focusable) {
+	s.body.Objects, s.buttons.Objects = body, buttons
+	s.fit()
+	if focus != nil {
+		s.canvas.Focus(focus)
+	}
+}
+
+// fit gives the sheet the height of what is in it.
+func (s *sheet) fit() {
+	s.body.Refresh()
+	s.buttons.Refresh()
+	s.popup.Show()
+	s.popup.Resize(s.popup.Content.MinSize())
+	// Wrapped text knows its height only now that it has a width.
+	s.popup.Resize(s.popup.Content.MinSize())
+	s.popup.Refresh()
+}
+
+// tell shows a problem in the sheet; nil takes it away.
+func (s *sheet) tell(p *api.Problem) {
+	n := model.Notice{}
+	if p != nil {
+		n = model.Notice{What: p.What, Means: p.Means, Do: p.Do, Tone: model.Bad}
+	}
+	s.trouble.set(n)
+	s.fit()
+}
+
+func (s *sheet) close() {
+	s.popup.Hide()
+	s.onClose()
+}
+
+// button makes one that closes the sheet on Esc.
+func (s *sheet) button(label string, importance widget.Importance, tapped func()) *sheetButton {
+	b := &sheetButton{escape: s.close}
+	b.Text, b.Importance, b.OnTapped = label, importance, tapped
+	b.ExtendBaseWidget(b)
+	return b
+}
+
+// entry makes one that closes the sheet on Esc.
+func (s *sheet) entry(placeholder string) *sheetEntry {
+	e := &sheetEntry{escape: s.close}
+	e.PlaceHolder = placeholder
+	e.Scroll = fyne.ScrollHorizontalOnly
+	e.ExtendBaseWidget(e)
+	return e
+}
+
+func (s *sheet) password(placeholder string) *sheetEntry {
+	e := s.entry(placeholder)
+	e.Password = true
+	return e
+}
+
+func (s *sheet) check(label string) *sheetCheck {
+	c := &sheetCheck{escape: s.close}
+	c.Text = label
+	c.ExtendBaseWidget(c)
+	return c
+}
+
+type sheetButton struct {
+	widget.Button
+	escape func()
+}
+
+func (b *sheetButton) TypedKey(e *fyne.KeyEvent) {
+	switch e.Name {
+	case fyne.KeyEscape:
+		b.escape()
+	case fyne.KeyReturn, fyne.KeyEnter:
+		if !b.Disabled() {
+			b.OnTapped()
+		}
+	default:
+		b.Button.TypedKey(e)
+	}
+}
+
+type sheetCheck struct {
+	widget.Check
+	escape func()
+}
+
+func (c *sheetCheck) TypedKey(e *fyne.KeyEvent) {
+	if e.Name == fyne.KeyEscape {
+		c.escape()
+		return
+	}
+	c.Check.TypedKey(e)
+}
+
+type sheetEntry struct {
+	widget.Entry
+	escape   func()
+	shortcut func(fyne.Shortcut) // of the window; nil: none
+}
+
+func (e *sheetEntry) TypedKey(k *fyne.KeyEvent) {
+	if k.Name == fyne.KeyEscape {
+		e.escape()
+		return
+	}
+	e.Entry.TypedKey(k)
+}
+
+// TypedShortcut lets the window have those that no entry knows.
+func (e *sheetEntry) TypedShortcut(s fyne.Shortcut) {
+	if _, ok := s.(*desktop.CustomShortcut); ok && e.shortcut != nil {
+		e.shortcut(s)
+	}
+	e.Entry.TypedShortcut(s)
+}
+
+// field is an entry with its label above and its help below.
+func field(label, help string, entry fyne.CanvasObject) fyne.CanvasObject {
+	l := widget.NewLabelWithStyle(label, fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
+	lines := []fyne.CanvasObject{
+		container.New(layout.NewCustomPaddedLayout(0, -6, -theme.InnerPadding(), 0), l), entry,
+	}
+	if help != "" {
+		lines = append(lines, container.New(layout.NewCustomPaddedLayout(-8, 0, -theme.InnerPadding(), 0), hint(help)))
+	}
+	return inset(container.NewVBox(lines...))
+}
+
+func hint(text string) *widget.Label {
+	l := widget.NewLabel(text)
+	l.SizeName = theme.SizeNameCaptionText
+	l.Importance = widget.LowImportance
+	l.Wrapping = fyne.TextWrapWord
+	return l
+}

@@ -1,0 +1,169 @@
+package ui
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/test"
+	"fyne.io/fyne/v2/theme"
+
+	"github.com/moorage/moorage/app/internal/model"
+	"github.com/moorage/moorage/assets"
+	"github.com/moorage/moorage/daemon/api"
+)
+
+// variant is the app's look with the desktop's choice of light or dark fixed.
+type variant struct {
+	*Theme
+	v fyne.ThemeVariant
+}
+
+func (t variant) Color(n fyne.ThemeColorName, _ fyne.ThemeVariant) color.Color {
+	return t.Theme.Color(n, t.v)
+}
+
+// service stands for what the window asks; it answers adds with refuse.
+type service struct {
+	mu     sync.Mutex
+	calls  []string
+	added  []api.AddDrive
+	refuse *api.Problem
+	copied string
+}
+
+func (s *service) note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, fmt.Sprintf(format, args...))
+}
+
+func (s *service) Do(v model.Verb, drive string) { s.note("%s %s", v, drive) }
+
+func (s *service) Add(a api.AddDrive, done func(*api.Problem)) {
+	s.added = append(s.added, a)
+	done(s.refuse)
+}
+
+func (s *service) SetSecret(drive, secret string, done func(*api.Problem)) {
+	s.note("secret %s %s", drive, secret)
+	done(s.refuse)
+}
+
+// last is the last call, "" for none.
+func (s *service) last() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.calls) == 0 {
+		return ""
+	}
+	return s.calls[len(s.calls)-1]
+}
+
+type fixture struct {
+	t       *testing.T
+	win     fyne.Window
+	ui      *Window
+	service *service
+	texts   assets.Texts
+}
+
+func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
+	a := test.NewTempApp(t)
+	a.Settings().SetTheme(variant{NewTheme(), v})
+	texts, err := assets.English()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{}, texts: texts}
+	f.ui = New(Options{
+		Window: f.win, Texts: texts, Actions: f.service,
+		Hide: func() { f.service.note("hide") }, Quit: func() { f.service.note("quit") },
+		Copy: func(s string) { f.service.copied = s },
+	})
+	return f
+}
+
+// noon is the time at which the drives of the tests are looked at.
+var noon = time.Date(2026, 3, 5, 12, 30, 0, 0, time.UTC)
+
+// drives are one of every state.
+func drives() []api.Drive {
+	return []api.Drive{
+		{Name: "gpt-oss-20b", URL: "hf://openai/gpt-oss-20b@main", Kind: "hf", State: api.Mounted,
+			Dir: "/home/ann/Moorage/gpt-oss-20b", ReadOnly: true, Revision: "main", Cache: api.Cache{Used: 1_240_000_000}},
+		{Name: "linux", URL: "git+https://github.com/torvalds/linux.git", Kind: "git", State: api.Connecting, Step: "list"},
+		{Name: "nas", URL: "sftp://ann@nas.local/photos", Kind: "sftp", State: api.Degraded, Since: noon.Add(-27 * time.Minute),
+			Dir: "/home/ann/Moorage/nas"},
+		{Name: "notes", URL: "git@example.org:ann/notes.git", Kind: "git", State: api.NeedsYou, Problem: &api.Problem{
+			Code: "auth", What: "The server refused the password.", Means: "The drive is not mounted.",
+			Do: "Sign in with a token that may read the repository."}},
+		{Name: "photos", URL: "file:///home/ann/Pictures", Kind: "folder", State: api.Stopped, Dir: "/home/ann/Moorage/photos"},
+		{Name: "s3-builds", URL: "s3://builds/nightly?endpoint=http://minio.local:9000", Kind: "s3", State: api.Mounted,
+			Dir: "/home/ann/Moorage/s3-builds", Pending: api.Pending{Files: 4, Bytes: 12_400_000}},
+		{Name: "scratch", URL: "mem:", Kind: "mem", State: api.Failed, Dir: "/home/ann/Moorage/scratch", Problem: &api.Problem{
+			Code: "no-helper", What: "This computer could not mount the drive.",
+			Means: "The kernel's NFS client is missing or may not be used by this account.",
+			Do:    "Install nfs-common, or serve the drive with “moorage serve mem:”."}},
+	}
+}
+
+func (f *fixture) show(list ...api.Drive) {
+	f.t.Helper()
+	m := model.New(f.texts, "/home/ann")
+	m.Opened()
+	for _, d := range list {
+		m.Apply(api.Event{Kind: api.DriveChanged, Drive: &d})
+	}
+	m.Apply(api.Event{Kind: api.Ready})
+	f.ui.Show(m.View(noon))
+}
+
+// shoot draws the window into a PNG for people to look at, and makes sure that
+// there is something on it.
+func (f *fixture) shoot(name string) image.Image {
+	f.t.Helper()
+	img := f.win.Canvas().Capture()
+	path := filepath.Join(f.t.ArtifactDir(), name+".png")
+	if dir := os.Getenv("SHOTS"); dir != "" {
+		path = filepath.Join(dir, name+".png")
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer file.Close()
+	if err := png.Encode(file, img); err != nil {
+		f.t.Fatal(err)
+	}
+	colours := map[color.Color]bool{}
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			colours[img.At(x, y)] = true
+		}
+	}
+	if len(colours) < 50 {
+		f.t.Errorf("%s shows only %d colours", name, len(colours))
+	}
+	return img
+}
+
+func TestLook(t *testing.T) {
+	for name, v := range map[string]fyne.ThemeVariant{"light": theme.VariantLight, "dark": theme.VariantDark} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, v)
+			f.win.Resize(fyne.NewSize(680, 760))
+			f.show(drives()...)
+			f.shoot("drives-" + name)
+			f.ui.Add()
+			f.shoot("add-" + name)
+		})
+	}
+}

@@ -1,0 +1,279 @@
+// Package ui draws the window of the app. It shows a model.View and hands what
+// a person wants to an Actions; it decides nothing. All of it runs in the
+// goroutine of the toolkit.
+package ui
+
+import (
+	"slices"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/driver/desktop"
+	"fyne.io/fyne/v2/layout"
+	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
+
+	"github.com/moorage/moorage/app/internal/model"
+	"github.com/moorage/moorage/assets"
+	"github.com/moorage/moorage/daemon/api"
+)
+
+// Actions do what a person wants. They return at once; done is called from any
+// goroutine with nil, or with what to tell the person.
+type Actions interface {
+	Do(verb model.Verb, drive string)
+	Add(a api.AddDrive, done func(*api.Problem))
+	SetSecret(drive, secret string, done func(*api.Problem))
+}
+
+// searchFrom is the number of drives from which a search helps.
+const searchFrom = 7
+
+// Window is the window with the drives.
+type Window struct {
+	win     fyne.Window
+	texts   assets.Texts
+	actions Actions
+	hide    func()
+	quit    func()
+	copy    func(string)
+
+	view   model.View
+	rows   map[string]*driveRow
+	header *fyne.Container
+	list   *fyne.Container
+	scroll *container.Scroll
+	search *sheetEntry
+	banner *noticeBox
+	empty  *fyne.Container
+	none   *widget.Label
+	footer *widget.Label
+	sheet  *sheet // in view, or nil
+	last   string // the drive that was selected last
+}
+
+// Options are what a Window stands on; every field must be set.
+type Options struct {
+	Window  fyne.Window
+	Texts   assets.Texts
+	Actions Actions
+	Hide    func()       // the person closes the window
+	Quit    func()       // the person ends the app
+	Copy    func(string) // to the clipboard
+}
+
+// New fills a window. It shows no drives before the first Show.
+func New(o Options) *Window {
+	w := &Window{
+		win: o.Window, texts: o.Texts, actions: o.Actions, hide: o.Hide, quit: o.Quit, copy: o.Copy,
+		rows: map[string]*driveRow{},
+	}
+	w.win.SetTitle(w.texts.Get("app.name"))
+	w.win.SetIcon(Icon("moorage"))
+	w.win.SetContent(w.build())
+	w.win.Resize(fyne.NewSize(680, 520))
+	w.win.SetCloseIntercept(w.hide)
+	w.win.Canvas().SetOnTypedKey(w.typed)
+	for _, key := range []fyne.KeyName{
+		fyne.KeyN, fyne.KeyF, fyne.KeyR, fyne.KeyO, fyne.KeyM, fyne.KeyW, fyne.KeyQ,
+	} {
+		s := &desktop.CustomShortcut{KeyName: key, Modifier: fyne.KeyModifierShortcutDefault}
+		w.win.Canvas().AddShortcut(s, w.shortcut)
+	}
+	return w
+}
+
+func (w *Window) build() fyne.CanvasObject {
+	title := widget.NewLabelWithStyle(w.texts.Get("app.drives"), fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
+	title.SizeName = theme.SizeNameHeadingText
+	w.search = &sheetEntry{escape: w.unsearch, shortcut: w.shortcut}
+	w.search.PlaceHolder = w.texts.Get("search.placeholder")
+	w.search.Icon = theme.SearchIcon()
+	w.search.OnChanged = func(string) { w.arrange() }
+	w.search.ExtendBaseWidget(w.search)
+	w.search.Hide()
+	add := widget.NewButtonWithIcon(w.texts.Get("do.add"), theme.ContentAddIcon(), w.Add)
+	add.Importance = widget.HighImportance
+	w.header = container.New(layout.NewCustomPaddedLayout(6, 2, 12, 12),
+		container.NewBorder(nil, nil, container.NewHBox(container.NewCenter(picture("moorage", 36)), title),
+			container.NewCenter(add),
+			container.New(layout.NewCustomPaddedLayout(0, 0, 20, 12),
+				container.NewVBox(layout.NewSpacer(), w.search, layout.NewSpacer()))))
+
+	w.banner = newNoticeBox(w.Do)
+	w.list = container.New(layout.NewCustomPaddedVBoxLayout(8))
+	w.scroll = container.NewVScroll(container.New(layout.NewCustomPaddedLayout(4, 8, 12, 12), w.list))
+	w.none = widget.NewLabelWithStyle("", fyne.TextAlignCenter, fyne.TextStyle{Italic: true})
+	w.none.Hide()
+	w.empty = w.welcome()
+	w.footer = caption()
+
+	return container.NewBorder(
+		container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner)),
+		container.New(layout.NewCustomPaddedLayout(-6, -4, 8, 12), w.footer),
+		nil, nil, container.NewStack(w.scroll, container.NewCenter(w.none), w.empty))
+}
+
+// welcome is what a window without drives says.
+func (w *Window) welcome() *fyne.Container {
+	title := widget.NewLabelWithStyle(w.texts.Get("empty.title"), fyne.TextAlignCenter, fyne.TextStyle{Bold: true})
+	title.SizeName = theme.SizeNameSubHeadingText
+	text := widget.NewLabelWithStyle(w.texts.Get("empty.text"), fyne.TextAlignCenter, fyne.TextStyle{})
+	text.Wrapping = fyne.TextWrapWord
+	add := widget.NewButtonWithIcon(w.texts.Get("do.add"), theme.ContentAddIcon(), w.Add)
+	add.Importance = widget.HighImportance
+	return container.NewCenter(container.NewVBox(
+		picture("moorage", 96), title,
+		container.NewGridWrap(fyne.NewSize(380, 60), text),
+		container.NewCenter(add)))
+}
+
+// Show draws v, and only what differs from before.
+func (w *Window) Show(v model.View) {
+	w.view = v
+	w.banner.set(v.Banner)
+	if w.footer.Text != v.Summary {
+		w.footer.SetText(v.Summary)
+	}
+	for name := range w.rows {
+		if !slices.ContainsFunc(v.Rows, func(r model.Row) bool { return r.Name == name }) {
+			delete(w.rows, name)
+		}
+	}
+	for _, r := range v.Rows {
+		row, ok := w.rows[r.Name]
+		switch {
+		case !ok:
+			row = newDriveRow(r, w.Do)
+			row.key, row.selected = w.typed, func(d *driveRow) { w.last = d.row.Name }
+			w.rows[r.Name] = row
+		case !row.row.Equal(r):
+			row.set(r)
+		}
+	}
+	w.arrange()
+}
+
+// arrange puts the rows that match the search into the list.
+func (w *Window) arrange() {
+	if many := len(w.view.Rows) >= searchFrom; many != w.search.Visible() {
+		w.search.Text = ""
+		show(w.search, many)
+		w.header.Refresh()
+	}
+	var objects []fyne.CanvasObject
+	for _, r := range w.shown() {
+		objects = append(objects, w.rows[r.Name])
+	}
+	if !slices.Equal(w.list.Objects, objects) {
+		w.list.Objects = objects
+		w.list.Refresh()
+		w.scroll.Refresh()
+	}
+	show(w.empty, len(w.view.Rows) == 0 && w.view.Banner.What == "")
+	if len(objects) == 0 && len(w.view.Rows) > 0 {
+		w.none.SetText(w.texts.Get("search.none", w.search.Text))
+	}
+	show(w.none, len(objects) == 0 && len(w.view.Rows) > 0)
+}
+
+func show(o fyne.CanvasObject, visible bool) {
+	if visible {
+		o.Show()
+	} else {
+		o.Hide()
+	}
+}
+
+func (w *Window) shown() []model.Row { return model.Filter(w.view.Rows, w.search.Text) }
+
+func (w *Window) unsearch() {
+	w.search.SetText("")
+	w.win.Canvas().Unfocus()
+}
+
+// Do does an action from a button, a menu or the tray; it asks first where
+// something would be lost.
+func (w *Window) Do(a model.Action) {
+	t := w.texts
+	switch a.Verb {
+	case "":
+	case model.SignIn:
+		w.open(func() *sheet {
+			return newSecretSheet(w.win.Canvas(), t, a.Drive, w.actions.SetSecret, w.closed).sheet
+		})
+	case model.Force:
+		w.question(t.Get("force.title", a.Drive), t.Get("force.text"), t.Get("force.yes"), a)
+	case model.Remove:
+		w.question(t.Get("remove.title", a.Drive), t.Get("remove.text"), t.Get("remove.yes"), a)
+	case model.Copy:
+		for _, r := range w.view.Rows {
+			if r.Name == a.Drive {
+				w.copy(r.Address)
+			}
+		}
+	case model.Reveal:
+		w.reveal(a.Drive)
+	case model.Add:
+		w.Add()
+	case model.Quit:
+		w.quit()
+	default:
+		w.actions.Do(a.Verb, a.Drive)
+	}
+}
+
+// Add opens the sheet for a new drive.
+func (w *Window) Add() {
+	w.open(func() *sheet {
+		return newAddSheet(w.win.Canvas(), w.texts, w.actions.Add, w.closed).sheet
+	})
+}
+
+func (w *Window) question(title, text, yes string, a model.Action) {
+	w.open(func() *sheet {
+		return newQuestion(w.win.Canvas(), title, text, yes, w.texts.Get("no"),
+			func() { w.actions.Do(a.Verb, a.Drive) }, w.closed)
+	})
+}
+
+// Tell says something that needs no answer, then calls done.
+func (w *Window) Tell(title, text string, done func()) {
+	w.open(func() *sheet {
+		return newMessage(w.win.Canvas(), title, text, w.texts.Get("do.understood"), func() {
+			w.closed()
+			done()
+		})
+	})
+}
+
+// open shows a sheet, unless there is one.
+func (w *Window) open(sheet func() *sheet) {
+	if w.sheet == nil {
+		w.sheet = sheet()
+	}
+}
+
+func (w *Window) closed() { w.sheet = nil }
+
+// reveal scrolls to a drive and gives it the keyboard.
+func (w *Window) reveal(drive string) {
+	if w.sheet != nil {
+		return
+	}
+	if !slices.ContainsFunc(w.shown(), func(r model.Row) bool { return r.Name == drive }) {
+		w.search.SetText("")
+	}
+	row, ok := w.rows[drive]
+	if !ok {
+		return
+	}
+	w.win.Canvas().Focus(row)
+	top, bottom := row.Position().Y, row.Position().Y+row.Size().Height
+	switch view := w.scroll.Size().Height; {
+	case top < w.scroll.Offset.Y:
+		w.scroll.ScrollToOffset(fyne.NewPos(0, top))
+	case bottom > w.scroll.Offset.Y+view:
+		w.scroll.ScrollToOffset(fyne.NewPos(0, bottom-view+12))
+	}
+}
