@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 )
 
 // checkDir tells whether dir is a folder that may be mounted on: an absolute path
@@ -21,13 +22,13 @@ func checkDir(dir string, ignore ...string) error {
 	fi, err := os.Lstat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return dirError(dir, "The folder does not exist.", "Make it, or choose another one.", nil)
+		return dirError(dir, "The folder does not exist.", "Make it, or choose another one.", fs.ErrNotExist)
 	case err != nil:
 		return dirError(dir, "The folder cannot be looked at.", "Choose another one.", err)
 	case fi.Mode()&fs.ModeSymlink != 0:
-		return dirError(dir, "The mount point is a symbolic link.", "Give the folder that it leads to.", nil)
+		return dirError(dir, "The mount point is a symbolic link.", "Give the folder that it leads to.", syscall.ELOOP)
 	case !fi.IsDir():
-		return dirError(dir, "The mount point is a file.", "Choose an empty folder.", nil)
+		return dirError(dir, "The mount point is a file.", "Choose an empty folder.", syscall.ENOTDIR)
 	}
 	d, err := os.Open(dir)
 	if err != nil {
@@ -41,7 +42,7 @@ func checkDir(dir string, ignore ...string) error {
 	}
 	for _, n := range names {
 		if !slices.Contains(ignore, n) {
-			return dirError(dir, fmt.Sprintf("The folder is not empty: there is %q in it.", n), "Choose an empty folder.", nil)
+			return dirError(dir, fmt.Sprintf("The folder is not empty: there is %q in it.", n), "Choose an empty folder.", syscall.ENOTEMPTY)
 		}
 	}
 	return nil

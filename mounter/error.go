@@ -10,7 +10,7 @@ type Error struct {
 	Kind error  // one of the Err values of this package
 	What string // what happened
 	Do   string // what to do about it; may be ""
-	Err  error  // what the system said; may be nil
+	Err  error  // the cause; may be nil. With ErrDir: fs.ErrNotExist, or syscall.ENOTDIR, ENOTEMPTY, ELOOP, EBUSY (mounted)
 }
 
 // Error gives all parts in one line.

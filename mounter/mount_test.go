@@ -5,9 +5,11 @@ package mounter
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -33,14 +35,17 @@ func TestMountPointIsChecked(t *testing.T) {
 	if err := os.Symlink(mk("target"), link); err != nil {
 		t.Fatal(err)
 	}
-	for name, tc := range map[string]struct{ dir, says string }{
-		"missing":       {filepath.Join(top, "nowhere"), "does not exist"},
-		"relative":      {"some/folder", "not an absolute path"},
-		"file":          {file, "is a file"},
-		"not empty":     {full, `"letter.txt"`},
-		"symlink":       {link, "symbolic link"},
-		"mounted":       {"/", "mounted here already"},
-		"mounted slash": {"//", "mounted here already"},
+	for name, tc := range map[string]struct {
+		dir, says string
+		cause     error
+	}{
+		"missing":       {filepath.Join(top, "nowhere"), "does not exist", fs.ErrNotExist},
+		"relative":      {"some/folder", "not an absolute path", nil},
+		"file":          {file, "is a file", syscall.ENOTDIR},
+		"not empty":     {full, `"letter.txt"`, syscall.ENOTEMPTY},
+		"symlink":       {link, "symbolic link", syscall.ELOOP},
+		"mounted":       {"/", "mounted here already", syscall.EBUSY},
+		"mounted slash": {"//", "mounted here already", syscall.EBUSY},
 	} {
 		s := spec
 		s.Dir = tc.dir
@@ -49,6 +54,9 @@ func TestMountPointIsChecked(t *testing.T) {
 		if !errors.Is(err, ErrDir) || !errors.As(err, &e) {
 			t.Errorf("%s: %v is no ErrDir", name, err)
 			continue
+		}
+		if tc.cause != nil && !errors.Is(err, tc.cause) {
+			t.Errorf("%s: %v is no %v", name, err, tc.cause)
 		}
 		if !strings.Contains(e.What, tc.says) || e.Do == "" {
 			t.Errorf("%s: says %q, remedy %q", name, e.What, e.Do)

@@ -75,7 +75,7 @@ func freePoint(all []unix.Statfs_t, dir string) error {
 	for i := range all {
 		if unix.ByteSliceToString(all[i].Mntonname[:]) == filepath.Clean(dir) {
 			return dirError(dir, fmt.Sprintf("%s is mounted here already.", unix.ByteSliceToString(all[i].Mntfromname[:])),
-				"Unmount it first, or choose another folder.", nil)
+				"Unmount it first, or choose another folder.", unix.EBUSY)
 		}
 	}
 	return nil

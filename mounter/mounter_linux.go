@@ -62,7 +62,7 @@ func mountTable() ([]mountinfo, error) {
 func freePoint(table []mountinfo, dir string) error {
 	for _, mi := range table {
 		if mi.point == filepath.Clean(dir) {
-			return dirError(dir, fmt.Sprintf("%s is mounted here already.", mi.source), "Unmount it first, or choose another folder.", nil)
+			return dirError(dir, fmt.Sprintf("%s is mounted here already.", mi.source), "Unmount it first, or choose another folder.", unix.EBUSY)
 		}
 	}
 	return nil

@@ -50,7 +50,7 @@ func (m *Mounter) mount(ctx context.Context, s Spec) error {
 		return fmt.Errorf("list drive letters: %w", err)
 	}
 	if used&(1<<((s.Dir[0]|0x20)-'a')) != 0 {
-		return dirError(s.Dir, "The drive letter is taken.", "Choose another one.", nil)
+		return dirError(s.Dir, "The drive letter is taken.", "Choose another one.", syscall.EBUSY)
 	}
 	if !hasClient() {
 		return &Error{Op: "mount", Dir: s.Dir, Kind: ErrUnsupported, What: "Windows' Client for NFS is not turned on.", Do: enableRemedy}
