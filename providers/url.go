@@ -109,6 +109,9 @@ func urlError(format string, a ...any) error {
 func (u URL) String() string {
 	switch u.Kind {
 	case KindFolder:
+		if strings.HasSuffix(u.Path, " ") { // ParseURL takes blanks off the ends
+			return "file://" + escape("/"+strings.TrimPrefix(u.Path, "/"), `/:\`)
+		}
 		return u.Path
 	case KindMem, KindGDrive, KindOneDrive, KindDropbox, KindBox:
 		return u.Kind + ":" + escape(u.Path, "/")

@@ -36,12 +36,7 @@ func (p *parts) git(transport string) (URL, error) {
 	case "http", "https":
 		u.User, p.secret = userOrToken(u.User, p.secret)
 	case "ssh":
-		switch {
-		case strings.HasPrefix(u.Path, "/./"):
-			u.Path = u.Path[len("/./"):] // our form for a path relative to the home
-		case strings.HasPrefix(u.Path, "/~"):
-			u.Path = u.Path[1:] // git's form
-		}
+		u.Path = strings.TrimPrefix(u.Path, "/./") // our form for a path relative to the home
 	}
 	return finishGit(u)
 }
@@ -82,13 +77,13 @@ func isCommit(rev string) bool {
 
 // finishGit cleans and checks what all forms of a git URL share.
 func finishGit(u URL) (URL, error) {
-	absolute := strings.HasPrefix(u.Path, "/")
 	p := cleanRelative(u.Path)
 	if p == "" {
 		return URL{}, urlError("the repository is missing, as in git+https://example.org/owner/repo.git")
 	}
-	sameHome := u.Transport == "ssh" && forges[u.Host] != nil && !strings.HasPrefix(p, "~")
-	if absolute && !(u.Transport == "file" && isDrivePath(p)) || sameHome {
+	switch {
+	case u.Transport == "file" && isDrivePath(p), u.Transport == "ssh" && p[0] == '~': // ssh: git's own form for a home
+	case strings.HasPrefix(u.Path, "/"), u.Transport == "ssh" && forges[u.Host] != nil:
 		p = "/" + p
 	}
 	u.Path = p

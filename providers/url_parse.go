@@ -20,7 +20,7 @@ import (
 // whether the branch is "feature" or "feature/x"; u.SplitOpen says so, and
 // the provider decides it by the remote's branches ([URL.Candidates]).
 func ParseURL(s string) (u URL, secret string, err error) {
-	s = strings.TrimSpace(s)
+	s = strings.Trim(s, " \t\r\n")
 	switch {
 	case s == "":
 		return URL{}, "", urlError("it is empty. Give a folder like /home/me/data or an address like git+https://example.org/repo.git")
