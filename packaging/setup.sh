@@ -68,9 +68,9 @@ brew_install() {
 install_window() {
   case $(system) in
     debian) apt_install gcc libc6-dev pkg-config libgl1-mesa-dev libx11-dev libxcursor-dev libxrandr-dev \
-      libxinerama-dev libxi-dev libxxf86vm-dev ;;
+      libxinerama-dev libxi-dev libxxf86vm-dev libwayland-dev libxkbcommon-dev ;;
     fedora) dnf_install gcc pkgconf-pkg-config mesa-libGL-devel libX11-devel libXcursor-devel libXrandr-devel \
-      libXinerama-devel libXi-devel libXxf86vm-devel ;;
+      libXinerama-devel libXi-devel libXxf86vm-devel wayland-devel libxkbcommon-devel ;;
     macos) xcode-select -p >/dev/null 2>&1 || die "The window needs Apple's command line tools: run 'xcode-select --install', then this again." ;;
     *) say "Not a system this script knows (Debian, Ubuntu, Fedora, macOS): it installs nothing and uses what is here." ;;
   esac
