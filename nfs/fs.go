@@ -67,7 +67,8 @@ func (c *Caller) In(gid uint32) bool {
 // FileSystem is what a [Server] exports. These six methods give a read-only
 // file system; every further power is one of the optional interfaces of this
 // package, found by assertion. A call whose interface is missing is answered
-// with [ErrROFS] if it would change something and with [ErrNotSupp] otherwise.
+// with [ErrNotSupp], or with [ErrROFS] if it would change something and the file
+// system has none of the interfaces that do.
 //
 // All methods may be called concurrently, also for one object. They return
 // errors that [StatusOf] understands: a [Status], an [io/fs] sentinel or a

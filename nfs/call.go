@@ -1,0 +1,350 @@
+package nfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/moorage/moorage/nfs/internal/rpc"
+	"github.com/moorage/moorage/nfs/internal/wire"
+	"github.com/moorage/moorage/nfs/internal/xdr"
+)
+
+// nobody is the uid and gid of callers without an identity.
+const nobody = 65534
+
+// attrTime bounds the attributes that a reply carries besides its answer, when
+// the call itself has used up its time.
+const attrTime = time.Second
+
+// call is one RPC call from its record to its reply.
+type call struct {
+	conn *conn
+	srv  *Server
+	ctx  callContext
+
+	req     *rpc.Buffer
+	counted int64 // bytes of conn.in
+	hdr     rpc.Call
+	refused *rpc.HeaderError
+	args    xdr.Decoder
+
+	caller  Caller
+	groups  [rpc.MaxGroups]uint32
+	machine []byte // of AUTH_SYS; shares req
+	late    bool   // the call's time went by before its turn came
+	denied  bool   // the export's Squash refused the caller
+	x       *export
+
+	place  chan struct{} // the lane whose place is held
+	reply  *rpc.Buffer
+	out    []byte // the reply with its record mark, in reply's memory or not
+	counts int64  // bytes of conn.out
+}
+
+// begin reads the header. An error means that there is nothing to answer.
+func (c *call) begin() error {
+	c.args = xdr.NewDecoder(c.req.B)
+	err := c.hdr.Decode(&c.args)
+	if err != nil && !errors.As(err, &c.refused) {
+		return err
+	}
+	return nil
+}
+
+// run answers the call.
+func (c *call) run() {
+	defer c.conn.wg.Done()
+	c.enterLane()
+	c.reply = c.srv.bufs.Get(smallReply)
+	c.dispatch()
+	rpc.PutMark(c.out)
+	c.conn.send(c)
+}
+
+// smallReply is room for every reply without file data, names or paths.
+const smallReply = 1 << 10
+
+// enterLane waits for a place to run in, but not longer than the call may take.
+func (c *call) enterLane() {
+	lane := c.conn.meta
+	if c.hdr.Prog == wire.NFSProgram {
+		switch c.hdr.Proc {
+		case wire.ProcRead, wire.ProcWrite, wire.ProcCommit:
+			lane = c.conn.data
+		}
+	}
+	select {
+	case lane <- struct{}{}:
+		c.place = lane
+		return
+	default:
+	}
+	select {
+	case lane <- struct{}{}:
+		c.place = lane
+	case <-c.ctx.Done():
+		c.late = true
+	}
+}
+
+// finish is called when the reply is written, or never will be.
+func (c *call) finish() {
+	if c.place != nil {
+		<-c.place
+	}
+	c.conn.inFlight.Add(-1)
+	c.release()
+}
+
+// release gives back what the call holds and its place among the connection's.
+func (c *call) release() {
+	c.ctx.end()
+	c.srv.bufs.Put(c.req)
+	c.srv.bufs.Put(c.reply)
+	c.req, c.reply, c.out = nil, nil, nil
+	c.conn.in.give(c.counted)
+	c.conn.out.give(c.counts)
+	<-c.conn.calls
+}
+
+// dispatch makes the reply in c.out, whatever happens.
+func (c *call) dispatch() {
+	defer func() {
+		if p := recover(); p != nil {
+			c.srv.log.Error("panic in a call", "program", c.hdr.Prog, "procedure", c.hdr.Proc,
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			c.accept(rpc.SystemErr)
+		}
+	}()
+	defer c.leave()
+	if c.refused != nil {
+		c.refuse(c.refused)
+		return
+	}
+	if auth := c.authenticate(); auth != rpc.AuthOK {
+		c.refuse(&rpc.HeaderError{Auth: auth})
+		return
+	}
+	handler, stat, low, high := findHandler(&c.hdr)
+	c.accept(stat)
+	switch {
+	case stat == rpc.ProgMismatch:
+		c.out = xdr.AppendUint32(xdr.AppendUint32(c.out, low), high)
+	case stat != rpc.Success:
+	case !handler(c, &c.args):
+		c.accept(rpc.GarbageArgs)
+	default:
+		c.conn.useful.Store(true)
+	}
+}
+
+// accept starts the reply over, as that to an accepted call.
+func (c *call) accept(stat rpc.AcceptStat) {
+	c.out = rpc.AppendAccepted(c.start(), c.hdr.XID, stat)
+}
+
+// start is an empty reply: room for the record mark.
+func (c *call) start() []byte { return append(c.reply.B[:0], 0, 0, 0, 0) }
+
+func (c *call) refuse(e *rpc.HeaderError) {
+	switch {
+	case e.Mismatch:
+		c.out = rpc.AppendRPCMismatch(c.start(), c.hdr.XID)
+	case e.Auth != rpc.AuthOK:
+		c.out = rpc.AppendAuthError(c.start(), c.hdr.XID, e.Auth)
+	default:
+		c.accept(rpc.GarbageArgs)
+	}
+}
+
+// authenticate takes the caller's identity from the credential.
+func (c *call) authenticate() rpc.AuthStat {
+	switch c.hdr.Cred.Flavor {
+	case rpc.AuthNone:
+		c.caller = Caller{UID: nobody, GID: nobody}
+		return rpc.AuthOK
+	case rpc.AuthSys:
+		var cred rpc.SysCred
+		if cred.Decode(c.hdr.Cred.Body) != nil {
+			return rpc.AuthBadCred
+		}
+		c.groups = cred.Groups
+		c.caller = Caller{UID: cred.UID, GID: cred.GID, Groups: c.groups[:cred.NGroups:cred.NGroups]}
+		c.machine = cred.Machine
+		return rpc.AuthOK
+	}
+	// macOS tries AUTH_REJECTEDCRED again and again, but takes this for EACCES.
+	return rpc.AuthTooWeak
+}
+
+// handler decodes the arguments and appends the results to c.out. It returns
+// false, whatever it appended, if the arguments do not decode.
+type handler func(c *call, d *xdr.Decoder) bool
+
+// findHandler finds who answers a call, or what is wrong with it.
+func findHandler(h *rpc.Call) (f handler, stat rpc.AcceptStat, low, high uint32) {
+	var procs []handler
+	switch h.Prog {
+	case wire.NFSProgram:
+		if h.Vers != wire.NFSVersion {
+			return nil, rpc.ProgMismatch, wire.NFSVersion, wire.NFSVersion
+		}
+		procs = nfsProcs[:]
+	case wire.MountProgram:
+		switch h.Vers {
+		case wire.MountV1:
+			procs = mountV1Procs[:]
+		case wire.MountV3:
+			procs = mountV3Procs[:]
+		default:
+			return nil, rpc.ProgMismatch, wire.MountV1, wire.MountV3
+		}
+	default:
+		return nil, rpc.ProgUnavail, 0, 0
+	}
+	if h.Proc >= uint32(len(procs)) || procs[h.Proc] == nil {
+		return nil, rpc.ProcUnavail, 0, 0
+	}
+	return procs[h.Proc], rpc.Success, 0, 0
+}
+
+// nfsProcs are the procedures of NFSv3 by number.
+var nfsProcs = [wire.NumProcs]handler{
+	wire.ProcNull: (*call).null, wire.ProcGetattr: (*call).getattr, wire.ProcSetattr: (*call).setattr,
+	wire.ProcLookup: (*call).lookup, wire.ProcAccess: (*call).access, wire.ProcReadlink: (*call).readlink,
+	wire.ProcRead: (*call).read, wire.ProcWrite: (*call).write, wire.ProcCreate: (*call).create,
+	wire.ProcMkdir: (*call).mkdir, wire.ProcSymlink: (*call).symlink, wire.ProcMknod: (*call).mknod,
+	wire.ProcRemove: (*call).remove, wire.ProcRmdir: (*call).rmdir, wire.ProcRename: (*call).rename,
+	wire.ProcLink: (*call).link, wire.ProcReaddir: (*call).readdir, wire.ProcReaddirplus: (*call).readdirplus,
+	wire.ProcFsstat: (*call).fsstat, wire.ProcFsinfo: (*call).fsinfo, wire.ProcPathconf: (*call).pathconf,
+	wire.ProcCommit: (*call).commit,
+}
+
+func (c *call) null(d *xdr.Decoder) bool { return d.Done() == nil }
+
+// open finds the object of a handle and turns the caller into whom the export
+// takes him for. Unless the status is OK the object must not be touched.
+func (c *call) open(h []byte) (*export, ID, Status) {
+	if c.late {
+		return nil, 0, ErrJukebox
+	}
+	x, id, st := c.srv.table.open(h)
+	if st != OK {
+		return nil, 0, st
+	}
+	c.x = x
+	if err := c.squash(x); err != nil {
+		return nil, 0, c.squashStatus(err)
+	}
+	return x, id, OK
+}
+
+// openSecond finds another object for the same call; it must be in x.
+func (c *call) openSecond(x *export, h []byte) (ID, Status) {
+	y, id, st := c.srv.table.open(h)
+	if st != OK {
+		return 0, st
+	}
+	y.leave()
+	if y != x {
+		return 0, ErrXDev
+	}
+	return id, OK
+}
+
+func (c *call) squash(x *export) error {
+	if x.Squash == nil {
+		return nil
+	}
+	who, err := x.Squash(c.caller)
+	if err != nil {
+		c.denied = true
+		return err
+	}
+	c.caller = who
+	return nil
+}
+
+func (c *call) squashStatus(err error) Status {
+	if st := c.status(err); st != ErrIO {
+		return st
+	}
+	return ErrAccess
+}
+
+// missing is the answer to a call that the file system has no interface for
+// and that would change something.
+func (x *export) missing() Status {
+	if x.writable {
+		return ErrNotSupp
+	}
+	return ErrROFS
+}
+
+func (c *call) leave() {
+	if c.x != nil {
+		c.x.leave()
+		c.x = nil
+	}
+}
+
+// status is what is sent for a file system's error: never a number that RFC
+// 1813 does not know, and never ErrBadCookie, on which macOS ends a listing
+// without a word.
+func (c *call) status(err error) Status {
+	st := StatusOf(err)
+	if err != nil && st == OK {
+		st = ErrServerFault
+	}
+	if _, known := statusText[st]; !known || st == ErrBadCookie {
+		st = ErrIO
+	}
+	if st == ErrIO || st == ErrServerFault {
+		c.srv.log.LogAttrs(c.srv.base, slog.LevelWarn, "file system failed",
+			slog.Uint64("procedure", uint64(c.hdr.Proc)), slog.Any("err", err))
+	}
+	return st
+}
+
+// attr is the attributes of an object as they are now, if they can be had. What
+// a client caches on the strength of them, such as data or the absence of a
+// name, must be read after them: if it was read before, a change between the
+// two would never be noticed.
+func (c *call) attr(x *export, id ID) (p wire.PostAttr) {
+	var ctx context.Context = &c.ctx
+	if c.ctx.Err() != nil {
+		short, cancel := context.WithTimeout(c.srv.base, attrTime)
+		defer cancel()
+		ctx = short
+	}
+	if a, err := x.FS.GetAttr(ctx, &c.caller, id); err == nil {
+		p = x.post(&a)
+	}
+	return p
+}
+
+// unchanged is the wcc_data of a call that has failed: one snapshot serves as
+// before and after, which is exact, for this call has changed nothing between.
+func (c *call) unchanged(x *export, id ID) (w wire.Wcc) {
+	if w.After = c.attr(x, id); w.After.Has {
+		a := &w.After.Attr
+		w.HasBefore, w.Before = true, wire.PreAttr{Size: a.Size, Mtime: a.Mtime, Ctime: a.Ctime}
+	}
+	return w
+}
+
+// changed is the wcc_data of a call that has changed an object.
+func (c *call) changed(x *export, id ID, w *WCC) (r wire.Wcc) {
+	if w.HasBefore {
+		r.HasBefore = true
+		r.Before = wire.PreAttr{Size: w.Before.Size, Mtime: wireTime(w.Before.Mtime), Ctime: wireTime(w.Before.Ctime)}
+	}
+	if r.After = x.post(&w.After); !r.After.Has {
+		r.After = c.attr(x, id)
+	}
+	return r
+}
