@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/moorage/moorage/daemon/internal/peer"
+	"github.com/moorage/moorage/daemon/peer"
 )
 
 // dial connects to the socket and makes sure that its owner listens there.

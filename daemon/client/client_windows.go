@@ -11,7 +11,7 @@ import (
 	"github.com/Microsoft/go-winio"
 	"golang.org/x/sys/windows"
 
-	"github.com/moorage/moorage/daemon/internal/peer"
+	"github.com/moorage/moorage/daemon/peer"
 )
 
 // DefaultSocket is the pipe where the service listens: MOORAGE_SOCKET if set,

@@ -13,7 +13,7 @@ import (
 	"syscall"
 
 	"github.com/moorage/moorage/daemon/internal/lockfile"
-	"github.com/moorage/moorage/daemon/internal/peer"
+	"github.com/moorage/moorage/daemon/peer"
 )
 
 // Listen listens on the unix socket at path, with mode 0600, in a folder that
