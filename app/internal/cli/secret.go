@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// maxSecret bounds a password or token; keyrings take less.
+const maxSecret = 16 << 10
+
+// readSecret asks for the secret of what, without echo. Where there is no
+// terminal, it is the first line of standard input.
+func (a *app) readSecret(what string) (string, error) {
+	if a.ReadPassword != nil {
+		fmt.Fprintf(a.Stderr, "Password or token for %s: ", clean(hideSecret(what)))
+		s, err := a.ReadPassword()
+		a.note("")
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		return s, nil
+	}
+	b, err := io.ReadAll(io.LimitReader(a.Stdin, maxSecret+1))
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	if len(b) > maxSecret {
+		return "", errors.New("the password on standard input is too long")
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimSuffix(line, "\r"), nil
+}
+
+// hideSecret takes a password out of a URL that a person typed.
+func hideSecret(u string) string {
+	scheme, rest, ok := strings.Cut(u, "://")
+	if !ok {
+		return u
+	}
+	host, path, slash := strings.Cut(rest, "/")
+	if i := strings.LastIndex(host, "@"); i >= 0 {
+		host = host[i+1:]
+	}
+	if slash {
+		host += "/"
+	}
+	return scheme + "://" + host + path
+}
+
+func (a *app) setSecret(ctx context.Context, name, secret string) error {
+	c, ctx, cancel, err := a.ask(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	return c.SetSecret(ctx, name, secret)
+}

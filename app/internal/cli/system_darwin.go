@@ -1,0 +1,5 @@
+package cli
+
+const fileManager = "open"
+
+func hasDesktop(func(string) string) bool { return true }
