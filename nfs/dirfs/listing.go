@@ -1,0 +1,183 @@
+package dirfs
+
+import (
+	"cmp"
+	"container/list"
+	"math"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moorage/moorage/nfs"
+)
+
+const (
+	// listingWindow is how many entries of one directory are held at most,
+	// about 60 bytes each. A larger directory is read once per window.
+	listingWindow = 1 << 20
+	// listingBudget is how many entries all listings hold together.
+	listingBudget = 2 << 20
+	// listingExact is up to how many entries a listing is read again at once
+	// when the directory changed during a walk.
+	listingExact = 8192
+	// coarseTime is how long a directory can change without a change of its
+	// times, where the host's clock is coarse (a timer tick; 2 s on FAT).
+	coarseTime    = 20 * time.Millisecond
+	coarseTimeFAT = 2 * time.Second
+)
+
+// entry is one name of a listing.
+type entry struct {
+	cookie uint64
+	id     uint64 // 0 until somebody asked; atomic
+	name   string
+}
+
+// stamp tells whether a directory changed.
+type stamp struct{ mtime, ctime int64 }
+
+func stampOf(a *nfs.Attr) stamp { return stamp{a.Mtime.UnixNano(), a.Ctime.UnixNano()} }
+
+// listing holds the entries of a directory whose cookies lie in (after, upTo],
+// in the order of their cookies. Only the ids change once it is made.
+type listing struct {
+	entries     []entry
+	after, upTo uint64
+	stamp       stamp
+	settled     bool // the stamp would show a later change
+	made        time.Time
+	cost        time.Duration
+}
+
+// newListing collects the names that read calls it with. It is made in windows:
+// entries up to after are left out, and no more than window are kept.
+func newListing(key *[keySize]byte, after uint64, window int, read func(add func(name string)) error) (*listing, error) {
+	l := &listing{after: after, upTo: math.MaxUint64}
+	// One name is part of a larger block, so that a million names are not a
+	// million objects for the garbage collector.
+	var block strings.Builder
+	keep := func(s string) string {
+		if block.Cap()-block.Len() < len(s) {
+			block = strings.Builder{}
+			block.Grow(max(len(s), min(64<<10, 32*len(l.entries)+256)))
+		}
+		n := block.Len()
+		block.WriteString(s)
+		return block.String()[n:]
+	}
+	err := read(func(name string) {
+		// Cookies are spread by one for each further name with the same hash,
+		// so a name may belong behind after though its hash is not. Such names
+		// differ from after by less than their number, which is 0 in practice.
+		c := cookieOf(key, name)
+		if c <= after || c > l.upTo {
+			return
+		}
+		l.entries = append(l.entries, entry{cookie: c, name: keep(name)})
+		if len(l.entries) >= 2*window {
+			l.order()
+			l.entries = slices.Clone(l.entries[:window])
+			l.upTo = l.entries[window-1].cookie
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.order()
+	if len(l.entries) > window {
+		l.entries = slices.Clip(l.entries[:window])
+		l.upTo = l.entries[window-1].cookie
+	}
+	for i := 1; i < len(l.entries); i++ {
+		if e := &l.entries[i]; e.cookie <= l.entries[i-1].cookie {
+			e.cookie = l.entries[i-1].cookie + 1
+		}
+	}
+	return l, nil
+}
+
+func (l *listing) order() {
+	slices.SortFunc(l.entries, func(a, b entry) int {
+		if c := cmp.Compare(a.cookie, b.cookie); c != 0 {
+			return c
+		}
+		return strings.Compare(a.name, b.name)
+	})
+}
+
+// from gives the entries behind cookie; ok is false if they are not in l.
+func (l *listing) from(cookie uint64) (entries []entry, ok bool) {
+	if cookie < l.after || cookie >= l.upTo {
+		return nil, false
+	}
+	i := sort.Search(len(l.entries), func(i int) bool { return l.entries[i].cookie > cookie })
+	return l.entries[i:], true
+}
+
+// whole reports whether the directory has no entries behind l.
+func (l *listing) whole() bool { return l.upTo == math.MaxUint64 }
+
+// serves reports whether a call for cookie may be answered from l when the
+// directory has stamp now. A walk begins at cookie 0, where l has to be exact.
+// Later, an entry that is there during the whole walk is in any listing that
+// was made after its begin; so a large directory that changes all the time,
+// because a client removes what it lists, is read again now and then only.
+func (l *listing) serves(cookie uint64, now stamp, at time.Time) bool {
+	if l.exact(now) {
+		return true
+	}
+	return cookie != 0 && len(l.entries) > listingExact && at.Sub(l.made) < 2*time.Second+20*l.cost
+}
+
+func (l *listing) exact(now stamp) bool { return l.settled && l.stamp == now }
+
+func (e *entry) loadID() nfs.ID    { return nfs.ID(atomic.LoadUint64(&e.id)) }
+func (e *entry) storeID(id nfs.ID) { atomic.StoreUint64(&e.id, uint64(id)) }
+
+// listings keeps the listings used last, within a budget.
+type listings struct {
+	mu    sync.Mutex
+	byDir map[nfs.ID]*list.Element
+	order list.List // of *dirListing, the one used last in front
+	size  int
+}
+
+type dirListing struct {
+	dir nfs.ID
+	l   *listing
+}
+
+func newListings() *listings { return &listings{byDir: make(map[nfs.ID]*list.Element)} }
+
+func (s *listings) get(dir nfs.ID) *listing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	el := s.byDir[dir]
+	if el == nil {
+		return nil
+	}
+	s.order.MoveToFront(el)
+	return el.Value.(*dirListing).l
+}
+
+func (s *listings) put(dir nfs.ID, l *listing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if el := s.byDir[dir]; el != nil {
+		s.remove(el)
+	}
+	s.byDir[dir] = s.order.PushFront(&dirListing{dir, l})
+	s.size += len(l.entries) + 16 // an empty one is not free
+	for s.size > listingBudget && s.order.Len() > 1 {
+		s.remove(s.order.Back())
+	}
+}
+
+func (s *listings) remove(el *list.Element) {
+	d := s.order.Remove(el).(*dirListing)
+	delete(s.byDir, d.dir)
+	s.size -= len(d.l.entries) + 16
+}
