@@ -285,6 +285,17 @@ func (x *export) missing() Status {
 	return ErrROFS
 }
 
+// found is the status of a method that has given a or err.
+func (c *call) found(a *Attr, err error) Status {
+	if err == nil && !a.valid() {
+		err = errNoObject
+	}
+	return c.status(err)
+}
+
+// errNoObject is for a file system that succeeds without giving an object.
+var errNoObject = fmt.Errorf("%w: attributes without id or type", ErrServerFault)
+
 func (c *call) leave() {
 	if c.x != nil {
 		c.x.leave()

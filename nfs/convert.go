@@ -17,9 +17,15 @@ const (
 	modeBits  = 0o7777
 )
 
+// valid reports whether a can be sent: kernels do not take well to objects of
+// no type or without a number.
+func (a *Attr) valid() bool {
+	return a.ID != 0 && a.Type >= TypeRegular && a.Type <= TypeFIFO
+}
+
 // post is the attributes for the wire; none if a is not known.
 func (x *export) post(a *Attr) (p wire.PostAttr) {
-	if a.ID != 0 {
+	if a.valid() {
 		p.Has, p.Attr = true, x.fattr(a)
 	}
 	return p

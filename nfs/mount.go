@@ -65,7 +65,7 @@ func (c *call) doMount(path string) ([]byte, Status) {
 			return nil, st
 		}
 		a, err := x.FS.Lookup(&c.ctx, &c.caller, id, name)
-		if st := c.status(err); st != OK {
+		if st := c.found(&a, err); st != OK {
 			return nil, st
 		}
 		if a.Type != TypeDirectory {

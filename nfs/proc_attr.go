@@ -17,7 +17,7 @@ func (c *call) getattr(d *xdr.Decoder) bool {
 	x, id, st := c.open(a.Handle)
 	if st == OK {
 		attr, err := x.FS.GetAttr(&c.ctx, &c.caller, id)
-		if st = c.status(err); st == OK {
+		if st = c.found(&attr, err); st == OK {
 			r.Attr = x.fattr(&attr)
 		}
 	}
@@ -100,7 +100,7 @@ func (c *call) doAccess(x *export, id ID, want uint32) (granted uint32, a Attr, 
 	} else if a, err = x.FS.GetAttr(&c.ctx, &c.caller, id); err == nil {
 		granted = Accessible(&c.caller, &a, want)
 	}
-	return granted & want, a, c.status(err)
+	return granted & want, a, c.found(&a, err)
 }
 
 // fsstat is procedure 18 (RFC 1813 §3.3.18).
@@ -186,8 +186,5 @@ func (c *call) pathconf(d *xdr.Decoder) bool {
 // else, so that it notices when the object is gone.
 func (c *call) mustAttr(x *export, id ID) (wire.PostAttr, Status) {
 	a, err := x.FS.GetAttr(&c.ctx, &c.caller, id)
-	if st := c.status(err); st != OK {
-		return wire.PostAttr{}, st
-	}
-	return x.post(&a), OK
+	return x.post(&a), c.found(&a, err)
 }

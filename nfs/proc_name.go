@@ -17,7 +17,7 @@ func (c *call) lookup(d *xdr.Decoder) bool {
 		r.Dir = c.attr(x, dir)
 		if st = checkName(a.Name); st == OK {
 			attr, err := x.FS.Lookup(&c.ctx, &c.caller, dir, string(a.Name))
-			if st = c.status(err); st == OK {
+			if st = c.found(&attr, err); st == OK {
 				r.Handle, r.Attr = x.seal.Append(nil, uint64(attr.ID)), x.post(&attr)
 			}
 		}
@@ -62,10 +62,7 @@ func (c *call) doMake(x *export, dir ID, name []byte, set *wire.Sattr, do maker)
 		return a, w, st
 	}
 	a, w, err := do(x, dir, string(name), s)
-	if err == nil && a.ID == 0 {
-		err = ErrServerFault
-	}
-	return a, w, c.status(err)
+	return a, w, c.found(&a, err)
 }
 
 // create is procedure 8 (RFC 1813 §3.3.8).

@@ -79,7 +79,7 @@ func (l *listing) answer(dirHandle []byte, cookie uint64) bool {
 	if st == OK {
 		var err error
 		attr, err = x.FS.GetAttr(&c.ctx, &c.caller, dir)
-		if st = c.status(err); st == OK {
+		if st = c.found(&attr, err); st == OK {
 			post = x.post(&attr)
 			if attr.Type != TypeDirectory {
 				st = ErrNotDir
@@ -118,7 +118,7 @@ func (l *listing) fill(dir ID, attr *Attr, cookie uint64) (eof bool, st Status) 
 		// Who may list a directory but not search it gets no parent; the
 		// directory itself stands in, as at a root.
 		parent, err := x.FS.Lookup(&c.ctx, &c.caller, dir, "..")
-		if err != nil {
+		if err != nil || !parent.valid() {
 			parent = *attr
 		}
 		l.add(&DirEntry{Name: "..", ID: parent.ID, Cookie: cookieDotDot, Attr: parent})
@@ -174,7 +174,7 @@ func (l *listing) add(e *DirEntry) bool {
 	c := l.c
 	c.out = wire.AppendEntry(c.out, uint64(e.ID), e.Name, e.Cookie)
 	if l.plus {
-		if e.Attr.ID == 0 {
+		if !e.Attr.valid() {
 			l.gaps = append(l.gaps, gap{len(c.out), e.ID})
 		}
 		post := wire.PostAttr{Has: true, Attr: l.x.fattr(&e.Attr)}

@@ -40,8 +40,12 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if err := os.Chown(tmp, uid, uid); err != nil {
 		t.Fatal(err)
 	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	exe := tmp + "/dirfs.test"
-	if out, err := exec.Command("cp", "/proc/self/exe", exe).CombinedOutput(); err != nil {
+	if out, err := exec.Command("cp", self, exe).CombinedOutput(); err != nil {
 		t.Fatalf("copy the test: %v: %s", err, out)
 	}
 	cmd := exec.CommandContext(t.Context(), exe, "-test.short", "-test.timeout=4m")

@@ -35,6 +35,7 @@ type FS struct {
 	locks    keyedMutex
 	syncs    syncs
 	search   searcher
+	unborn   unborn
 	virgins  virgins
 
 	stop    chan struct{}
@@ -224,6 +225,11 @@ func (f *FS) attr(id nfs.ID, d *desc) (nfs.Attr, error) {
 // child opens the object called name in dir, for its sake only. The caller
 // gives the descriptor to the cache or closes it.
 func (f *FS) child(dir nfs.ID, dd *desc, name string) (*desc, object, error) {
+	f.unborn.wait(dir, name)
+	return f.childNow(dir, dd, name)
+}
+
+func (f *FS) childNow(dir nfs.ID, dd *desc, name string) (*desc, object, error) {
 	fd, err := f.openat(dd.fd, name, nameFlags)
 	if err != nil {
 		return nil, object{}, err

@@ -150,6 +150,8 @@ func (f *FS) createNew(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name st
 	if err != nil {
 		return nfs.Attr{}, err
 	}
+	born := f.unborn.begin(dir, name)
+	defer born()
 	// Without a mode, nobody can open it until it has its owner.
 	var fd int
 	for {
@@ -174,7 +176,7 @@ func (f *FS) createNew(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name st
 		}
 		return f.withSpace(func() error { return unix.Ftruncate(fd, int64(set.Size)) })
 	}
-	a, err := f.settle(dir, d, name, cd, &b, &set, size, 0)
+	a, err := f.settle(dir, d, name, cd, &b, &set, size, 0, born)
 	if err == nil && how.Mode == nfs.Exclusive {
 		f.virgins.born(a.ID)
 	}
@@ -183,8 +185,8 @@ func (f *FS) createNew(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name st
 
 // settle gives a new object, open as cd, its owner, mode and times, and puts it
 // on stable storage; or takes it away again. more is done between the owner and
-// the mode.
-func (f *FS) settle(dir nfs.ID, d *desc, name string, cd *desc, b *birth, set *nfs.SetAttr, more func() error, rmflag int) (nfs.Attr, error) {
+// the mode; born shows it to other calls.
+func (f *FS) settle(dir nfs.ID, d *desc, name string, cd *desc, b *birth, set *nfs.SetAttr, more func() error, rmflag int, born func()) (nfs.Attr, error) {
 	o, err := f.examineIn(dir, name, cd)
 	if err == nil && (o.attr.UID != b.uid || o.attr.GID != b.gid) {
 		err = chownFD(cd, int(b.uid), int(b.gid))
@@ -203,6 +205,7 @@ func (f *FS) settle(dir nfs.ID, d *desc, name string, cd *desc, b *birth, set *n
 		_ = unix.Unlinkat(d.fd, name, rmflag)
 		return nfs.Attr{}, err
 	}
+	born()
 	f.note(dir, name, &o)
 	id := o.attr.ID
 	cd = f.fds.add(id, cd, o.attr.Type == nfs.TypeRegular)
@@ -229,10 +232,16 @@ func (f *FS) Mkdir(ctx context.Context, c *nfs.Caller, dir nfs.ID, name string, 
 	})
 }
 
+// maxTarget is how long the target of a new symbolic link may be, by contract.
+const maxTarget = 1024
+
 // Symlink implements nfs.Symlinker.
 func (f *FS) Symlink(ctx context.Context, c *nfs.Caller, dir nfs.ID, name, target string, set nfs.SetAttr) (nfs.Attr, nfs.WCC, error) {
-	if target == "" {
+	switch {
+	case target == "":
 		return nfs.Attr{}, nfs.WCC{}, nfs.ErrInval
+	case len(target) > maxTarget:
+		return nfs.Attr{}, nfs.WCC{}, nfs.ErrNameTooLong
 	}
 	return f.make(ctx, c, dir, name, nfs.TypeSymlink, &set, 0o777, func(dirfd int) error {
 		return unix.Symlinkat(target, dirfd, name)
@@ -278,11 +287,13 @@ func (f *FS) makeIn(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name strin
 	if err != nil {
 		return nfs.Attr{}, err
 	}
+	born := f.unborn.begin(dir, name)
+	defer born()
 	begin := time.Now()
 	if err := f.withSpace(func() error { return call(d.fd) }); err != nil {
 		return nfs.Attr{}, err
 	}
-	cd, o, err := f.child(dir, d, name)
+	cd, o, err := f.childNow(dir, d, name)
 	if err != nil {
 		return nfs.Attr{}, err
 	}
@@ -297,7 +308,7 @@ func (f *FS) makeIn(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name strin
 	if typ == nfs.TypeDirectory {
 		rmflag = unix.AT_REMOVEDIR
 	}
-	return f.settle(dir, d, name, cd, &b, set, nil, rmflag)
+	return f.settle(dir, d, name, cd, &b, set, nil, rmflag, born)
 }
 
 // mayMake checks that c may make name in d. As in the kernel, what a name that

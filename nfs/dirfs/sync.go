@@ -103,3 +103,50 @@ func (s *syncs) run(key syncKey, r *syncRun, f *syncFlight, fsync func() error) 
 	close(f.done)
 	return f.err
 }
+
+// unborn are the names whose objects are being made: they exist on the host,
+// but have not got their owner and mode yet. Calls wait until they have.
+type unborn struct {
+	mu    sync.RWMutex
+	names map[unbornName]chan struct{}
+}
+
+type unbornName struct {
+	dir  nfs.ID
+	name string
+}
+
+// begin hides name in dir from other calls until shown is called, which may be
+// done more than once. It waits for who makes the same name.
+func (u *unborn) begin(dir nfs.ID, name string) (shown func()) {
+	key, done := unbornName{dir, name}, make(chan struct{})
+	for {
+		u.mu.Lock()
+		other := u.names[key]
+		if other == nil {
+			if u.names == nil {
+				u.names = make(map[unbornName]chan struct{})
+			}
+			u.names[key] = done
+			u.mu.Unlock()
+			return sync.OnceFunc(func() {
+				u.mu.Lock()
+				delete(u.names, key)
+				u.mu.Unlock()
+				close(done)
+			})
+		}
+		u.mu.Unlock()
+		<-other
+	}
+}
+
+// wait returns when name in dir is not hidden.
+func (u *unborn) wait(dir nfs.ID, name string) {
+	u.mu.RLock()
+	done := u.names[unbornName{dir, name}]
+	u.mu.RUnlock()
+	if done != nil {
+		<-done
+	}
+}
