@@ -1,0 +1,133 @@
+package git
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/moorage/moorage/providers"
+	"github.com/moorage/moorage/providers/git/internal/object"
+	"github.com/moorage/moorage/providers/git/internal/pack"
+	"github.com/moorage/moorage/providers/git/internal/wire"
+)
+
+// The protocol cannot ask for an abbreviated id. It is looked for among the tips
+// of all refs, then in the history: all commits are fetched, without trees and
+// files, and looked at, not kept.
+
+const minAbbreviation = 4
+
+func isAbbreviation(rev string) bool {
+	if len(rev) < minAbbreviation || len(rev) >= 64 {
+		return false
+	}
+	return strings.Trim(strings.ToLower(rev), "0123456789abcdef") == ""
+}
+
+// findAbbreviated finds the commit whose id begins with prefix; the zero ID if
+// there is none.
+func (r *Remote) findAbbreviated(ctx context.Context, prefix string) (object.ID, error) {
+	refs, err := r.refs(ctx, "HEAD", "refs/heads/", "refs/tags/")
+	if err != nil {
+		return object.ID{}, err
+	}
+	found := finder{prefix: prefix}
+	var tips []object.ID
+	seen := make(map[object.ID]bool)
+	for _, ref := range refs {
+		id := ref.ID
+		if !ref.Peeled.IsZero() {
+			id = ref.Peeled
+		}
+		if !seen[id] {
+			seen[id] = true
+			tips = append(tips, id)
+			found.see(id)
+		}
+	}
+	if len(tips) == 0 {
+		return object.ID{}, nil
+	}
+	c, err := r.connect(ctx)
+	if err != nil {
+		return object.ID{}, err
+	}
+	if !c.CanFilter() {
+		if !found.id.IsZero() && !found.twice {
+			return found.id, nil
+		}
+		return object.ID{}, fmt.Errorf("%w: this server finds a commit by its full id only, not by %q", providers.ErrNoRevision, prefix)
+	}
+	err = r.flights.do(ctx, "history "+prefix, false, func(ctx context.Context) error {
+		done, err := r.request(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
+		lim := r.limits
+		lim.Total = maxHistory
+		found.spool = r.store.Spool
+		return c.Fetch(ctx, wire.FetchRequest{Wants: tips, Filter: "tree:0"}, lim, &found, nil)
+	})
+	if err != nil {
+		return object.ID{}, fmt.Errorf("look for commit %q: %w", prefix, err)
+	}
+	if found.twice {
+		return object.ID{}, fmt.Errorf("%w: more than one commit begins with %q. Give more digits", providers.ErrNoRevision, prefix)
+	}
+	return found.id, nil
+}
+
+// maxHistory bounds the commits of a history: a million have about this size.
+const maxHistory = 2 << 30
+
+// finder is the sink of a history. It keeps recent commits, as bases.
+type finder struct {
+	prefix string
+	id     object.ID
+	twice  bool
+	spool  func() (pack.Spool, error)
+
+	recent map[object.ID]*keptObject
+	bytes  int
+}
+
+type keptObject struct {
+	*strings.Reader
+	t object.Type
+}
+
+func (k *keptObject) Type() object.Type { return k.t }
+func (k *keptObject) Close() error      { return nil }
+
+func (f *finder) see(id object.ID) {
+	if id != f.id && strings.HasPrefix(id.String(), f.prefix) {
+		f.twice = !f.id.IsZero()
+		f.id = id
+	}
+}
+
+func (f *finder) Put(t object.Type, id object.ID, content []byte) error {
+	if t == object.TypeCommit {
+		f.see(id)
+	}
+	if f.recent == nil || f.bytes > 64<<20 {
+		f.recent, f.bytes = make(map[object.ID]*keptObject), 0
+	}
+	f.recent[id] = &keptObject{strings.NewReader(string(content)), t}
+	f.bytes += len(content)
+	return nil
+}
+
+func (f *finder) Base(id object.ID) (pack.Base, error) {
+	if k := f.recent[id]; k != nil {
+		return k, nil
+	}
+	return nil, pack.ErrNotFound
+}
+
+func (f *finder) Spool() (pack.Spool, error) { return f.spool() }
+
+func (f *finder) NewBlob(int64) (pack.BlobWriter, error) {
+	return nil, fmt.Errorf("%w: a file in a history without files", providers.ErrProtocol)
+}

@@ -1,0 +1,144 @@
+package git
+
+import (
+	"context"
+	"sync"
+
+	"github.com/moorage/moorage/providers"
+)
+
+// flights runs work that several callers want, once. Work goes on while
+// somebody waits for it, or for as long as it takes if it was started to be
+// kept; close ends all of it.
+type flights struct {
+	life context.Context
+	end  context.CancelFunc
+	wg   sync.WaitGroup
+
+	mu     sync.Mutex
+	byKey  map[any]*flight
+	closed bool
+}
+
+type flight struct {
+	group   *flights
+	done    chan struct{} // closed when err is final
+	err     error
+	cancel  context.CancelFunc
+	keys    []any
+	waiters int // guarded by group.mu; the keeper counts as one
+}
+
+func newFlights() *flights {
+	g := &flights{byKey: make(map[any]*flight)}
+	g.life, g.end = context.WithCancel(context.Background())
+	return g
+}
+
+// join returns the flight of all these keys that have none yet, and those of
+// the others: every flight that has to land before all keys are done. fn gets
+// the keys that are new, and runs if there is one. The caller leaves every
+// flight that it was given. If keep is set, it goes on when all have left.
+func join[K comparable](g *flights, keys []K, keep bool, fn func(ctx context.Context, keys []K) error) ([]*flight, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return nil, providers.ErrClosed
+	}
+	var out []*flight
+	seen := make(map[*flight]bool)
+	var fresh []K
+	for _, k := range keys {
+		f := g.byKey[k]
+		if f == nil {
+			fresh = append(fresh, k)
+		} else if !seen[f] {
+			seen[f] = true
+			f.waiters++
+			out = append(out, f)
+		}
+	}
+	if len(fresh) == 0 {
+		return out, nil
+	}
+	ctx, cancel := context.WithCancel(g.life)
+	f := &flight{group: g, done: make(chan struct{}), cancel: cancel, waiters: 1}
+	if keep {
+		f.waiters++
+	}
+	for _, k := range fresh {
+		g.byKey[k] = f
+		f.keys = append(f.keys, k)
+	}
+	g.wg.Go(func() {
+		err := fn(ctx, fresh)
+		cancel()
+		g.mu.Lock()
+		f.forget()
+		if err != nil && g.closed {
+			err = providers.ErrClosed
+		}
+		f.err = err
+		close(f.done)
+		g.mu.Unlock()
+	})
+	return append(out, f), nil
+}
+
+// running returns the flight of key, or nil. The caller leaves it.
+func (g *flights) running(key any) *flight {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f := g.byKey[key]
+	if f != nil {
+		f.waiters++
+	}
+	return f
+}
+
+// leave says that the caller waits no longer.
+func (f *flight) leave() {
+	f.group.mu.Lock()
+	defer f.group.mu.Unlock()
+	if f.waiters--; f.waiters == 0 {
+		f.cancel()
+		f.forget()
+	}
+}
+
+// forget lets whoever wants the same from now on start anew.
+func (f *flight) forget() {
+	for _, k := range f.keys {
+		if f.group.byKey[k] == f {
+			delete(f.group.byKey, k)
+		}
+	}
+}
+
+// do is a flight with one key, waited for.
+func (g *flights) do(ctx context.Context, key any, keep bool, fn func(ctx context.Context) error) error {
+	fs, err := join(g, []any{key}, keep, func(ctx context.Context, _ []any) error { return fn(ctx) })
+	if err != nil {
+		return err
+	}
+	defer fs[0].leave()
+	return fs[0].wait(ctx)
+}
+
+func (f *flight) wait(ctx context.Context) error {
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// close ends all work and waits for it.
+func (g *flights) close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.end()
+	g.wg.Wait()
+}

@@ -1,0 +1,307 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/moorage/moorage/providers"
+	"github.com/moorage/moorage/providers/git/internal/object"
+	"github.com/moorage/moorage/providers/git/internal/pktline"
+	"github.com/moorage/moorage/providers/git/internal/store"
+	"github.com/moorage/moorage/providers/git/internal/wire"
+)
+
+const (
+	infoBatch = 10_000   // sizes of one object-info request
+	smallBlob = 64 << 10 // fetched to learn its size, whatever it is for
+	largeBlob = 1 << 20  // never fetched only to learn its size
+	fewBlobs  = 2        // asked for one by one
+	manyBlobs = 16       // more of them are fetched up to largeBlob, in one request
+	peekers   = 4        // requests at a time for sizes of single blobs
+	wantBatch = 256      // blobs of one request, if no filter keeps large ones out
+)
+
+// Sizes fills in the sizes of entries of folder dir that have -1. Servers with
+// object-info tell all of them in one request; then those of the whole revision
+// are asked for in the background, as the next folder is likely to be next. From
+// others the small files of the folder are fetched, and the beginnings of the
+// large ones.
+func (r *Remote) Sizes(ctx context.Context, dir string, entries []providers.Entry) error {
+	if err := r.usable(ctx); err != nil {
+		return err
+	}
+	if err := r.fillSizes(ctx, dir, entries); err != nil {
+		return fmt.Errorf("sizes in %q: %w", dir, err)
+	}
+	return nil
+}
+
+func (r *Remote) fillSizes(ctx context.Context, dir string, entries []providers.Entry) error {
+	snap := r.snapshot()
+	list := make([]object.TreeEntry, len(entries))
+	var unknown []object.ID
+	seen := make(map[object.ID]bool)
+	for i, e := range entries {
+		if e.Size >= 0 || e.Mode.IsDir() {
+			continue
+		}
+		id, err := object.ParseID(string(e.Version))
+		if err != nil {
+			return providers.ErrChanged
+		}
+		mode := uint32(object.ModeFile)
+		if !e.Mode.IsRegular() {
+			mode = object.ModeSymlink
+		}
+		list[i] = object.TreeEntry{Mode: mode, Name: e.Name, ID: id}
+		if _, ok := r.store.Size(store.Key{ID: id}); !ok && !seen[id] {
+			seen[id] = true
+			unknown = append(unknown, id)
+		}
+	}
+	if len(unknown) > 0 {
+		if err := r.learnSizes(ctx, snap, dir, unknown); err != nil {
+			return err
+		}
+	}
+	for i := range entries {
+		if list[i].ID.IsZero() {
+			continue
+		}
+		if entries[i].Size = r.knownSize(snap, join2(dir, list[i].Name), list[i]); entries[i].Size < 0 {
+			return fmt.Errorf("%w: the server did not tell the size of %q", providers.ErrProtocol, list[i].Name)
+		}
+	}
+	return nil
+}
+
+// knownSize is the size of the file e at path, or -1.
+func (r *Remote) knownSize(snap *snapshot, path string, e object.TreeEntry) int64 {
+	n, ok := r.store.Size(store.Key{ID: e.ID})
+	if !ok {
+		return -1
+	}
+	return n
+}
+
+// learnSizes makes the sizes of blobs known. They are of the folder dir.
+func (r *Remote) learnSizes(ctx context.Context, snap *snapshot, dir string, ids []object.ID) error {
+	c, err := r.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if c.CanSize() {
+		if err := r.askSizes(ctx, c, ids); err != nil {
+			return err
+		}
+		r.askAllSizes(snap)
+		ids = r.sizeless(ids)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	if !lazy(c) {
+		return r.awaitAll(ctx, c, snap, ids)
+	}
+	if len(ids) > fewBlobs {
+		if err := r.fetchFolder(ctx, snap, dir, ids, smallBlob); err != nil {
+			return err
+		}
+		if ids = r.sizeless(ids); len(ids) > manyBlobs {
+			if err := r.fetchFolder(ctx, snap, dir, ids, largeBlob); err != nil {
+				return err
+			}
+			ids = r.sizeless(ids)
+		}
+	}
+	return r.peek(ctx, ids)
+}
+
+func (r *Remote) sizeless(ids []object.ID) []object.ID {
+	var out []object.ID
+	for _, id := range ids {
+		if _, ok := r.store.Size(store.Key{ID: id}); !ok {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+type infoKey struct{ id object.ID }
+
+func (r *Remote) askSizes(ctx context.Context, c *wire.Client, ids []object.ID) error {
+	for len(ids) > 0 {
+		n := min(len(ids), infoBatch)
+		err := r.flights.do(ctx, infoKey{ids[0]}, false, func(ctx context.Context) error {
+			done, err := r.request(ctx)
+			if err != nil {
+				return err
+			}
+			defer done()
+			sizes, err := c.Sizes(ctx, ids[:n])
+			if err != nil {
+				return err
+			}
+			for _, id := range ids[:n] {
+				if size, ok := sizes[id]; ok {
+					if err := r.store.SetSize(store.Key{ID: id}, size); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+type allSizesKey struct{ rev object.ID }
+
+// askAllSizes asks for the sizes of all files of the revision, in the background.
+func (r *Remote) askAllSizes(snap *snapshot) {
+	r.mu.Lock()
+	again := r.sized == snap.id
+	r.sized = snap.id
+	r.mu.Unlock()
+	if again {
+		return
+	}
+	fs, err := join(r.flights, []allSizesKey{{snap.id}}, true, func(ctx context.Context, _ []allSizesKey) error {
+		if f := r.flights.running(fillKey{snap.id}); f != nil {
+			err := f.wait(ctx)
+			f.leave()
+			if err != nil {
+				return err
+			}
+		}
+		c, err := r.connect(ctx)
+		if err != nil {
+			return err
+		}
+		var ids []object.ID
+		seen := make(map[object.ID]bool)
+		var below func(id object.ID) error
+		below = func(id object.ID) error {
+			if seen[id] {
+				return nil
+			}
+			seen[id] = true
+			t, err := r.tree(ctx, id, snap.id)
+			if err != nil {
+				return err
+			}
+			for _, e := range t.entries {
+				switch e.Mode {
+				case object.ModeSubmodule:
+				case object.ModeTree:
+					if err := below(e.ID); err != nil {
+						return err
+					}
+				default:
+					if _, ok := r.store.Size(store.Key{ID: e.ID}); !ok && !seen[e.ID] {
+						seen[e.ID] = true
+						ids = append(ids, e.ID)
+					}
+				}
+			}
+			return nil
+		}
+		if err := below(snap.top); err != nil {
+			return err
+		}
+		return r.askSizes(ctx, c, ids)
+	})
+	if err == nil {
+		fs[0].leave()
+	}
+}
+
+type folderKey struct {
+	id    object.ID
+	limit int64
+}
+
+// fetchFolder fetches the files of dir up to limit bytes, in one request. ids are
+// those of them that are of interest.
+func (r *Remote) fetchFolder(ctx context.Context, snap *snapshot, dir string, ids []object.ID, limit int64) error {
+	r.mu.Lock()
+	refused := r.noTree
+	r.mu.Unlock()
+	e, err := r.lookup(ctx, snap, snap.top, dir)
+	if err == nil && e.Mode == object.ModeTree && !refused {
+		err := r.flights.do(ctx, folderKey{e.ID, limit}, true, func(ctx context.Context) error {
+			// The folder's own entries, and no more than the trees of its folders.
+			filter := fmt.Sprintf("combine:tree:2+blob:limit=%d", limit+1)
+			return r.fetch(ctx, wire.FetchRequest{Wants: []object.ID{e.ID}, Filter: filter}, nil)
+		})
+		remote := (*pktline.RemoteError)(nil)
+		if !errors.As(err, &remote) {
+			return err
+		}
+		r.mu.Lock()
+		r.noTree = true
+		r.mu.Unlock()
+	}
+	for len(ids) > 0 {
+		n := min(len(ids), wantBatch)
+		if err := r.obtainBlobs(ctx, snap, ids[:n], n); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+// errEnough ends a fetch of which only the beginning was wanted.
+var errEnough = errors.New("enough")
+
+// peek learns the sizes of blobs one by one: a pack with one object begins with
+// its size. Those that are not large come in whole.
+func (r *Remote) peek(ctx context.Context, ids []object.ID) error {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, peekers)
+	errs := make([]error, len(ids))
+	for i, id := range ids {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if ctx.Err() == nil {
+				errs[i] = r.peekOne(ctx, id)
+			}
+		})
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errors.Join(errs...)
+}
+
+type peekKey struct{ id object.ID }
+
+func (r *Remote) peekOne(ctx context.Context, id object.ID) error {
+	err := r.flights.do(ctx, peekKey{id}, false, func(ctx context.Context) error {
+		return r.fetch(ctx, wire.FetchRequest{Wants: []object.ID{id}}, func(count int, t object.Type, size int64) error {
+			if count != 1 || t != object.TypeBlob {
+				return fmt.Errorf("%w: asked for one file, got something else", providers.ErrProtocol)
+			}
+			if size <= largeBlob {
+				return nil
+			}
+			if err := r.store.SetSize(store.Key{ID: id}, size); err != nil {
+				return err
+			}
+			return errEnough
+		})
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return r.lost(id, err)
+}

@@ -1,0 +1,400 @@
+package git
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/moorage/moorage/providers"
+	"github.com/moorage/moorage/providers/git/internal/object"
+	"github.com/moorage/moorage/providers/git/internal/pktline"
+	"github.com/moorage/moorage/providers/git/internal/store"
+	"github.com/moorage/moorage/providers/git/internal/wire"
+)
+
+// snapshot is a revision that is shown. It does not change.
+type snapshot struct {
+	target           // what the remote says the revision is
+	commit object.ID // zero if the revision is a tree
+	root   object.ID // the tree of the whole revision
+	top    object.ID // the tree that is shown: root, or that of the subfolder
+	time   time.Time
+}
+
+// target is an answer to the question what a revision is.
+type target struct {
+	id     object.ID // of a commit, or what a person gave: a tag or tree
+	ref    string    // the ref that id is from; "" for an id that was given
+	subdir string
+}
+
+const (
+	// patience is how long a tree that is on its way with others is waited for,
+	// before it is asked for alone.
+	patience = 700 * time.Millisecond
+	// startProbe is how long Open waits for news when the cache has a revision.
+	startProbe = 3 * time.Second
+)
+
+// begin finds the revision to show: a newer one than the cache has, if the
+// remote is there.
+func (r *Remote) begin(ctx context.Context) error {
+	if snap, complete := r.loadState(); snap != nil {
+		r.mu.Lock()
+		r.snap = snap
+		if complete {
+			r.filled = snap.id
+		}
+		r.mu.Unlock()
+		if complete && snap.ref == "" {
+			return nil // named by its id: there is no news
+		}
+		tctx, cancel := context.WithTimeout(ctx, startProbe)
+		defer cancel()
+		if _, err := r.Probe(tctx); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			r.log.Warn("showing what is in the cache", "err", err)
+		}
+		return nil
+	}
+	t, err := r.resolve(ctx)
+	if err != nil {
+		return err
+	}
+	r.fill(t.id, object.ID{})
+	snap, err := r.snapshotOf(ctx, t)
+	if err != nil {
+		return err
+	}
+	r.show(snap)
+	return nil
+}
+
+// show turns to snap and remembers it.
+func (r *Remote) show(snap *snapshot) {
+	r.mu.Lock()
+	r.snap = snap
+	r.mu.Unlock()
+	if err := r.saveState(); err != nil {
+		r.log.Warn("cannot remember the revision", "err", err)
+	}
+}
+
+func (r *Remote) snapshot() *snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.snap
+}
+
+// fill fetches a revision with all its trees in the background (and its files,
+// if the server cannot leave them out). have is a commit of which all trees are
+// here, or zero.
+func (r *Remote) fill(id, have object.ID) *flight {
+	fs, err := join(r.flights, []fillKey{{id}}, true, func(ctx context.Context, _ []fillKey) error {
+		c, err := r.connect(ctx)
+		if err != nil {
+			return err
+		}
+		q := wire.FetchRequest{Wants: []object.ID{id}, Shallow: true}
+		if c.CanFilter() {
+			q.Filter = "blob:none"
+			if c.Version() == 2 {
+				q.Have = have
+			}
+		}
+		start := r.clock()
+		if err := r.fetch(ctx, q, nil); err != nil {
+			return err
+		}
+		if err := r.store.Sync(); err != nil {
+			return err
+		}
+		r.log.Debug("revision fetched", "id", id, "filter", q.Filter, "took", r.clock().Sub(start))
+		r.mu.Lock()
+		r.filled = id
+		r.mu.Unlock()
+		return r.saveState()
+	})
+	if err != nil {
+		return nil
+	}
+	for _, f := range fs[1:] {
+		f.leave()
+	}
+	return fs[0]
+}
+
+type fillKey struct{ id object.ID }
+
+// snapshotOf follows t to a tree, and to the subfolder.
+func (r *Remote) snapshotOf(ctx context.Context, t target) (*snapshot, error) {
+	snap := &snapshot{target: t}
+	id := t.id
+	for range 16 {
+		kind, content, err := r.object(ctx, id, t.id)
+		if err != nil {
+			if remote := (*pktline.RemoteError)(nil); errors.As(err, &remote) {
+				if t.ref == "" {
+					return nil, fmt.Errorf("%w: %s: %w", providers.ErrNoRevision, t.id, err)
+				}
+				return nil, fmt.Errorf("fetch %s: %w: %w", t.ref, providers.ErrOffline, err)
+			}
+			return nil, err
+		}
+		switch kind {
+		case object.TypeTag:
+			tag, err := object.ParseTag(id.Format(), content)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", providers.ErrProtocol, err)
+			}
+			snap.time, id = tag.Time, tag.Object
+		case object.TypeCommit:
+			c, err := object.ParseCommit(id.Format(), content)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", providers.ErrProtocol, err)
+			}
+			snap.commit, snap.time, id = id, c.Time, c.Tree
+		case object.TypeTree:
+			snap.root, snap.top = id, id
+			return r.enter(ctx, snap)
+		default:
+			return nil, fmt.Errorf("%w: %s is a file, not a commit", providers.ErrNoRevision, t.id)
+		}
+	}
+	return nil, fmt.Errorf("%w: tags without end", providers.ErrProtocol)
+}
+
+// enter goes to the subfolder that is shown.
+func (r *Remote) enter(ctx context.Context, snap *snapshot) (*snapshot, error) {
+	if snap.subdir == "" {
+		return snap, nil
+	}
+	e, err := r.lookup(ctx, snap, snap.root, snap.subdir)
+	if err != nil {
+		return nil, fmt.Errorf("folder %q of the repository: %w", snap.subdir, err)
+	}
+	if e.Mode != object.ModeTree {
+		return nil, fmt.Errorf("folder %q of the repository: %w", snap.subdir, providers.ErrNotDir)
+	}
+	snap.top = e.ID
+	return snap, nil
+}
+
+// Probe asks the remote for the revision. If it moved, Probe fetches all its
+// trees and turns to it; until then, and if that fails, the old one is shown.
+func (r *Remote) Probe(ctx context.Context) (providers.Version, error) {
+	if err := r.usable(ctx); err != nil {
+		return "", err
+	}
+	// Kept: when the caller's time is over, the new trees are still welcome.
+	err := r.flights.do(ctx, "probe", true, r.probe)
+	if err != nil {
+		return "", fmt.Errorf("look for changes: %w", err)
+	}
+	return r.snapshot().version(), nil
+}
+
+func (s *snapshot) version() providers.Version {
+	if s.commit.IsZero() {
+		return providers.Version(s.root.String())
+	}
+	return providers.Version(s.commit.String())
+}
+
+func (r *Remote) probe(ctx context.Context) error {
+	t, err := r.resolve(ctx)
+	if err != nil {
+		return err
+	}
+	old := r.snapshot()
+	if t == old.target {
+		if t.ref == "" {
+			// An id needs no answer; ask for one to learn whether the remote is there.
+			c, err := r.connect(ctx)
+			if err != nil {
+				return err
+			}
+			_, err = c.Refs(ctx, "HEAD")
+			return err
+		}
+		return nil
+	}
+	var have object.ID
+	r.mu.Lock()
+	if r.filled == old.id && old.commit == old.id {
+		have = old.commit
+	}
+	r.mu.Unlock()
+	f := r.fill(t.id, have)
+	if f == nil {
+		return providers.ErrClosed
+	}
+	err = f.wait(ctx)
+	f.leave()
+	if err != nil {
+		return err
+	}
+	snap, err := r.snapshotOf(ctx, t)
+	if err != nil {
+		return err
+	}
+	r.show(snap)
+	r.log.Info("the remote moved", "from", old.version(), "to", snap.version())
+	return nil
+}
+
+// resolve asks the remote what the revision is. A name is a branch first, then a
+// tag, as for "git clone --branch".
+func (r *Remote) resolve(ctx context.Context) (target, error) {
+	if r.url.Revision == "" || r.url.Revision == "HEAD" {
+		refs, err := r.refs(ctx, "HEAD")
+		if err != nil {
+			return target{}, err
+		}
+		for _, ref := range refs {
+			if ref.Name == "HEAD" {
+				return target{id: ref.ID, ref: "HEAD", subdir: r.url.Subdir}, nil
+			}
+		}
+		return target{}, fmt.Errorf("%w: the repository is empty, or has no default branch. Name a branch", providers.ErrNoRevision)
+	}
+	candidates := r.url.Candidates()
+	for _, c := range candidates {
+		if id, err := object.ParseID(strings.ToLower(c.Revision)); err == nil {
+			return target{id: id, subdir: c.Subdir}, nil
+		}
+	}
+	var prefixes []string
+	for _, c := range candidates {
+		prefixes = append(prefixes, refNames(c.Revision)...)
+	}
+	refs, err := r.refs(ctx, prefixes...)
+	if err != nil {
+		return target{}, err
+	}
+	for _, c := range candidates {
+		for _, name := range refNames(c.Revision) {
+			for _, ref := range refs {
+				if ref.Name != name {
+					continue
+				}
+				id := ref.ID
+				if !ref.Peeled.IsZero() {
+					id = ref.Peeled
+				}
+				return target{id: id, ref: name, subdir: c.Subdir}, nil
+			}
+		}
+	}
+	for _, c := range candidates {
+		if isAbbreviation(c.Revision) {
+			id, err := r.findAbbreviated(ctx, strings.ToLower(c.Revision))
+			if err != nil || !id.IsZero() {
+				return target{id: id, subdir: c.Subdir}, err
+			}
+		}
+	}
+	return target{}, fmt.Errorf("%w: the repository has no branch, tag or commit %q", providers.ErrNoRevision, r.url.Revision)
+}
+
+func (r *Remote) refs(ctx context.Context, prefixes ...string) ([]wire.Ref, error) {
+	c, err := r.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	done, err := r.request(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return c.Refs(ctx, prefixes...)
+}
+
+// refNames are the refs that a name may stand for, best first.
+func refNames(rev string) []string {
+	names := []string{"refs/heads/" + rev, "refs/tags/" + rev}
+	if strings.HasPrefix(rev, "refs/") {
+		return append([]string{rev}, names...)
+	}
+	if strings.HasPrefix(rev, "heads/") || strings.HasPrefix(rev, "tags/") || strings.HasPrefix(rev, "pull/") {
+		return append(names, "refs/"+rev)
+	}
+	return names
+}
+
+// savedState is what state.json holds: for each URL that was opened here, the
+// revision that was last shown.
+type savedState struct {
+	Version int                      `json:"version"`
+	Remotes map[string]savedRevision `json:"remotes"`
+}
+
+type savedRevision struct {
+	ID       string `json:"id"`
+	Ref      string `json:"ref,omitempty"`
+	Subdir   string `json:"subdir,omitempty"`
+	Complete bool   `json:"complete"` // all trees are here
+}
+
+const stateVersion = 1
+
+func (r *Remote) readState() savedState {
+	var s savedState
+	b, err := r.store.LoadState()
+	if err == nil {
+		err = json.Unmarshal(b, &s)
+	}
+	if err != nil || s.Version != stateVersion || s.Remotes == nil {
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			r.log.Warn("the state of the cache is unreadable", "err", err)
+		}
+		return savedState{Version: stateVersion, Remotes: make(map[string]savedRevision)}
+	}
+	return s
+}
+
+// loadState finds the revision that was shown last, if what it takes to show its
+// root folder is here. complete tells whether all its trees are.
+func (r *Remote) loadState() (snap *snapshot, complete bool) {
+	saved, ok := r.readState().Remotes[r.key]
+	if !ok {
+		return nil, false
+	}
+	id, err := object.ParseID(saved.ID)
+	if err != nil {
+		return nil, false
+	}
+	// A context that is done: what is here is found, nothing is fetched.
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	snap, err = r.snapshotOf(ctx, target{id, saved.Ref, saved.Subdir})
+	if err != nil {
+		return nil, false
+	}
+	return snap, saved.Complete
+}
+
+// saveState remembers what is shown now.
+func (r *Remote) saveState() error {
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	r.mu.Lock()
+	snap, filled := r.snap, r.filled
+	r.mu.Unlock()
+	if snap == nil {
+		return nil // Open is still at it, and saves in the end
+	}
+	s := savedState{Version: stateVersion, Remotes: map[string]savedRevision{
+		r.key: {ID: snap.id.String(), Ref: snap.ref, Subdir: snap.subdir, Complete: filled == snap.id},
+	}}
+	b, err := json.MarshalIndent(s, "", "\t")
+	if err != nil {
+		return err
+	}
+	return r.store.SaveState(b)
+}

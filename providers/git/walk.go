@@ -1,0 +1,114 @@
+package git
+
+import (
+	"context"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moorage/moorage/providers/git/internal/object"
+	"github.com/moorage/moorage/providers/git/internal/store"
+)
+
+// walk notices that a program reads one file after the other, and says what it
+// will want next, so that a folder is a few requests and not one per file. The
+// amount doubles with every miss and starts at nothing: who opens one file
+// gets that one at once.
+type walk struct {
+	mu   sync.Mutex
+	last time.Time
+	run  int // misses in a row, each soon after the one before
+}
+
+const (
+	walkPause = 10 * time.Second // a longer pause ends a walk
+	walkFiles = 512              // files of one request
+	walkBytes = 8 << 20          // bytes of one request, as far as sizes are known
+	walkFile  = 1 << 20          // larger ones are left to whoever opens them
+	walkGuess = 16 << 10         // bytes of a file of unknown size
+)
+
+// ahead returns blobs to fetch along with id, the file at p.
+func (w *walk) ahead(ctx context.Context, r *Remote, snap *snapshot, p string, id object.ID) []object.ID {
+	now := r.clock()
+	w.mu.Lock()
+	if now.Sub(w.last) > walkPause {
+		w.run = 0
+	}
+	w.run++
+	w.last = now
+	run := w.run
+	w.mu.Unlock()
+	if run < 2 {
+		return nil
+	}
+	files, bytes := min(8<<min(run, 10), walkFiles), int64(0)
+	seen := map[object.ID]bool{id: true}
+	var ids []object.ID
+	dir, name := path.Split(p)
+	r.following(ctx, snap, strings.TrimSuffix(dir, "/"), name, func(e object.TreeEntry) bool {
+		if seen[e.ID] || r.store.HasFile(store.Key{ID: e.ID}) {
+			return true
+		}
+		size, ok := r.store.Size(store.Key{ID: e.ID})
+		if !ok {
+			size = walkGuess
+		}
+		if size > walkFile {
+			return true
+		}
+		seen[e.ID] = true
+		ids = append(ids, e.ID)
+		bytes += size
+		return len(ids) < files && bytes < walkBytes
+	})
+	return ids
+}
+
+// maxFollowing bounds the search for files that are not here yet.
+const maxFollowing = 20_000
+
+// following calls fn with the files that come after name in dir, then with
+// those of the folders that come after it, until fn returns false. It looks
+// only at trees that are here.
+func (r *Remote) following(ctx context.Context, snap *snapshot, dir, name string, fn func(object.TreeEntry) bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel() // nothing is fetched for this
+	left := maxFollowing
+	var below func(id object.ID, after string) bool
+	below = func(id object.ID, after string) bool {
+		t, err := r.tree(ctx, id, snap.id)
+		if err != nil {
+			return true
+		}
+		for _, e := range t.entries {
+			if e.Name <= after {
+				continue
+			}
+			if left--; left < 0 {
+				return false
+			}
+			switch e.Mode {
+			case object.ModeSubmodule:
+			case object.ModeTree:
+				if !below(e.ID, "") {
+					return false
+				}
+			default:
+				if !fn(e) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	for {
+		e, err := r.lookup(ctx, snap, snap.top, dir)
+		if err != nil || !below(e.ID, name) || dir == "" {
+			return
+		}
+		dir, name = path.Split(dir)
+		dir = strings.TrimSuffix(dir, "/")
+	}
+}
