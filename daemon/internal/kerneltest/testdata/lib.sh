@@ -1,0 +1,41 @@
+# Checks for guest scripts: they are counted, and a failure does not end the script.
+passed=0 failed=0 CHECKLOG=/tmp/check.log
+
+# check NAME COMMAND...: COMMAND, often a function, runs in a subshell that ends
+# at the first error. What it prints is shown when it fails.
+check() {
+	name=$1; shift
+	( set -e; "$@" ) >$CHECKLOG 2>&1 </dev/null
+	status=$?
+	if [ $status = 0 ]; then
+		passed=$((passed + 1)); echo "ok   $name"
+	else
+		failed=$((failed + 1)); echo "FAIL $name (status $status)"; head -c 2000 $CHECKLOG | sed 's/^/     /'
+	fi
+}
+
+# fails TEXT COMMAND...: COMMAND fails, and its last message ends with TEXT.
+fails() {
+	text=$1; shift
+	if message=$("$@" 2>&1); then echo "succeeded: $*"; return 1; fi
+	case $message in *"$text") ;; *) echo "wanted $text, got: $message"; return 1 ;; esac
+}
+
+# same A B: two texts are equal.
+same() { [ "$1" = "$2" ] || { echo "got '$1', want '$2'"; return 1; }; }
+
+# until COMMAND... waits up to 30 s for COMMAND to succeed.
+until_true() {
+	n=0
+	until "$@" >/dev/null 2>&1; do
+		n=$((n + 1)); [ $n -lt 300 ] || { echo "in vain: $*"; return 1; }
+		sleep 0.1
+	done
+}
+
+drop_caches() { sync; echo 3 >/proc/sys/vm/drop_caches; }
+
+# as UID GROUPS COMMAND...: as another user, whose group is UID, too.
+as() { u=$1 g=$2; shift 2; setpriv --reuid "$u" --regid "$u" --groups "$g" -- "$@"; }
+
+finish() { echo "passed $passed, failed $failed"; [ $failed = 0 ]; }
