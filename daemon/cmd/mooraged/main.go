@@ -1,0 +1,127 @@
+// Command mooraged is the Moorage service: it keeps drives, serves them on
+// loopback and mounts them. "mooraged serve URL" serves one drive in the
+// foreground instead, without mounting it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/internal/mounts/serve"
+)
+
+func main() {
+	os.Exit(run())
+}
+
+// run returns the exit status: 0 done, 1 failed, 2 usage, 4 a needed part is
+// missing.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
+	defer stop()
+	err := command().ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var e *api.Error
+	if errors.As(err, &e) {
+		fmt.Fprintln(os.Stderr, "mooraged:", e.Problem.What)
+		for _, s := range []string{e.Problem.Means, e.Problem.Do} {
+			if s != "" {
+				fmt.Fprintln(os.Stderr, s)
+			}
+		}
+		if e.Exit == api.ExitNotFound { // a word of the service's clients
+			return api.ExitFailed
+		}
+		return e.Exit
+	}
+	var u usageError
+	if errors.As(err, &u) {
+		fmt.Fprintf(os.Stderr, "mooraged: %v\nTry mooraged --help.\n", err)
+		return api.ExitUsage
+	}
+	fmt.Fprintln(os.Stderr, "mooraged:", err)
+	return api.ExitFailed
+}
+
+// usageError is what cobra says of a command line.
+type usageError struct{ error }
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mooraged",
+		Short: "The Moorage service",
+		Long: `mooraged keeps drives, serves them on loopback and mounts them. The moorage
+command and the desktop app start it when they need it.
+
+It logs to a file unless it runs with --foreground. SIGINT and SIGTERM unmount
+all drives and end it; "moorage" clients can also end it so that the next
+service takes up the mounts. MOORAGE_SOCKET moves its control socket.`,
+		Args:          usageArgs(cobra.NoArgs),
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetVersionTemplate("mooraged {{.Version}}\n")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(serveCommand())
+	return root
+}
+
+func usageArgs(f cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := f(c, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+func serveCommand() *cobra.Command {
+	o := serve.Options{Opener: newOpener(), Stdout: os.Stdout}
+	c := &cobra.Command{
+		Use:   "serve URL",
+		Short: "Serve one drive in the foreground, for any NFS client of this computer",
+		Long: `Serve one drive over NFSv3 until SIGINT or SIGTERM. The first line on standard
+output is a JSON object with "address", "export" and "mount", the command that
+mounts it; logs go to standard error.
+
+With --cache DIR a later run with the same DIR, address and URL continues this
+one: the same file handles, the same cache. Without it everything goes into a
+temporary folder that is removed at the end.`,
+		Example: `  mooraged serve mem:
+  mooraged serve /some/folder --listen 127.0.0.1:2049
+  mooraged serve https://github.com/golang/example --cache ~/.cache/example`,
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.URL = args[0]
+			o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+			return serve.Run(c.Context(), o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:0", "loopback `address` to listen on; port 0 takes a free one")
+	f.StringVar(&o.Export, "export", "", "export `path` (default: a slash and a name from the URL)")
+	f.BoolVar(&o.ReadOnly, "read-only", false, "refuse all changes")
+	f.StringVar(&o.Cache, "cache", "", "`folder` for cache and journal, to continue there later")
+	return c
+}
+
+// version is the module's version that the Go command recorded.
+func version() string {
+	b, ok := debug.ReadBuildInfo()
+	if !ok || b.Main.Version == "" {
+		return "unknown"
+	}
+	return b.Main.Version
+}

@@ -1,0 +1,11 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"syscall"
+)
+
+// endSignals end the service in good order.
+var endSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}

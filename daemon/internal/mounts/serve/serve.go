@@ -1,0 +1,256 @@
+// Package serve runs one drive in the foreground, for any NFS client of this
+// computer, without the service and without a mount.
+package serve
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/internal/lockfile"
+	"github.com/moorage/moorage/daemon/internal/mounts"
+	"github.com/moorage/moorage/daemon/internal/problem"
+	"github.com/moorage/moorage/daemon/internal/secrets"
+	"github.com/moorage/moorage/daemon/internal/state"
+	"github.com/moorage/moorage/nfs"
+)
+
+// Options say what to serve and where.
+type Options struct {
+	URL      string
+	Listen   string // loopback address; "": 127.0.0.1:0
+	Export   string // export path; "": from the URL
+	ReadOnly bool
+	Cache    string // folder for cache and journal; "": a temporary one
+
+	Opener mounts.Opener
+	// Secret reads the secret of the drive at url; secrets.ErrNotFound if
+	// there is none.
+	Secret func(ctx context.Context, url string) (string, error)
+	Stdout io.Writer // gets one Ready as a line of JSON
+	Logger *slog.Logger
+}
+
+// Ready is what is written when clients can come.
+type Ready struct {
+	Address string `json:"address"` // "127.0.0.1:2049"
+	Export  string `json:"export"`  // "/name"
+	Mount   string `json:"mount"`   // the command to type, with DIR for the place
+}
+
+const (
+	openTimeout = time.Minute
+	stopTimeout = 15 * time.Second
+)
+
+// Run serves until ctx is done, which is no error. Errors are *api.Error.
+func Run(ctx context.Context, o Options) error {
+	loc, err := o.Opener.Parse(o.URL)
+	if err != nil {
+		return problem.Of(err, "the drive")
+	}
+	if o.Export == "" {
+		o.Export = "/" + loc.Name
+	}
+	if o.Export != path.Clean(o.Export) || !path.IsAbs(o.Export) || o.Export == "/" {
+		return usage(fmt.Sprintf("%q is no export path.", o.Export), "Give a slash and a name, such as /"+loc.Name+".")
+	}
+	l, err := listen(ctx, o.Listen)
+	if err != nil {
+		return err
+	}
+	closeListener := true
+	defer func() {
+		if closeListener {
+			l.Close()
+		}
+	}()
+	if o.Cache == "" {
+		if o.Cache, err = os.MkdirTemp("", "moorage-serve-*"); err != nil {
+			return problem.Of(err, loc.URL)
+		}
+		defer os.RemoveAll(o.Cache)
+	}
+	d, release, err := continued(o.Cache, loc)
+	if err != nil {
+		return problem.Of(err, loc.URL)
+	}
+	defer release()
+
+	src, err := open(ctx, o, loc, d.ID)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return problem.Of(err, loc.URL)
+	}
+	defer func() {
+		if src.Close != nil {
+			if err := src.Close(); err != nil {
+				o.Logger.Error("closing the drive failed", "err", err)
+			}
+		}
+	}()
+	readOnly := o.ReadOnly || src.ReadOnly
+	closeListener = false
+	srv, err := mounts.Start(l, nfs.Export{Path: o.Export, FS: src.FS, Key: d.Key, FSID: d.FSID, ReadOnly: readOnly}, o.Logger)
+	if errors.Is(err, nfs.ErrExport) {
+		return usage(fmt.Sprintf("%q is no export path.", o.Export), "Give a slash and a name, such as /"+loc.Name+".")
+	}
+	if err != nil {
+		return problem.Of(err, loc.URL)
+	}
+	err = json.NewEncoder(o.Stdout).Encode(Ready{Address: srv.Addr().String(), Export: o.Export,
+		Mount: mountCommand(srv.Addr(), o.Export, readOnly)})
+	if err == nil {
+		err = wait(ctx, o.Logger, src, srv)
+	}
+	sctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if serr := srv.Stop(sctx); err == nil && serr != nil {
+		err = fmt.Errorf("stop the server: %w", serr)
+	}
+	if err != nil {
+		return problem.Of(err, loc.URL)
+	}
+	return nil
+}
+
+// wait returns nil when ctx is done, and an error if the server ends before.
+func wait(ctx context.Context, log *slog.Logger, src *mounts.Source, srv *mounts.Server) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-srv.Done():
+			return errors.New("the server ended by itself")
+		case <-src.Changes:
+			if h := src.Health(); h.Online {
+				log.Info("the remote is online", "revision", h.Revision)
+			} else {
+				log.Warn("the remote is offline", "err", h.Err)
+			}
+		}
+	}
+}
+
+func usage(what, do string) error {
+	return problem.New(api.ExitUsage, api.CodeBadRequest, what, "", do)
+}
+
+// listen listens on addr, which only this computer can reach.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	ip, ierr := netip.ParseAddr(host)
+	if err != nil || ierr != nil || !ip.IsLoopback() {
+		return nil, usage(fmt.Sprintf("%q is no address of this computer alone.", addr),
+			"NFS has no passwords, so only loopback is served: give 127.0.0.1:PORT, or leave it out.")
+	}
+	l, err := mounts.Listen(ctx, net.JoinHostPort(host, port))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, problem.New(api.ExitFailed, api.CodePortTaken, fmt.Sprintf("Another program listens on %s.", addr), "",
+			"End it, or choose another port; 127.0.0.1:0 takes a free one.")
+	case errors.Is(err, fs.ErrPermission):
+		return nil, problem.New(api.ExitFailed, api.CodePermission, fmt.Sprintf("The system does not let you listen on %s.", addr), "",
+			"Choose a port from 1024 on; 127.0.0.1:0 takes a free one.")
+	case err != nil:
+		return nil, usage(fmt.Sprintf("Listening on %s failed: %v.", addr, err), "Give 127.0.0.1:PORT, or leave it out.")
+	}
+	return l, nil
+}
+
+// continued finds or makes the identity of the drive in folder cache, so that
+// handles of an earlier run there go on, and keeps a second run away from it.
+func continued(cache string, loc mounts.Location) (d state.Drive, release func(), err error) {
+	cache, err = filepath.Abs(cache)
+	if err != nil {
+		return d, nil, fmt.Errorf("find the cache folder: %w", err)
+	}
+	store, err := state.Open(cache)
+	if err != nil {
+		return d, nil, err
+	}
+	sum := sha256.Sum256([]byte(loc.URL))
+	id := hex.EncodeToString(sum[:8])
+	if err := os.MkdirAll(store.Dir(id), 0o700); err != nil {
+		return d, nil, fmt.Errorf("make the cache folder: %w", err)
+	}
+	lock, err := lockfile.Acquire(filepath.Join(store.Dir(id), "serve.lock"))
+	var held *lockfile.HeldError
+	if errors.As(err, &held) {
+		return d, nil, problem.New(api.ExitFailed, api.CodeRunning,
+			fmt.Sprintf("Another moorage serve (pid %d) works on this drive in %s.", held.PID, cache), "", "End it, or give another --cache.")
+	}
+	if err != nil {
+		return d, nil, err
+	}
+	release = func() { lock.Release() }
+	d, err = store.Load(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		if d, err = state.New(rand.Reader); err == nil {
+			d.ID, d.Name, d.URL = id, loc.Name, loc.URL
+			err = store.Save(d)
+		}
+	}
+	if err != nil {
+		release()
+		return d, nil, err
+	}
+	return d, release, nil
+}
+
+// open opens the drive and makes sure that it can be listed.
+func open(ctx context.Context, o Options, loc mounts.Location, id string) (*mounts.Source, error) {
+	octx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	cache, err := filepath.Abs(o.Cache)
+	if err != nil {
+		return nil, fmt.Errorf("find the cache folder: %w", err)
+	}
+	dir := filepath.Join(cache, id)
+	src, err := o.Opener.Open(octx, mounts.Request{
+		URL: loc.URL, StateDir: dir, CacheDir: filepath.Join(dir, "cache"), ReadOnly: o.ReadOnly,
+		UID: mounts.OwnUID(), GID: mounts.OwnGID(), Logger: o.Logger,
+		Secret: func(ctx context.Context) (string, error) {
+			if loc.Secret != "" {
+				return loc.Secret, nil
+			}
+			if o.Secret == nil {
+				return "", secrets.ErrNotFound
+			}
+			return o.Secret(ctx, loc.URL)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := src.List(ctx, mounts.OwnUID(), mounts.OwnGID()); err != nil {
+		if src.Close != nil {
+			_ = src.Close() // err is what matters
+		}
+		return nil, err
+	}
+	return src, nil
+}

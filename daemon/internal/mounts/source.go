@@ -1,0 +1,104 @@
+// Package mounts takes drives through their lives: it opens their file systems,
+// serves them on loopback, mounts them with the system's NFS client, watches
+// the mounts, and takes them up again after the service was killed.
+package mounts
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/moorage/moorage/nfs"
+)
+
+// Location is what a drive URL says.
+type Location struct {
+	URL    string // canonical, without secret
+	Kind   string // "git", "folder", "mem", …
+	Name   string // a good name for the drive
+	Secret string // the password that was in the URL, if any
+}
+
+// Request is what a drive is to be opened with.
+type Request struct {
+	URL      string // canonical
+	Dir      string // where it will be mounted; "" if it will only be served
+	StateDir string // exists; for what must survive
+	CacheDir string // need not exist; for what can be fetched again
+	ReadOnly bool
+	UID, GID uint32 // owner of what has no owner of its own
+	Private  bool   // nobody but UID will get in
+	Logger   *slog.Logger
+
+	// Secret reads the drive's secret from the keyring; secrets.ErrNotFound if
+	// there is none.
+	Secret func(ctx context.Context) (string, error)
+}
+
+// Opener knows the kinds of drives. Errors are explained by package problem.
+type Opener interface {
+	// Parse understands what a person typed or pasted. It does no I/O.
+	Parse(raw string) (Location, error)
+	// Open signs in and opens the drive. It returns when ctx is done.
+	Open(ctx context.Context, r Request) (*Source, error)
+}
+
+// Source is an open drive.
+type Source struct {
+	FS       nfs.FileSystem
+	Close    func() error // called once, when no call is under way; nil: nothing to close
+	ReadOnly bool         // the file system cannot be changed
+	Volatile bool         // its content ends with the process
+
+	// Health tells how the remote behind FS is; nil if there is none.
+	// Changes gets a value when Health's answer has changed.
+	Health  func() Health
+	Changes <-chan struct{}
+}
+
+// Health is how the remote of a drive is.
+type Health struct {
+	Online     bool
+	Err        error // why it is not online, or the last trouble
+	Revision   string
+	CacheUsed  int64 // bytes
+	CacheLimit int64 // bytes; 0: none
+}
+
+func (s *Source) close() error {
+	if s.Close == nil {
+		return nil
+	}
+	return s.Close()
+}
+
+func (s *Source) health() Health {
+	if s.Health == nil {
+		return Health{Online: true}
+	}
+	return s.Health()
+}
+
+// listTimeout bounds the first listing of a drive.
+const listTimeout = 45 * time.Second
+
+// List makes sure that the drive can be used: its root can be read by its owner.
+// A remote that is slow has 45 seconds. When the file system only says that
+// something failed, the error is the remote's own.
+func (s *Source) List(ctx context.Context, uid, gid uint32) error {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	c := &nfs.Caller{UID: uid, GID: gid}
+	root := s.FS.Root()
+	_, err := s.FS.GetAttr(ctx, c, root)
+	if err == nil {
+		_, err = s.FS.ReadDir(ctx, c, root, 0, false, func(nfs.DirEntry) bool { return false })
+	}
+	if err == nil {
+		return nil
+	}
+	if h := s.health(); h.Err != nil {
+		return h.Err
+	}
+	return err
+}

@@ -1,0 +1,5 @@
+package problem
+
+import "golang.org/x/sys/windows"
+
+const errDiskQuota = windows.ERROR_DISK_FULL
