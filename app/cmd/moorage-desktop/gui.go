@@ -133,7 +133,7 @@ func (g *gui) hide() {
 // opens it.
 func (g *gui) fromTray(i model.TrayItem) {
 	switch i.Verb {
-	case model.Window, model.Add, model.Reveal:
+	case model.Window, model.Add, model.Reveal, model.SignIn:
 		g.show()
 	}
 	if i.Verb != model.Window {

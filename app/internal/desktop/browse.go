@@ -20,6 +20,7 @@ const browseTimeout = 5 * time.Second
 // be started or fails within 5 seconds. It never looks at folder itself, whose
 // remote may be slow.
 func Browse(ctx context.Context, folder string) error {
+	folder = root(folder)
 	if !filepath.IsAbs(folder) {
 		return fmt.Errorf("open %q: %w", folder, ErrNotAbsolute)
 	}

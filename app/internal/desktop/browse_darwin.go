@@ -4,3 +4,5 @@ const (
 	fileManager      = "open"
 	exitStatusCounts = true
 )
+
+func root(folder string) string { return folder }

@@ -6,3 +6,5 @@ const (
 	fileManager      = "xdg-open"
 	exitStatusCounts = true
 )
+
+func root(folder string) string { return folder }

@@ -122,7 +122,7 @@ func (m *Model) row(d api.Drive, now time.Time) Row {
 	case api.NeedsYou, api.Failed:
 		again := m.action(Mount, d, "do.retry")
 		r.Primary, r.Toggle = again, again
-		if d.Problem != nil && d.Problem.Code == codeAuth {
+		if needsSecret(d) {
 			r.Primary = m.action(SignIn, d, "do.sign-in")
 			r.Menu = append(r.Menu, again)
 		}
@@ -147,8 +147,13 @@ func (m *Model) row(d api.Drive, now time.Time) Row {
 	return r
 }
 
-// codeAuth is the code of a problem that a password or token may solve.
-const codeAuth = "auth"
+// CodeAuth is the code of a problem that a password or token may solve.
+const CodeAuth = "auth"
+
+// needsSecret says whether a drive waits for a password or token.
+func needsSecret(d api.Drive) bool {
+	return (d.State == api.NeedsYou || d.State == api.Failed) && d.Problem != nil && d.Problem.Code == CodeAuth
+}
 
 func (m *Model) action(v Verb, d api.Drive, label string) Action {
 	return Action{Verb: v, Drive: d.Name, Label: m.texts.Get(label)}

@@ -49,15 +49,21 @@ func (m *Model) tray(drives []api.Drive) Tray {
 	}
 	for _, d := range drives {
 		if what := m.complaint(d); what != "" && len(items) < trayDrives {
+			verb := Reveal
+			if needsSecret(d) {
+				verb = SignIn
+			}
 			items = append(items, TrayItem{
 				Label: m.texts.Get("tray.problem", cut(d.Name, trayName), cut(what, trayText)),
-				Verb:  Reveal, Drive: d.Name,
+				Verb:  verb, Drive: d.Name,
 			})
 		}
 	}
 	items = separate(items)
 	for _, d := range foremost(drives) {
-		items = append(items, m.trayDrive(d))
+		if d.State != api.NeedsYou { // nothing but its complaint can be clicked
+			items = append(items, m.trayDrive(d))
+		}
 	}
 	if len(drives) > trayDrives {
 		items = append(items, TrayItem{Label: m.texts.Get("tray.all", len(drives)), Verb: Window})
@@ -134,8 +140,6 @@ func (m *Model) trayDrive(d api.Drive) TrayItem {
 		}
 	case api.Degraded:
 		glyph, more, verb = "◌", "tray.offline", Open
-	case api.NeedsYou:
-		glyph, verb = "⚠", Reveal
 	case api.Failed:
 		glyph = "✕"
 	}

@@ -10,6 +10,7 @@ import (
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
+	"github.com/moorage/moorage/app/internal/model"
 	"github.com/moorage/moorage/assets"
 	"github.com/moorage/moorage/daemon/api"
 )
@@ -20,6 +21,7 @@ type addSheet struct {
 	*sheet
 	texts assets.Texts
 	add   func(api.AddDrive, func(*api.Problem))
+	added func() // the service has taken the drive
 
 	address  *sheetEntry
 	name     *sheetEntry
@@ -34,8 +36,8 @@ type addSheet struct {
 	working      bool
 }
 
-func newAddSheet(c fyne.Canvas, texts assets.Texts, add func(api.AddDrive, func(*api.Problem)), onClose func()) *addSheet {
-	s := &addSheet{texts: texts, add: add}
+func newAddSheet(c fyne.Canvas, texts assets.Texts, add func(api.AddDrive, func(*api.Problem)), added, onClose func()) *addSheet {
+	s := &addSheet{texts: texts, add: add, added: added}
 	s.sheet = newSheet(c, texts.Get("add.title"), func() {
 		s.closed = true
 		s.secret.SetText("")
@@ -172,11 +174,12 @@ func (s *addSheet) answered(p *api.Problem) {
 		return
 	}
 	if p == nil {
+		s.added()
 		s.close()
 		return
 	}
 	s.finish.SetText(s.texts.Get("add.finish"))
-	if p.Code == "auth" && s.page == 2 {
+	if p.Code == model.CodeAuth && s.page == 2 {
 		s.third()
 	}
 	s.enable()

@@ -53,6 +53,9 @@ func sentence(style fyne.TextStyle) *widget.Label {
 }
 
 func (b *noticeBox) set(n model.Notice) {
+	if n == b.notice {
+		return
+	}
 	b.notice = n
 	if n.What == "" {
 		b.busy.Stop()

@@ -50,6 +50,8 @@ type Window struct {
 	footer *widget.Label
 	sheet  *sheet // in view, or nil
 	last   string // the drive that was selected last
+
+	awaited func() bool // done when true; nil: nothing
 }
 
 // Options are what a Window stands on; every field must be set.
@@ -152,6 +154,7 @@ func (w *Window) Show(v model.View) {
 		}
 	}
 	w.arrange()
+	w.await()
 }
 
 // arrange puts the rows that match the search into the list.
@@ -226,7 +229,9 @@ func (w *Window) Do(a model.Action) {
 // Add opens the sheet for a new drive.
 func (w *Window) Add() {
 	w.open(func() *sheet {
-		return newAddSheet(w.win.Canvas(), w.texts, w.actions.Add, w.closed).sheet
+		known := w.view.Rows
+		added := func() { w.reveals(known) }
+		return newAddSheet(w.win.Canvas(), w.texts, w.actions.Add, added, w.closed).sheet
 	})
 }
 
@@ -235,6 +240,26 @@ func (w *Window) question(title, text, yes string, a model.Action) {
 		return newQuestion(w.win.Canvas(), title, text, yes, w.texts.Get("no"),
 			func() { w.actions.Do(a.Verb, a.Drive) }, w.closed)
 	})
+}
+
+// reveals brings the first drive that is not among known into view, as soon as
+// there is one: it may have been told already, or may be on its way.
+func (w *Window) reveals(known []model.Row) {
+	w.awaited = func() bool {
+		for _, r := range w.view.Rows {
+			if !slices.ContainsFunc(known, func(k model.Row) bool { return k.Name == r.Name }) {
+				return w.reveal(r.Name)
+			}
+		}
+		return false
+	}
+}
+
+// await does what waits for a drive or for the end of a sheet.
+func (w *Window) await() {
+	if w.awaited != nil && w.awaited() {
+		w.awaited = nil
+	}
 }
 
 // Tell says something that needs no answer, then calls done.
@@ -254,19 +279,23 @@ func (w *Window) open(sheet func() *sheet) {
 	}
 }
 
-func (w *Window) closed() { w.sheet = nil }
+func (w *Window) closed() {
+	w.sheet = nil
+	w.await()
+}
 
-// reveal scrolls to a drive and gives it the keyboard.
-func (w *Window) reveal(drive string) {
+// reveal scrolls to a drive and gives it the keyboard. It returns false while
+// a sheet is open or there is no such drive.
+func (w *Window) reveal(drive string) bool {
 	if w.sheet != nil {
-		return
+		return false
 	}
 	if !slices.ContainsFunc(w.shown(), func(r model.Row) bool { return r.Name == drive }) {
 		w.search.SetText("")
 	}
 	row, ok := w.rows[drive]
 	if !ok {
-		return
+		return false
 	}
 	w.win.Canvas().Focus(row)
 	top, bottom := row.Position().Y, row.Position().Y+row.Size().Height
@@ -276,4 +305,5 @@ func (w *Window) reveal(drive string) {
 	case bottom > w.scroll.Offset.Y+view:
 		w.scroll.ScrollToOffset(fyne.NewPos(0, bottom-view+12))
 	}
+	return true
 }
