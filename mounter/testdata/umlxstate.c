@@ -1,6 +1,6 @@
-// User-mode Linux 6.1 hands ptrace(2) an XSAVE area that ends before AMX. Host
+// User-mode Linux 6.1 hands ptrace(2) an XSAVE area that ends before AMX or APX. Host
 // kernels take whole areas only (arch/x86/kernel/fpu/regset.c, xstateregs_set), so
-// on processors with AMX its first process dies with EFAULT. Preloaded into
+// on processors with them its first process dies with EFAULT. Preloaded into
 // linux.uml, this completes the area with what the registers hold already.
 #define _GNU_SOURCE
 #include <elf.h>

@@ -131,7 +131,6 @@ it, and what you look at is fetched when you look.`,
 	add("more", a.doctorCommand(), a.versionCommand())
 	c.SetHelpCommandGroupID("more")
 	c.SetCompletionCommandGroupID("more")
-	c.InitDefaultCompletionCmd()
 	return c
 }
 

@@ -98,9 +98,9 @@ func between(low, high int, example string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < low:
-			return usage("Something is missing, as in: %s", example)
+			return usage("%s takes %s, as in: %s", cmd.CommandPath(), strings.TrimPrefix(cmd.Use, cmd.Name()+" "), example)
 		case len(args) > high:
-			return usage("%q is too much, as in: %s", args[high], example)
+			return usage("%q is too much for %s, as in: %s", args[high], cmd.CommandPath(), example)
 		}
 		return nil
 	}

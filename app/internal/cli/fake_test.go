@@ -1,0 +1,244 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/client"
+)
+
+// fakeService keeps drives in memory and mounts nothing. It speaks the real API
+// on a real socket.
+type fakeService struct {
+	socket string
+
+	mu      sync.Mutex
+	drives  map[string]api.Drive
+	secrets map[string]string
+	calls   []string
+	mount   []func(d *api.Drive) *api.Error // what the next mounts do; then all succeed
+	unmount []*api.Error                    // what the next unmounts fail with
+	checks  []api.Check
+	watcher chan api.Event
+}
+
+var since = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func newFake(t *testing.T, drives ...api.Drive) *fakeService {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "moorage-cli-") // short: a socket's path has 104 bytes on macOS
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fakeService{socket: filepath.Join(dir, "s"), drives: map[string]api.Drive{}, secrets: map[string]string{}, watcher: make(chan api.Event, 16)}
+	for _, d := range drives {
+		d.Since = since
+		f.drives[d.Name] = d
+	}
+	l, err := net.Listen("unix", f.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/service", func(w http.ResponseWriter, r *http.Request) {
+		f.answer(w, api.Service{Version: "v1.2.3", PID: 42, Started: since}, nil)
+	})
+	mux.HandleFunc("GET /v1/doctor", func(w http.ResponseWriter, r *http.Request) { f.answer(w, f.checks, nil) })
+	mux.HandleFunc("GET /v1/drives", f.list)
+	mux.HandleFunc("POST /v1/drives", f.add)
+	mux.HandleFunc("PATCH /v1/drives/{name}", f.edit)
+	mux.HandleFunc("DELETE /v1/drives/{name}", f.remove)
+	mux.HandleFunc("POST /v1/drives/{name}/mount", f.doMount)
+	mux.HandleFunc("POST /v1/drives/{name}/unmount", f.doUnmount)
+	mux.HandleFunc("PUT /v1/drives/{name}/secret", f.setSecret)
+	mux.HandleFunc("GET /v1/events", f.events)
+	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: mux}}
+	srv.Start()
+	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close(); os.RemoveAll(dir) })
+	return f
+}
+
+func (f *fakeService) answer(w http.ResponseWriter, v any, e *api.Error) {
+	if e != nil {
+		w.WriteHeader(http.StatusConflict)
+		v = e
+	}
+	json.NewEncoder(w).Encode(v)
+}
+
+func (f *fakeService) read(r *http.Request, v any) {
+	if err := json.NewDecoder(r.Body).Decode(v); err != nil {
+		panic(err)
+	}
+	b, _ := json.Marshal(v)
+	f.calls = append(f.calls, fmt.Sprintf("%s %s %s", r.Method, r.URL.Path, b))
+}
+
+func (f *fakeService) list(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := []api.Drive{}
+	for _, d := range f.drives {
+		all = append(all, d)
+	}
+	slices.SortFunc(all, func(a, b api.Drive) int { return strings.Compare(a.Name, b.Name) })
+	f.answer(w, all, nil)
+}
+
+func (f *fakeService) add(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var a api.AddDrive
+	f.read(r, &a)
+	if strings.HasPrefix(a.URL, "bogus:") {
+		f.answer(w, nil, &api.Error{Exit: api.ExitUsage, Problem: api.Problem{Code: api.CodeBadURL, What: "This is not a drive URL.", Do: "Give one such as https://github.com/golang/go."}})
+		return
+	}
+	d := api.Drive{Name: a.Name, URL: a.URL, Kind: "git", Dir: a.Dir, ReadOnly: a.ReadOnly, Auto: a.Auto, Remembered: a.Remember, State: api.Stopped, Since: since}
+	if d.Name == "" {
+		d.Name = filepath.Base(a.URL)
+	}
+	if a.URL == "mem:" {
+		d.Kind = "mem"
+	}
+	if d.Dir == "" {
+		d.Dir = "/home/u/Moorage/" + d.Name
+	}
+	f.drives[d.Name] = d
+	if a.Secret != "" {
+		f.secrets[d.Name] = a.Secret
+	}
+	f.answer(w, d, nil)
+}
+
+func (f *fakeService) edit(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var e api.EditDrive
+	f.read(r, &e)
+	f.answer(w, f.drives[r.PathValue("name")], nil)
+}
+
+func (f *fakeService) remove(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, "DELETE "+r.URL.Path)
+	delete(f.drives, r.PathValue("name"))
+	f.answer(w, struct{}{}, nil)
+}
+
+func (f *fakeService) doMount(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var m api.MountDrive
+	f.read(r, &m)
+	d := f.drives[r.PathValue("name")]
+	d.State = api.Mounted
+	if len(f.mount) > 0 {
+		next := f.mount[0]
+		f.mount = f.mount[1:]
+		if e := next(&d); e != nil {
+			f.answer(w, nil, e)
+			return
+		}
+	}
+	f.drives[d.Name] = d
+	f.answer(w, d, nil)
+}
+
+func (f *fakeService) doUnmount(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var u api.UnmountDrive
+	f.read(r, &u)
+	if len(f.unmount) > 0 {
+		e := f.unmount[0]
+		f.unmount = f.unmount[1:]
+		f.answer(w, nil, e)
+		return
+	}
+	d := f.drives[r.PathValue("name")]
+	d.State = api.Stopped
+	f.drives[d.Name] = d
+	f.answer(w, d, nil)
+}
+
+func (f *fakeService) setSecret(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var s api.Secret
+	if err := json.NewDecoder(r.Body).Decode(&s); err != nil {
+		panic(err)
+	}
+	f.secrets[r.PathValue("name")] = s.Secret
+	f.answer(w, struct{}{}, nil)
+}
+
+func (f *fakeService) events(w http.ResponseWriter, r *http.Request) {
+	w.(http.Flusher).Flush()
+	for {
+		select {
+		case e := <-f.watcher:
+			json.NewEncoder(w).Encode(e)
+			w.(http.Flusher).Flush()
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// said returns the calls that changed something since the last time.
+func (f *fakeService) said() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.calls
+	f.calls = nil
+	return c
+}
+
+// result is what one command left behind.
+type result struct {
+	status   int
+	out, err string
+	ran      [][]string // programs that it became or launched
+}
+
+// run runs one command against f; change may alter its surroundings.
+func (f *fakeService) run(t *testing.T, change func(*Env), args ...string) result {
+	t.Helper()
+	var out, stderr bytes.Buffer
+	var r result
+	e := Env{
+		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &stderr,
+		Getenv:  func(string) string { return "" },
+		Connect: func() (*client.Client, error) { return client.New(f.socket), nil },
+		Start:   func(context.Context) error { return nil },
+		Replace: func(_ context.Context, argv []string) (int, error) { r.ran = append(r.ran, argv); return 0, nil },
+		Launch:  func(argv []string) error { r.ran = append(r.ran, argv); return nil },
+	}
+	if change != nil {
+		change(&e)
+	}
+	r.status = Run(t.Context(), args, e)
+	r.out, r.err = out.String(), stderr.String()
+	return r
+}
+
+func fail(code, what string, exit int) func(*api.Drive) *api.Error {
+	return func(*api.Drive) *api.Error {
+		return &api.Error{Exit: exit, Problem: api.Problem{Code: code, What: what, Do: "Do this."}}
+	}
+}
