@@ -218,7 +218,10 @@ func count(drives []api.Drive) counts {
 }
 
 func (m *Model) summary(drives []api.Drive) string {
-	if len(drives) == 0 {
+	switch {
+	case len(drives) == 0 && m.link != Up:
+		return ""
+	case len(drives) == 0:
 		return m.texts.Get("summary.none")
 	}
 	c := count(drives)

@@ -42,7 +42,10 @@ const (
 // tray makes a flat menu whose lines change only with the state of a drive:
 // numbers that move all the time would close the menu under the pointer.
 func (m *Model) tray(drives []api.Drive) Tray {
-	t := Tray{Light: m.light(drives), Tooltip: m.texts.Get("app.name") + ": " + m.summary(drives)}
+	t := Tray{Light: m.light(drives), Tooltip: m.texts.Get("app.name")}
+	if s := m.summary(drives); s != "" {
+		t.Tooltip += ": " + s
+	}
 	var items []TrayItem
 	if m.link == Lost {
 		items = append(items, TrayItem{Label: m.texts.Get("link.tray"), Verb: Window})

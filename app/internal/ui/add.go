@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"image/color"
 	"strings"
 
 	"fyne.io/fyne/v2"
@@ -106,7 +107,7 @@ func (s *addSheet) row(first *sheetButton, others ...*sheetButton) []fyne.Canvas
 
 // option is a box to tick with a word on what it does.
 func option(c *sheetCheck, help string) fyne.CanvasObject {
-	indent := canvas.NewRectangle(nil)
+	indent := canvas.NewRectangle(color.Transparent)
 	indent.SetMinSize(fyne.NewSize(theme.IconInlineSize()+theme.Padding(), 0))
 	return container.New(layout.NewCustomPaddedVBoxLayout(-12), c, container.NewBorder(nil, nil, indent, nil, hint(help)))
 }

@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"image/color"
+
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/container"
@@ -22,6 +24,7 @@ type noticeBox struct {
 	bar    *canvas.Rectangle
 	busy   *widget.Activity
 	turn   *fyne.Container // around busy
+	body   *fyne.Container
 	what   *widget.Label
 	means  *widget.Label
 	remedy *widget.Label
@@ -30,9 +33,9 @@ type noticeBox struct {
 
 func newNoticeBox(do func(model.Action)) *noticeBox {
 	b := &noticeBox{do: do}
-	b.ground = canvas.NewRectangle(nil)
+	b.ground = canvas.NewRectangle(color.Transparent)
 	b.ground.CornerRadius = 8
-	b.bar = canvas.NewRectangle(nil)
+	b.bar = canvas.NewRectangle(color.Transparent)
 	b.bar.CornerRadius = 2
 	b.bar.SetMinSize(fyne.NewSize(4, 4))
 	b.busy = widget.NewActivity()
@@ -41,6 +44,7 @@ func newNoticeBox(do func(model.Action)) *noticeBox {
 	b.means = sentence(fyne.TextStyle{})
 	b.remedy = sentence(fyne.TextStyle{})
 	b.action = widget.NewButton("", func() { b.do(b.notice.Action) })
+	b.body = b.build()
 	b.ExtendBaseWidget(b)
 	b.Hide()
 	return b
@@ -85,6 +89,7 @@ func (b *noticeBox) set(n model.Notice) {
 		b.turn.Hide()
 	}
 	b.Show()
+	b.body.Refresh()
 	b.Refresh()
 }
 
@@ -96,11 +101,12 @@ func (b *noticeBox) Refresh() {
 	b.BaseWidget.Refresh()
 }
 
-func (b *noticeBox) CreateRenderer() fyne.WidgetRenderer {
+func (b *noticeBox) build() *fyne.Container {
 	text := container.New(layout.NewCustomPaddedVBoxLayout(tight), b.what, b.means, b.remedy)
 	left := container.NewHBox(
 		container.New(layout.NewCustomPaddedLayout(8, 8, 6, 0), b.bar), b.turn)
-	body := container.NewBorder(nil, nil, left,
-		container.New(layout.NewCustomPaddedLayout(0, 0, 0, 6), container.NewCenter(b.action)), text)
-	return widget.NewSimpleRenderer(container.NewStack(b.ground, body))
+	return container.NewStack(b.ground, container.NewBorder(nil, nil, left,
+		container.New(layout.NewCustomPaddedLayout(0, 0, 0, 6), container.NewCenter(b.action)), text))
 }
+
+func (b *noticeBox) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(b.body) }

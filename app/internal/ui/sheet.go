@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"image/color"
+
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/container"
@@ -35,7 +37,7 @@ func newSheet(c fyne.Canvas, title string, onClose func()) *sheet {
 	s.body = container.NewVBox()
 	s.buttons = container.NewHBox()
 	s.trouble = newNoticeBox(func(model.Action) {})
-	width := canvas.NewRectangle(nil)
+	width := canvas.NewRectangle(color.Transparent)
 	width.SetMinSize(fyne.NewSize(sheetWidth, 0))
 	s.popup = widget.NewModalPopUp(container.New(layout.NewCustomPaddedLayout(10, 14, 14, 14),
 		container.NewVBox(width, s.title, s.body,
@@ -57,15 +59,17 @@ func (s *sheet) fill(body []fyne.CanvasObject, buttons []fyne.CanvasObject, focu
 	}
 }
 
-// fit gives the sheet the height of what is in it.
+// fit gives the sheet the height of what is in it, in the middle of the
+// window.
 func (s *sheet) fit() {
-	s.body.Refresh()
-	s.buttons.Refresh()
 	s.popup.Show()
-	s.popup.Resize(s.popup.Content.MinSize())
-	// Wrapped text knows its height only now that it has a width.
-	s.popup.Resize(s.popup.Content.MinSize())
-	s.popup.Refresh()
+	for range 2 { // wrapped text knows its height only once it has a width
+		s.popup.Resize(s.popup.Content.MinSize())
+		s.popup.Content.Refresh()
+	}
+	for _, o := range s.canvas.Overlays().List() {
+		o.Refresh()
+	}
 }
 
 // tell shows a problem in the sheet; nil takes it away.

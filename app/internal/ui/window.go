@@ -40,6 +40,7 @@ type Window struct {
 
 	view   model.View
 	rows   map[string]*driveRow
+	top    *fyne.Container
 	header *fyne.Container
 	list   *fyne.Container
 	scroll *container.Scroll
@@ -73,7 +74,7 @@ func New(o Options) *Window {
 	w.win.SetTitle(w.texts.Get("app.name"))
 	w.win.SetIcon(Icon("moorage"))
 	w.win.SetContent(w.build())
-	w.win.Resize(fyne.NewSize(680, 520))
+	w.win.Resize(fyne.NewSize(680, 600))
 	w.win.SetCloseIntercept(w.hide)
 	w.win.Canvas().SetOnTypedKey(w.typed)
 	for _, key := range []fyne.KeyName{
@@ -110,8 +111,8 @@ func (w *Window) build() fyne.CanvasObject {
 	w.empty = w.welcome()
 	w.footer = caption()
 
-	return container.NewBorder(
-		container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner)),
+	w.top = container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner))
+	return container.NewBorder(w.top,
 		container.New(layout.NewCustomPaddedLayout(-6, -4, 8, 12), w.footer),
 		nil, nil, container.NewStack(w.scroll, container.NewCenter(w.none), w.empty))
 }
@@ -132,8 +133,12 @@ func (w *Window) welcome() *fyne.Container {
 
 // Show draws v, and only what differs from before.
 func (w *Window) Show(v model.View) {
+	changed := v.Banner != w.view.Banner
 	w.view = v
-	w.banner.set(v.Banner)
+	if changed {
+		w.banner.set(v.Banner)
+		w.top.Refresh()
+	}
 	if w.footer.Text != v.Summary {
 		w.footer.SetText(v.Summary)
 	}
@@ -151,7 +156,11 @@ func (w *Window) Show(v model.View) {
 			w.rows[r.Name] = row
 		case !row.row.Equal(r):
 			row.set(r)
+			changed = true
 		}
+	}
+	if changed { // a notice may have come or gone
+		w.list.Refresh()
 	}
 	w.arrange()
 	w.await()
