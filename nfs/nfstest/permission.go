@@ -47,7 +47,11 @@ func (e *env) everyMode(id nfs.ID, try func(perm uint32, who string, c *nfs.Call
 		for bits := range uint32(8) {
 			perm := bits << who.shift
 			for _, s := range []uint{0, 3, 6} {
-				if s != who.shift {
+				switch {
+				case s == who.shift:
+				case s == 6 && e.hostLimits:
+					perm |= 0o700
+				default:
 					perm |= (7 &^ bits) << s
 				}
 			}

@@ -29,6 +29,7 @@ type options struct {
 	exactWCC    bool
 	utf8Only    bool
 	dense       bool
+	hostLimits  bool
 }
 
 // Prepared names everything that every new file system holds already. It is
@@ -54,6 +55,10 @@ func UTF8Names() Option { return func(o *options) { o.utf8Only = true } }
 
 // Dense says that holes of files take space.
 func Dense() Option { return func(o *options) { o.dense = true } }
+
+// HostLimits says that the user of [Unprivileged] is who the file system itself
+// is to its host: what the mode bits keep from the owner, they keep from everybody.
+func HostLimits() Option { return func(o *options) { o.hostLimits = true } }
 
 // env is one test on one new file system.
 type env struct {
