@@ -19,7 +19,7 @@ const hostTick = 20 * time.Millisecond
 func TestConformance(t *testing.T) {
 	opts := []nfstest.Option{nfstest.TimeGranularity(hostTick)}
 	if os.Geteuid() != 0 {
-		opts = append(opts, nfstest.Unprivileged(me().UID, me().GID))
+		opts = append(opts, nfstest.Unprivileged(me().UID, me().GID), nfstest.HostLimits())
 	}
 	nfstest.TestFS(t, func(t *testing.T) nfs.FileSystem {
 		return open(t, t.TempDir(), Options{StateDir: t.TempDir()})

@@ -147,7 +147,7 @@ func (s *searcher) among(ctx context.Context, id nfs.ID, p *place) (found bool) 
 
 // eachEntry reads the directory d from its begin.
 func (f *FS) eachEntry(d *desc, add func(name string, ino uint64, typ nfs.FileType) bool) error {
-	fd, err := f.openat(d.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	fd, err := f.reopen(d, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return err
 	}

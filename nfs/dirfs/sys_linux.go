@@ -114,9 +114,6 @@ func checkSelfPath(d *desc) error {
 
 // reopen opens the object behind d once more, with other rights.
 func reopen(d *desc, flags int) (int, error) {
-	if d.dir {
-		return openat(d.fd, ".", flags|unix.O_DIRECTORY|unix.O_NOFOLLOW)
-	}
 	p, err := selfPath(d)
 	if err != nil {
 		return -1, err
