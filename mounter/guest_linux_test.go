@@ -282,6 +282,63 @@ func TestGuestDeadServer(t *testing.T) {
 	}
 }
 
+// Written data that has nowhere to go must not keep a forced unmount, nor the
+// writer for ever.
+func TestGuestDeadServerWithDirtyData(t *testing.T) {
+	guestOnly(t)
+	m, srv := new(Mounter), newGuestServer(t, false)
+	dir := guestDir(t, "dirty")
+	if err := m.Mount(t.Context(), srv.spec(dir)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "file"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.die()
+	if _, err := f.Write(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- f.Close() }() // writes back first, so it hangs
+	start := time.Now()
+	until(t, "the unmount is refused", func() bool { return errors.Is(m.Unmount(t.Context(), dir, false), ErrBusy) })
+	if err := m.Unmount(t.Context(), dir, true); err != nil {
+		t.Error(err)
+	}
+	if d := time.Since(start); d > 20*time.Second {
+		t.Errorf("took %s", d)
+	}
+	wantClean(t, dir)
+	select {
+	case err := <-closed:
+		if err == nil {
+			t.Error("the writer was told that all is well")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the writer hangs still")
+	}
+}
+
+func TestGuestDeadServerUnused(t *testing.T) {
+	guestOnly(t)
+	m := new(Mounter)
+	for _, force := range []bool{false, true} {
+		srv := newGuestServer(t, false)
+		dir := guestDir(t, fmt.Sprint("unused ", force))
+		if err := m.Mount(t.Context(), srv.spec(dir)); err != nil {
+			t.Fatal(err)
+		}
+		wantFile(t, dir)
+		srv.die()
+		start := time.Now()
+		if err := m.Unmount(t.Context(), dir, force); err != nil || time.Since(start) > 10*time.Second {
+			t.Errorf("force %v: %v after %s", force, err, time.Since(start))
+		}
+		wantClean(t, dir)
+	}
+}
+
 func TestGuestOrdinaryUser(t *testing.T) {
 	guestOnly(t)
 	if os.Geteuid() != 0 {

@@ -10,7 +10,7 @@ import (
 )
 
 // guestServer answers just enough NFSv3 and MOUNT for a kernel to mount it and to
-// list and read its one file.
+// list, read and write its one file.
 type guestServer struct {
 	l      net.Listener
 	mnt    atomic.Int32 // MNT calls
@@ -164,6 +164,16 @@ func (s *guestServer) nfs(r *xdr, proc uint32, args *xdr) {
 		r.attr(false)
 		r.u32(6, 1)
 		r.opaque([]byte("hello\n"))
+	case 7: // WRITE
+		*args = (*args)[8:] // offset
+		count := binary.BigEndian.Uint32(*args)
+		r.u32(0, 0, 1)
+		r.attr(false)
+		r.u32(count, 0, 0, 0) // unstable
+	case 21: // COMMIT
+		r.u32(0, 0, 1)
+		r.attr(false)
+		r.u32(0, 0)
 	case 16: // READDIR
 		r.u32(0, 1)
 		r.attr(true)

@@ -37,9 +37,8 @@ func (m *Mounter) mount(ctx context.Context, s Spec) error {
 		return err
 	}
 	if !mayMount() {
-		return &Error{Op: "mount", Dir: s.Dir, Kind: ErrPermission,
-			What: "On Linux only root may mount, and this process is not root.",
-			Do:   "Run the service as root, or serve the drive without mounting it: moorage serve URL."}
+		what, do := rightsText()
+		return &Error{Op: "mount", Dir: s.Dir, Kind: ErrPermission, What: what, Do: do}
 	}
 	if path := findMountNFS(); path != "" && len(s.Root) == 0 {
 		err = m.mountByCommand(ctx, path, s)

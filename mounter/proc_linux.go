@@ -65,8 +65,12 @@ func holds(proc, dir string) bool {
 	return false
 }
 
-// mayMount reports CAP_SYS_ADMIN, which root of a container may lack.
+// mayMount reports CAP_SYS_ADMIN in the first user namespace, both of which root
+// of a container may lack.
 func mayMount() bool {
+	if b, err := os.ReadFile("/proc/self/uid_map"); err == nil && strings.Join(strings.Fields(string(b)), " ") != "0 0 4294967295" {
+		return false
+	}
 	f, err := os.Open("/proc/self/status")
 	if err != nil {
 		return os.Geteuid() == 0
@@ -122,6 +126,16 @@ func moduleInstalled() bool {
 	return false
 }
 
+// rightsText says why this process may not mount, and what to do.
+func rightsText() (what, do string) {
+	if os.Geteuid() == 0 {
+		return "This process is root, but without the right to mount, as in a container.",
+			"Run the service outside the container, or give it CAP_SYS_ADMIN there."
+	}
+	return "On Linux only root may mount, and this process is not root.",
+		"Run the service as root, or serve the drive without mounting it: moorage serve URL."
+}
+
 func probe(context.Context) []Check {
 	client := Check{Name: "nfs client", OK: true}
 	switch {
@@ -141,12 +155,7 @@ func probe(context.Context) []Check {
 	rights := Check{Name: "rights", OK: true, Detail: "This process may mount."}
 	if !mayMount() {
 		rights.OK = false
-		rights.Detail = "This process may not mount: on Linux only root may."
-		rights.Remedy = "Run the service as root, or serve drives without mounting them: moorage serve URL."
-		if os.Geteuid() == 0 {
-			rights.Detail = "This process is root, but without the right to mount, as in a container."
-			rights.Remedy = "Run the service outside the container, or give it CAP_SYS_ADMIN."
-		}
+		rights.Detail, rights.Remedy = rightsText()
 	}
 	return []Check{client, command, rights}
 }
