@@ -49,7 +49,16 @@ func (m *Mounter) mount(ctx context.Context, s Spec) error {
 		}
 		return err
 	}
-	return &Error{Op: "mount", Dir: s.Dir, Kind: ErrRefused, Err: saidError(c, said, status),
+	cause := saidError(c, said, status)
+	switch alive(ctx, s.Address, s.Port) {
+	case serverGone:
+		return &Error{Op: "mount", Dir: s.Dir, Kind: ErrRefused, Err: cause,
+			What: fmt.Sprintf("Nothing listens on %s port %d.", s.Address, s.Port), Do: "Start the drive's server first."}
+	case serverSilent:
+		return &Error{Op: "mount", Dir: s.Dir, Kind: ErrTimeout, Err: cause,
+			What: fmt.Sprintf("The server on %s port %d does not answer.", s.Address, s.Port), Do: "Try again."}
+	}
+	return &Error{Op: "mount", Dir: s.Dir, Kind: ErrRefused, Err: cause,
 		What: fmt.Sprintf("macOS could not mount the drive's server on %s port %d.", s.Address, s.Port),
 		Do:   "An organisation may forbid network drives; try again, or ask who looks after this Mac."}
 }
