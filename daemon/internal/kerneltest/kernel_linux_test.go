@@ -1,19 +1,26 @@
 package kerneltest
 
 import (
-	"os"
 	"testing"
 	"time"
 )
 
-func TestTmpfs(t *testing.T) {
-	t.Log(Run(t, Guest{Scripts: []string{"testdata/tmpfs.sh", "testdata/lib.sh", "testdata/disk.sh"}, Timeout: 3 * time.Minute}))
-}
+// programs are what disk.sh calls beside the usual small ones.
+var programs = []string{"git", "tar", "rsync", "sqlite3", "setpriv", "mkfifo"}
 
-func TestMem(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+func TestKernel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a kernel; not with -short")
 	}
-	t.Log(Run(t, Guest{Scripts: []string{"testdata/mem.sh", "testdata/lib.sh", "testdata/disk.sh", self}, Env: map[string]string{"BINARY": "/mnt/job/kerneltest.test"}, Timeout: 3 * time.Minute}))
+	Need(t, programs...)
+	bin := Build(t, "github.com/moorage/moorage/app/cmd/moorage", "github.com/moorage/moorage/daemon/cmd/mooraged")
+	run := func(name string, g Guest) {
+		t.Run(name, func(t *testing.T) {
+			g.Bin, g.Needs = bin, programs
+			g.Scripts = append([]string{"testdata/" + name + ".sh", "testdata/lib.sh"}, g.Scripts...)
+			t.Log("\n" + Run(t, g))
+		})
+	}
+	run("mem", Guest{Scripts: []string{"testdata/disk.sh"}, Timeout: 3 * time.Minute})
+	run("folder", Guest{Scripts: []string{"testdata/disk.sh"}, Disk: 2 << 30, Timeout: 4 * time.Minute})
 }

@@ -24,6 +24,9 @@ type Guest struct {
 	Bin string
 	// Env holds further variables of the script.
 	Env map[string]string
+	// Disk is the size in bytes of an ext4 disk at /mnt/disk; 0 means none. The
+	// host's files are no place for what is tested.
+	Disk int64
 	// Timeout bounds the guest's life, boot included.
 	Timeout time.Duration
 	// Needs names programs that the scripts use beside those of this package.
@@ -46,6 +49,7 @@ M=/usr/lib/uml/modules/$(uname -r)/kernel
 for m in net/sunrpc/sunrpc fs/nfs_common/grace fs/nfs_common/nfs_acl fs/lockd/lockd fs/netfs/netfs fs/fscache/fscache fs/nfs/nfs fs/nfs/nfsv3; do
 	[ ! -f $M/$m.ko ] || busybox insmod $M/$m.ko
 done
+if [ -e /mnt/job/disk ]; then mkdir /mnt/disk; mount -t ext4 /dev/ubda /mnt/disk; fi
 cd /run
 if grep -qw nfs /proc/filesystems; then
 	. /mnt/job/env
@@ -81,6 +85,9 @@ func Run(t *testing.T, g Guest) string {
 	for name, value := range g.Env {
 		fmt.Fprintf(&env, "export %s=%s\n", name, quote(value))
 	}
+	if g.Disk > 0 {
+		makeDisk(t, filepath.Join(job, "disk"), g.Disk)
+	}
 	bin := g.Bin
 	if bin == "" {
 		bin = job
@@ -112,6 +119,9 @@ func boot(ctx context.Context, job string, env []string, limit time.Duration) ([
 	// share one processor. "timeout" ends it should this process be killed.
 	args := append(onOneCPU(), "timeout", "-k", "5", fmt.Sprint(int(limit.Seconds())+10), "linux.uml", "mem=1G",
 		"root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "init="+filepath.Join(job, "init"), "con=null", "con0=fd:0,fd:1")
+	if disk := filepath.Join(job, "disk"); fileExists(disk) {
+		args = append(args, "ubd0="+disk)
+	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(append(os.Environ(), "HOME="+job), env...) // it keeps its sockets in HOME
 	var console bytes.Buffer
@@ -124,6 +134,27 @@ func boot(ctx context.Context, job string, env []string, limit time.Duration) ([
 		err = errors.Join(ctx.Err(), err)
 	}
 	return console.Bytes(), err
+}
+
+// makeDisk makes an ext4 file system in a sparse file.
+func makeDisk(t *testing.T, file string, size int64) {
+	t.Helper()
+	Need(t, "mkfs.ext4")
+	f, err := os.Create(file)
+	if err == nil {
+		err = errors.Join(f.Truncate(size), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "mkfs.ext4", "-q", "-F", "-m", "0", file).CombinedOutput(); err != nil {
+		t.Fatalf("mkfs.ext4: %v\n%s", err, out)
+	}
+}
+
+func fileExists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // onOneCPU is the beginning of a command that shall run on one processor: the

@@ -39,3 +39,37 @@ drop_caches() { sync; echo 3 >/proc/sys/vm/drop_caches; }
 as() { u=$1 g=$2; shift 2; setpriv --reuid "$u" --regid "$u" --groups "$g" -- "$@"; }
 
 finish() { echo "passed $passed, failed $failed"; [ $failed = 0 ]; }
+
+# serve URL FLAGS...: "moorage serve" in the background; sets SERVER, PORT, EXPORT.
+serve() {
+	: >/tmp/serve.out
+	moorage serve "$@" >/tmp/serve.out 2>/tmp/serve.err &
+	SERVER=$!
+	until_true grep -q '^{.*}$' /tmp/serve.out || { cat /tmp/serve.err; exit 1; }
+	PORT=$(sed -n '1s/.*"address":"127.0.0.1:\([0-9]*\)".*/\1/p' /tmp/serve.out)
+	EXPORT=$(sed -n '1s/.*"export":"\([^"]*\)".*/\1/p' /tmp/serve.out)
+}
+
+# attach DIR: mounts what serve serves, as anybody could.
+attach() {
+	mkdir -p "$1" && timeout 30 mount.nfs "127.0.0.1:$EXPORT" "$1" \
+		-o "vers=3,proto=tcp,port=$PORT,mountport=$PORT,mountproto=tcp,nolock,noacl,hard,timeo=100,retrans=3" ||
+		{ cat /tmp/serve.err; exit 1; }
+}
+
+# stop: ends what serve started, in bounded time; ENDED is its status.
+stop() {
+	kill -TERM $SERVER
+	( sleep 10; kill -KILL $SERVER ) 2>/dev/null &
+	wait $SERVER
+	ENDED=$?
+}
+
+# all_of_disk DIR NAME runs disk.sh there and counts its checks as ours.
+all_of_disk() {
+	mkdir "$1/d" && sh $JOB/disk.sh "$1/d" >/tmp/disk.out
+	ended=$?
+	sed -E "s/^(ok  |FAIL) /\1 $2: /; /^passed/d" /tmp/disk.out
+	passed=$((passed + $(grep -c '^ok ' /tmp/disk.out))) failed=$((failed + $(grep -c '^FAIL' /tmp/disk.out)))
+	[ $ended = 0 ] || [ $failed -gt 0 ] || failed=1
+}
