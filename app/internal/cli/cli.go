@@ -67,7 +67,8 @@ const (
 type app struct {
 	Env
 	client *client.Client
-	status int // of a command that ended well but not with 0
+	began  bool // the command line was understood, and a command runs
+	status int  // of a command that ended well but not with 0
 }
 
 // Run runs one command and returns its exit status: 0 done, 1 failed, 2 usage, 3
@@ -80,7 +81,11 @@ func Run(ctx context.Context, args []string, env Env) int {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
+	completionHelp(root)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !a.began {
+		err = usageOf(err)
+	}
 	if err != nil {
 		return a.report(cmd, err)
 	}
@@ -103,6 +108,8 @@ it, and what you look at is fetched when you look.`,
 		Args:          noSuchCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+
+		PersistentPreRun: func(*cobra.Command, []string) { a.began = true },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if showVersion {
 				return a.version(cmd.Context())
@@ -114,7 +121,6 @@ it, and what you look at is fetched when you look.`,
 		},
 	}
 	c.Flags().BoolVar(&showVersion, "version", false, "print the version")
-	c.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage("%s.", sentence(err.Error())) })
 	c.AddGroup(
 		&cobra.Group{ID: "drives", Title: "Drives:"},
 		&cobra.Group{ID: "remembered", Title: "Drives that are remembered:"},
@@ -129,6 +135,7 @@ it, and what you look at is fetched when you look.`,
 	add("drives", a.mountCommand(), a.unmountCommand(), a.statusCommand(), a.openCommand(), a.demoCommand(), a.serveCommand())
 	add("remembered", a.addCommand(), a.editCommand(), a.removeCommand(), a.listCommand())
 	add("more", a.doctorCommand(), a.versionCommand())
+	c.SetHelpCommand(helpCommand())
 	c.SetHelpCommandGroupID("more")
 	c.SetCompletionCommandGroupID("more")
 	return c

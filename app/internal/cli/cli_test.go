@@ -185,7 +185,8 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"mount"}, {"mount", "a", "b", "c"}, {"mount", "--nosuch", "mem:"}, {"nosuch"}, {"mout", "mem:"}, {"status", "a", "b"}, {"list", "x"},
 		{"unmount"}, {"unmount", "go", "--force", "--wait"}, {"open"}, {"serve"}, {"doctor", "x"}, {"mount", "go", "--auto"}, {"mount", "go", "/elsewhere"},
-		{"add"}, {"remove"}, {"edit"}, {"mount", "mem:", "--read-only=perhaps"},
+		{"add"}, {"remove"}, {"edit"}, {"mount", "mem:", "--read-only=perhaps"}, {"mount", "mem:", "--name"}, {"-x"}, {"help", "nosuch"},
+		{"completion", "nosuch"}, {"completion", "bash", "x"},
 	} {
 		r := f.run(t, nil, args...)
 		if r.status != api.ExitUsage || r.out != "" || !strings.HasPrefix(r.err, "moorage: ") || strings.Count(r.err, "\n") > 3 {
@@ -206,7 +207,7 @@ func TestHelpTeachesByExample(t *testing.T) {
 	if r.status != 0 || !strings.Contains(r.out, "moorage mount https://") || r.err != "" || r.ran != nil {
 		t.Errorf("%+v", r)
 	}
-	for _, cmd := range []string{"mount", "unmount", "status", "add", "edit", "remove", "list", "open", "doctor", "serve", "demo", "version"} {
+	for _, cmd := range []string{"mount", "unmount", "status", "add", "edit", "remove", "list", "open", "doctor", "serve", "demo", "version", "help"} {
 		r := f.run(t, nil, cmd, "--help")
 		if r.status != 0 || !strings.Contains(r.out, "Examples:\n  moorage "+cmd) || !strings.Contains(f.run(t, nil).out, "\n  "+cmd+" ") {
 			t.Errorf("%s: %+v", cmd, r)

@@ -27,6 +27,15 @@ func usage(format string, args ...any) error {
 	return &failure{status: api.ExitUsage, what: fmt.Sprintf(format, args...)}
 }
 
+// usageOf is what cobra says of a command line.
+func usageOf(err error) error {
+	var f *failure
+	if errors.As(err, &f) {
+		return err
+	}
+	return usage("%s.", sentence(err.Error()))
+}
+
 // nothing is a command that has nothing to do, or did not find its drive.
 func nothing(what, do string) error {
 	return &failure{status: api.ExitNotFound, what: what, do: do}
@@ -39,11 +48,9 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	if do != "" {
 		a.note("  %s", clean(do))
 	}
-	if status == api.ExitUsage && cmd != nil {
-		var f *failure
-		if errors.As(err, &f) {
-			a.note("  See %s --help.", cmd.CommandPath())
-		}
+	var f *failure
+	if status == api.ExitUsage && cmd != nil && errors.As(err, &f) {
+		a.note("  See %s --help.", cmd.CommandPath())
 	}
 	return status
 }
