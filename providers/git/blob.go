@@ -90,7 +90,7 @@ func (r *Remote) blob(ctx context.Context, snap *snapshot, p string, e object.Tr
 		}
 		ids := []object.ID{e.ID}
 		if p != "" {
-			ids = append(ids, r.walk.ahead(ctx, r, snap, p, e.ID)...)
+			ids = append(ids, r.filesAhead(ctx, snap, p, e.ID)...)
 		}
 		if err := r.obtainBlobs(ctx, snap, ids, 1); err != nil {
 			return nil, err

@@ -35,54 +35,61 @@ func newFlights() *flights {
 	return g
 }
 
-// join returns the flight of all these keys that have none yet, and those of
-// the others: every flight that has to land before all keys are done. fn gets
-// the keys that are new, and runs if there is one. The caller leaves every
-// flight that it was given. If keep is set, it goes on when all have left.
+// join returns the flights of keys, each once, that of the first key first. Those
+// keys that have none get a new one, in which fn runs with them. The caller leaves
+// every flight that it was given. If keep is set, the new one goes on when all
+// have left.
 func join[K comparable](g *flights, keys []K, keep bool, fn func(ctx context.Context, keys []K) error) ([]*flight, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
 		return nil, providers.ErrClosed
 	}
+	var fresh []K
+	var names []any
+	for _, k := range keys {
+		if g.byKey[k] == nil {
+			fresh = append(fresh, k)
+			names = append(names, k)
+		}
+	}
+	if len(fresh) > 0 {
+		g.start(names, keep, func(ctx context.Context) error { return fn(ctx, fresh) })
+	}
 	var out []*flight
 	seen := make(map[*flight]bool)
-	var fresh []K
 	for _, k := range keys {
-		f := g.byKey[k]
-		if f == nil {
-			fresh = append(fresh, k)
-		} else if !seen[f] {
+		if f := g.byKey[k]; !seen[f] {
 			seen[f] = true
 			f.waiters++
 			out = append(out, f)
 		}
 	}
-	if len(fresh) == 0 {
-		return out, nil
-	}
+	return out, nil
+}
+
+// start begins a flight. g.mu is held.
+func (g *flights) start(keys []any, keep bool, fn func(ctx context.Context) error) {
 	ctx, cancel := context.WithCancel(g.life)
-	f := &flight{group: g, done: make(chan struct{}), cancel: cancel, waiters: 1}
+	f := &flight{group: g, done: make(chan struct{}), cancel: cancel, keys: keys}
 	if keep {
 		f.waiters++
 	}
-	for _, k := range fresh {
+	for _, k := range keys {
 		g.byKey[k] = f
-		f.keys = append(f.keys, k)
 	}
 	g.wg.Go(func() {
-		err := fn(ctx, fresh)
+		err := fn(ctx)
 		cancel()
 		g.mu.Lock()
+		defer g.mu.Unlock()
 		f.forget()
 		if err != nil && g.closed {
 			err = providers.ErrClosed
 		}
 		f.err = err
 		close(f.done)
-		g.mu.Unlock()
 	})
-	return append(out, f), nil
 }
 
 // running returns the flight of key, or nil. The caller leaves it.

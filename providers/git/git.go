@@ -87,7 +87,8 @@ type Remote struct {
 	requests chan struct{} // one token per request in progress
 	limits   pack.Limits
 	trees    treeCache
-	walk     walk
+	files    walk       // of opened files
+	folders  walk       // of folders whose sizes were asked for
 	saving   sync.Mutex // held while the state is written
 
 	mu     sync.Mutex

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -150,22 +151,33 @@ func TestHTTPLikeClone(t *testing.T) {
 	checkout := clone(t, repo, "main")
 	for _, tc := range []struct {
 		name     string
-		settings [][2]string
+		without  []string // settings of newRepo
+		old      bool
 		requests int64
 	}{
-		{"object-info", nil, 60},
-		{"no object-info", [][2]string{{"transfer.advertiseObjectInfo", "false"}}, 400},
-		{"no filter", [][2]string{{"transfer.advertiseObjectInfo", "false"}, {"uploadpack.allowFilter", "false"}}, 3},
-		{"no filter, no any", [][2]string{{"transfer.advertiseObjectInfo", "false"}, {"uploadpack.allowFilter", "false"}, {"uploadpack.allowAnySHA1InWant", "false"}}, 3},
-		{"old protocol", [][2]string{{"protocol.version", "0"}}, 400},
+		{"object-info", nil, false, 60},
+		{"no object-info", []string{"transfer.advertiseObjectInfo"}, false, 60},
+		{"no filter", []string{"transfer.advertiseObjectInfo", "uploadpack.allowFilter"}, false, 3},
+		{"no filter, no any", []string{"transfer.advertiseObjectInfo", "uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"}, false, 3},
+		{"version 0", nil, true, 60},
+		{"version 0, no filter", []string{"uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"}, true, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			for _, kv := range tc.settings {
-				old := runGit(t, repo, "config", "--default", "", "--get", kv[0])
-				runGit(t, repo, "config", kv[0], kv[1])
-				defer func() { runGit(t, repo, "config", kv[0], old) }()
+			for _, key := range tc.without {
+				runGit(t, repo, "config", "--unset", key)
+				defer runGit(t, repo, "config", key, "true")
 			}
-			s := serveHTTP(t, repo, nil)
+			s := serveHTTP(t, repo, func(h http.Handler) http.Handler {
+				if len(tc.without) > 0 {
+					h = withoutCapability("object-info")(h)
+				}
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if tc.old {
+						r.Header.Del("Git-Protocol")
+					}
+					h.ServeHTTP(w, r)
+				})
+			})
 			r := open(t, s.remoteURL(t, ""), testOptions(t))
 			if n := len(listAll(t, r, "")); n != 28 {
 				t.Errorf("%d entries in the root folder", n)
@@ -180,7 +192,7 @@ func TestHTTPLikeClone(t *testing.T) {
 				t.Errorf("only %d files", files)
 			}
 			if n := s.requests.Load(); n > tc.requests {
-				t.Errorf("%d requests", n)
+				t.Errorf("%d requests: %q", n, s.log)
 			}
 		})
 	}

@@ -278,6 +278,27 @@ func startServer(t testing.TB, name string, args ...string) {
 	})
 }
 
+// withoutCapability takes a line of the advertisement away. Some versions of git
+// offer object-info whatever their settings say.
+func withoutCapability(name string) func(http.Handler) http.Handler {
+	return func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet {
+				h.ServeHTTP(w, r)
+				return
+			}
+			rec := httptest.NewRecorder()
+			h.ServeHTTP(rec, r)
+			for k, v := range rec.Header() {
+				w.Header()[k] = v
+			}
+			w.WriteHeader(rec.Code)
+			line := fmt.Sprintf("%04x%s\n", len(name)+5, name)
+			w.Write(bytes.Replace(rec.Body.Bytes(), []byte(line), nil, 1))
+		})
+	}
+}
+
 func mustURL(t testing.TB, s string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(s)

@@ -93,6 +93,13 @@ func (r *Remote) learnSizes(ctx context.Context, snap *snapshot, dir string, ids
 		return err
 	}
 	if c.CanSize() {
+		if f := r.flights.running(allSizesKey{snap.id}); f != nil {
+			pctx, cancel := context.WithTimeout(ctx, patience)
+			f.wait(pctx)
+			cancel()
+			f.leave()
+			ids = r.sizeless(ids)
+		}
 		if err := r.askSizes(ctx, c, ids); err != nil {
 			return err
 		}
@@ -227,19 +234,21 @@ type folderKey struct {
 	limit int64
 }
 
-// fetchFolder fetches the files of dir up to limit bytes, in one request. ids are
-// those of them that are of interest.
+// fetchFolder fetches the files of dir up to limit bytes in one request, and those
+// of the folders after it if this is a walk. ids are those that are waited for.
 func (r *Remote) fetchFolder(ctx context.Context, snap *snapshot, dir string, ids []object.ID, limit int64) error {
 	r.mu.Lock()
 	refused := r.noTree
 	r.mu.Unlock()
 	e, err := r.lookup(ctx, snap, snap.top, dir)
 	if err == nil && e.Mode == object.ModeTree && !refused {
-		err := r.flights.do(ctx, folderKey{e.ID, limit}, true, func(ctx context.Context) error {
-			// The folder's own entries, and no more than the trees of its folders.
-			filter := fmt.Sprintf("combine:tree:2+blob:limit=%d", limit+1)
-			return r.fetch(ctx, wire.FetchRequest{Wants: []object.ID{e.ID}, Filter: filter}, nil)
-		})
+		folders := []folderKey{{e.ID, limit}}
+		if limit == smallBlob {
+			for _, id := range r.foldersAhead(ctx, snap, dir) {
+				folders = append(folders, folderKey{id, limit})
+			}
+		}
+		err := r.fetchFolders(ctx, folders)
 		remote := (*pktline.RemoteError)(nil)
 		if !errors.As(err, &remote) {
 			return err
@@ -256,6 +265,27 @@ func (r *Remote) fetchFolder(ctx context.Context, snap *snapshot, dir string, id
 		ids = ids[n:]
 	}
 	return nil
+}
+
+// fetchFolders fetches the files of folders up to a limit, and waits for those of
+// the first.
+func (r *Remote) fetchFolders(ctx context.Context, folders []folderKey) error {
+	fs, err := join(r.flights, folders, true, func(ctx context.Context, keys []folderKey) error {
+		// The folder's own entries, and no more than the trees of its folders.
+		q := wire.FetchRequest{Filter: fmt.Sprintf("combine:tree:2+blob:limit=%d", keys[0].limit+1)}
+		for _, k := range keys {
+			q.Wants = append(q.Wants, k.id)
+		}
+		return r.fetch(ctx, q, nil)
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range fs[1:] {
+		f.leave()
+	}
+	defer fs[0].leave()
+	return fs[0].wait(ctx)
 }
 
 // errEnough ends a fetch of which only the beginning was wanted.

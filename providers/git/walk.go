@@ -11,10 +11,10 @@ import (
 	"github.com/moorage/moorage/providers/git/internal/store"
 )
 
-// walk notices that a program reads one file after the other, and says what it
-// will want next, so that a folder is a few requests and not one per file. The
-// amount doubles with every miss and starts at nothing: who opens one file
-// gets that one at once.
+// walk notices that a program goes through files or folders one after the other,
+// and says what it will want next, so that a folder is a few requests and not one
+// per file. The amount doubles with every miss and starts at nothing: who opens
+// one file gets that one at once.
 type walk struct {
 	mu   sync.Mutex
 	last time.Time
@@ -22,24 +22,30 @@ type walk struct {
 }
 
 const (
-	walkPause = 10 * time.Second // a longer pause ends a walk
-	walkFiles = 512              // files of one request
-	walkBytes = 8 << 20          // bytes of one request, as far as sizes are known
-	walkFile  = 1 << 20          // larger ones are left to whoever opens them
-	walkGuess = 16 << 10         // bytes of a file of unknown size
+	walkPause   = 10 * time.Second // a longer pause ends a walk
+	walkFiles   = 512              // files of one request
+	walkFolders = 128              // folders of one request
+	walkBytes   = 8 << 20          // bytes of one request, as far as sizes are known
+	walkFile    = 1 << 20          // larger ones are left to whoever opens them
+	walkGuess   = 16 << 10         // bytes of a file of unknown size
+	walkEntries = 4096             // entries of the folders of one request
 )
 
-// ahead returns blobs to fetch along with id, the file at p.
-func (w *walk) ahead(ctx context.Context, r *Remote, snap *snapshot, p string, id object.ID) []object.ID {
-	now := r.clock()
+// step counts a miss and returns how many there were in a row.
+func (w *walk) step(now time.Time) int {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if now.Sub(w.last) > walkPause {
 		w.run = 0
 	}
 	w.run++
 	w.last = now
-	run := w.run
-	w.mu.Unlock()
+	return w.run
+}
+
+// filesAhead returns blobs to fetch along with id, the file at p.
+func (r *Remote) filesAhead(ctx context.Context, snap *snapshot, p string, id object.ID) []object.ID {
+	run := r.files.step(r.clock())
 	if run < 2 {
 		return nil
 	}
@@ -47,7 +53,7 @@ func (w *walk) ahead(ctx context.Context, r *Remote, snap *snapshot, p string, i
 	seen := map[object.ID]bool{id: true}
 	var ids []object.ID
 	dir, name := path.Split(p)
-	r.following(ctx, snap, strings.TrimSuffix(dir, "/"), name, func(e object.TreeEntry) bool {
+	r.following(ctx, snap, strings.TrimSuffix(dir, "/"), name, func(*tree) bool { return true }, func(e object.TreeEntry) bool {
 		if seen[e.ID] || r.store.HasFile(store.Key{ID: e.ID}) {
 			return true
 		}
@@ -66,13 +72,42 @@ func (w *walk) ahead(ctx context.Context, r *Remote, snap *snapshot, p string, i
 	return ids
 }
 
+// foldersAhead returns folders with files of unknown size that come after dir.
+func (r *Remote) foldersAhead(ctx context.Context, snap *snapshot, dir string) []object.ID {
+	run := r.folders.step(r.clock())
+	if run < 2 {
+		return nil
+	}
+	folders, entries := min(1<<min(run, 10), walkFolders), 0
+	seen := make(map[object.ID]bool)
+	var ids []object.ID
+	r.following(ctx, snap, dir, "", func(t *tree) bool {
+		unknown := 0
+		for _, e := range t.entries {
+			if e.Mode != object.ModeTree && e.Mode != object.ModeSubmodule {
+				if _, ok := r.store.Size(store.Key{ID: e.ID}); !ok {
+					unknown++
+				}
+			}
+		}
+		if unknown == 0 || seen[t.id] {
+			return true
+		}
+		seen[t.id] = true
+		ids = append(ids, t.id)
+		entries += len(t.entries)
+		return len(ids) < folders && entries < walkEntries
+	}, func(object.TreeEntry) bool { return true })
+	return ids
+}
+
 // maxFollowing bounds the search for files that are not here yet.
 const maxFollowing = 20_000
 
-// following calls fn with the files that come after name in dir, then with
-// those of the folders that come after it, until fn returns false. It looks
-// only at trees that are here.
-func (r *Remote) following(ctx context.Context, snap *snapshot, dir, name string, fn func(object.TreeEntry) bool) {
+// following calls file with the files that come after name in dir, then folder
+// and file with the folders that come after it and their files, until one of
+// them returns false. It looks only at trees that are here.
+func (r *Remote) following(ctx context.Context, snap *snapshot, dir, name string, folder func(*tree) bool, file func(object.TreeEntry) bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel() // nothing is fetched for this
 	left := maxFollowing
@@ -83,7 +118,7 @@ func (r *Remote) following(ctx context.Context, snap *snapshot, dir, name string
 			return true
 		}
 		for _, e := range t.entries {
-			if e.Name <= after {
+			if after != "" && e.Name <= after {
 				continue
 			}
 			if left--; left < 0 {
@@ -92,11 +127,14 @@ func (r *Remote) following(ctx context.Context, snap *snapshot, dir, name string
 			switch e.Mode {
 			case object.ModeSubmodule:
 			case object.ModeTree:
+				if t, err := r.tree(ctx, e.ID, snap.id); err == nil && !folder(t) {
+					return false
+				}
 				if !below(e.ID, "") {
 					return false
 				}
 			default:
-				if !fn(e) {
+				if !file(e) {
 					return false
 				}
 			}
