@@ -131,7 +131,7 @@ func (s *searcher) among(ctx context.Context, id nfs.ID, p *place) (found bool) 
 		return false
 	}
 	_ = s.fs.eachEntry(d, func(name string, ino uint64, _ nfs.FileType) bool {
-		if ino != p.ino {
+		if ino != 0 && ino != p.ino {
 			return true
 		}
 		c, o, err := s.fs.child(p.parent, d, name)
@@ -253,7 +253,7 @@ func (s *searcher) scan(d *desc, id nfs.ID, depth int, seen map[nfs.ID]bool, dee
 			below = append(below, name)
 			return true
 		}
-		if typ != 0 && !s.wants(ino) {
+		if typ != 0 && ino != 0 && !s.wants(ino) {
 			return true
 		}
 		c, o, err := s.fs.child(id, d, name)
