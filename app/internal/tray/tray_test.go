@@ -11,9 +11,11 @@ import (
 // host writes down what it is told.
 type host struct{ told []string }
 
-func (h *host) SetIcon(l model.Light)          { h.told = append(h.told, "icon "+string(l)) }
-func (h *host) SetTooltip(s string)            { h.told = append(h.told, "tooltip "+s) }
-func (h *host) SetMenu(items []model.TrayItem) { h.told = append(h.told, fmt.Sprint("menu ", len(items))) }
+func (h *host) SetIcon(l model.Light) { h.told = append(h.told, "icon "+string(l)) }
+func (h *host) SetTooltip(s string)   { h.told = append(h.told, "tooltip "+s) }
+func (h *host) SetMenu(items []model.TrayItem) {
+	h.told = append(h.told, fmt.Sprint("menu ", len(items)))
+}
 
 func TestTheHostIsToldOnlyWhatChanged(t *testing.T) {
 	h := &host{}

@@ -163,6 +163,9 @@ func (w *Window) Show(v model.View) {
 		w.list.Refresh()
 	}
 	w.arrange()
+	if row, ok := w.rows[w.last]; ok && changed && row.focused {
+		w.scrollTo(row)
+	}
 	w.await()
 }
 
@@ -307,6 +310,14 @@ func (w *Window) reveal(drive string) bool {
 		return false
 	}
 	w.win.Canvas().Focus(row)
+	w.scrollTo(row)
+	return true
+}
+
+// scrollTo moves the list as little as it takes to see the whole of a row.
+func (w *Window) scrollTo(row *driveRow) {
+	w.list.Refresh() // a notice knows its height only now that it has a width
+	w.scroll.Refresh()
 	top, bottom := row.Position().Y, row.Position().Y+row.Size().Height
 	switch view := w.scroll.Size().Height; {
 	case top < w.scroll.Offset.Y:
@@ -314,5 +325,4 @@ func (w *Window) reveal(drive string) bool {
 	case bottom > w.scroll.Offset.Y+view:
 		w.scroll.ScrollToOffset(fyne.NewPos(0, bottom-view+12))
 	}
-	return true
 }

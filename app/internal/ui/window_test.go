@@ -253,6 +253,22 @@ func TestRevealScrollsTheDriveIntoView(t *testing.T) {
 	f.shoot("reveal-light")
 }
 
+func TestSelectedDriveStaysInViewWhenItsNoticeComes(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.win.Resize(fyne.NewSize(680, 400))
+	list := drives()
+	list[6].Problem = nil
+	f.show(list...)
+	f.ui.Do(model.Action{Verb: model.Reveal, Drive: "scratch"})
+	f.show(drives()...)
+	row := f.ui.rows["scratch"]
+	bottom := row.Position().Y + row.Size().Height
+	if view := f.ui.scroll.Offset.Y + f.ui.scroll.Size().Height; !row.notice.Visible() || bottom > view {
+		t.Errorf("it ends at %v, the view at %v", bottom, view)
+	}
+	f.shoot("notice-light")
+}
+
 func TestWithoutDrivesTheWindowSaysHowToBegin(t *testing.T) {
 	for name, v := range map[string]fyne.ThemeVariant{"light": theme.VariantLight, "dark": theme.VariantDark} {
 		f := newFixture(t, v)

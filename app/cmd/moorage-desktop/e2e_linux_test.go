@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/client"
+)
+
+// build makes the two programs as a person has them: side by side.
+func build(t *testing.T) (bin string) {
+	t.Helper()
+	bin = t.TempDir()
+	s := &session{t: t, ctx: t.Context(), env: os.Environ()}
+	cmd := s.command("go", "build", "-o", bin+string(filepath.Separator),
+		"github.com/moorage/moorage/app/cmd/moorage-desktop", "github.com/moorage/moorage/daemon/cmd/mooraged")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// TestDesktop goes through a person's first minutes: the app starts the
+// service, a folder is added in the window and mounted, and the tray, the
+// window and the service tell the same.
+func TestDesktop(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a desktop takes half a minute")
+	}
+	s := newSession(t)
+	bin := build(t)
+	program := filepath.Join(bin, "moorage-desktop")
+	service := client.New(filepath.Join(s.run, "moorage", "service.sock"))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := service.Stop(ctx, api.StopService{Unmount: true}); err != nil {
+			t.Errorf("stop the service: %v", err)
+		}
+	})
+	folder := filepath.Join(s.home, "Pictures")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+
+	app, ended := s.start(program)
+	tray := s.trayOf(app.Process.Pid)
+	tray.await("Add drive…")
+	s.until("the service runs", func() bool {
+		_, err := service.Service(s.ctx)
+		return err == nil
+	})
+	s.until("the window is there", func() bool { return s.window() != "" })
+	if n := tray.count("Quit"); n != 1 {
+		t.Errorf("the tray has %d Quits", n)
+	}
+
+	tray.click("Add drive…")
+	if _, err := s.output("xdotool", "windowactivate", "--sync", s.window()); err != nil {
+		t.Fatal(err)
+	}
+	s.text(folder)
+	s.keys("Return")
+	s.text("photos")
+	s.keys("Return")
+	s.until("the service has the drive", func() bool {
+		d, err := service.Drive(s.ctx, "photos")
+		return err == nil && d.Kind == "folder" && d.Remembered
+	})
+	if d := settled(s, service); d.State == api.Mounted {
+		mounted(s, service, tray)
+	} else {
+		refused(s, service, tray, d)
+	}
+	s.shoot("window")
+
+	// A closed window leaves the app in the tray; a click there opens it, and
+	// so does a second launch.
+	s.hide()
+	tray.activate()
+	s.until("the window is back", func() bool { return s.window() != "" })
+	s.hide()
+	s.menu()
+	if out, err := s.command(program).CombinedOutput(); err != nil {
+		t.Fatalf("second launch: %v\n%s", err, out)
+	}
+	s.until("the window is back", func() bool { return s.window() != "" })
+
+	tray.click("Quit")
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the app ended with %v", err)
+		}
+	case <-s.ctx.Done():
+		t.Fatal("the app does not quit")
+	}
+	if _, err := service.Drive(s.ctx, "photos"); err != nil {
+		t.Errorf("the service did not outlive the app: %v", err)
+	}
+}
+
+// hide closes the window from the keyboard.
+func (s *session) hide() {
+	s.t.Helper()
+	if _, err := s.output("xdotool", "windowactivate", "--sync", s.window()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.keys("ctrl+w")
+	s.until("the window is gone", func() bool { return s.window() == "" })
+}
+
+// settled waits until a mount has come to its end.
+func settled(s *session, service *client.Client) (d api.Drive) {
+	s.t.Helper()
+	s.until("the mount came to an end", func() bool {
+		var err error
+		d, err = service.Drive(s.ctx, "photos")
+		return err == nil && d.State != api.Stopped && d.State != api.Connecting
+	})
+	return d
+}
+
+// mounted is the way on where this machine can mount: the tray unmounts and
+// mounts the drive.
+func mounted(s *session, service *client.Client, tray *trayMenu) {
+	s.t.Helper()
+	tray.await("● photos")
+	tray.click("Unmount all")
+	tray.await("○ photos")
+	if d, err := service.Drive(s.ctx, "photos"); err != nil || d.State != api.Stopped {
+		s.t.Errorf("unmounted, but %+v, %v", d, err)
+	}
+	tray.click("○ photos")
+	tray.await("● photos")
+}
+
+// refused is the way on where it cannot: the drive says what is wrong and what
+// to do, and the tray tries again.
+func refused(s *session, service *client.Client, tray *trayMenu, d api.Drive) {
+	s.t.Helper()
+	p := d.Problem
+	if p == nil || p.What == "" || p.Do == "" {
+		s.t.Fatalf("the drive failed without a remedy: %+v, %+v", d, p)
+	}
+	s.t.Logf("this machine cannot mount: %s %s %s", p.What, p.Means, p.Do)
+	line := tray.await("⚠ photos – ")
+	told := strings.TrimSuffix(strings.TrimPrefix(line.label, "⚠ photos – "), "…")
+	if !strings.HasPrefix(p.What, told) {
+		s.t.Errorf("the tray says %q, the service %q", line.label, p.What)
+	}
+	tray.click("✕ photos")
+	s.until("it was tried again", func() bool {
+		again, err := service.Drive(s.ctx, "photos")
+		return err == nil && again.State == d.State && again.Since.After(d.Since)
+	})
+	tray.await("⚠ photos – ")
+}
+
+// menu opens the tray's menu with the mouse, looks at it, and closes it.
+func (s *session) menu() {
+	s.t.Helper()
+	before := s.windows()
+	if _, err := s.output("xdotool", "mousemove", "24", "16", "click", "3"); err != nil {
+		s.t.Fatal(err)
+	}
+	s.until("the menu is open", func() bool { return s.windows() > before })
+	s.shoot("tray")
+	s.keys("Escape")
+	s.until("the menu is closed", func() bool { return s.windows() == before })
+}
+
+// windows is the number of windows that can be seen, menus included.
+func (s *session) windows() int {
+	w, _ := s.output("xdotool", "search", "--onlyvisible", "--name", ".*")
+	return len(strings.Fields(w))
+}
