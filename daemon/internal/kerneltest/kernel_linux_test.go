@@ -13,7 +13,7 @@ func TestKernel(t *testing.T) {
 		t.Skip("boots a kernel; not with -short")
 	}
 	Need(t, programs...)
-	bin := Build(t, "github.com/moorage/moorage/app/cmd/moorage", "github.com/moorage/moorage/daemon/cmd/mooraged")
+	bin := Build(t, "github.com/moorage/moorage/app/cmd/moorage", "github.com/moorage/moorage/daemon/cmd/mooraged", "./testdata/githttpd")
 	run := func(name string, g Guest) {
 		t.Run(name, func(t *testing.T) {
 			g.Bin, g.Needs = bin, programs
@@ -22,5 +22,6 @@ func TestKernel(t *testing.T) {
 		})
 	}
 	run("mem", Guest{Scripts: []string{"testdata/disk.sh"}, Timeout: 3 * time.Minute})
-	run("folder", Guest{Scripts: []string{"testdata/disk.sh"}, Disk: 2 << 30, Timeout: 4 * time.Minute})
+	run("folder", Guest{Scripts: []string{"testdata/disk.sh", "testdata/crash.sh"}, Disk: 2 << 30, Timeout: 4 * time.Minute})
+	run("git", Guest{Timeout: 2 * time.Minute})
 }
