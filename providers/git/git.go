@@ -81,8 +81,9 @@ type Remote struct {
 	clock    func() time.Time
 	store    *store.Store
 	wire     wire.Transport
-	web      *transport.Web // for http, and for large files
-	http     *transport.HTTP
+	web      *transport.Web  // for http, and for large files
+	http     *transport.HTTP // nil unless reached over http
+	ssh      *transport.SSH  // nil unless reached over ssh
 	flights  *flights
 	requests chan struct{} // one token per request in progress
 	limits   pack.Limits
@@ -173,6 +174,9 @@ func (r *Remote) connectTransport(o Options) error {
 		r.wire = transport.NewGit(u.Host, u.Port, u.Path, o.timeouts)
 	case "file":
 		r.wire = transport.NewFile(gitProgram, u.Path, o.timeouts)
+	case "ssh":
+		r.ssh = transport.NewSSH(u.Host, u.Port, u.User, u.Path, o.timeouts)
+		r.wire = r.ssh
 	default:
 		return fmt.Errorf("open git repository: %w: transport %q", providers.ErrUnsupported, u.Transport)
 	}

@@ -20,7 +20,7 @@ type conn interface {
 	io.Writer
 	io.Closer // ends reads and writes that wait
 	// Complaint is what the server said beside the protocol, "" if nothing.
-	// It is called after the connection has ended.
+	// It is called when reading came to an end or failed, before Close.
 	Complaint() string
 }
 
@@ -107,8 +107,9 @@ func (s *Stream) open(ctx context.Context) (*stream, error) {
 	st.advert, err = readAdvertisement(st.br)
 	g.stop()
 	if err != nil {
+		err = s.refused(ctx, g, c, err)
 		c.Close()
-		return nil, s.refused(ctx, g, c, err)
+		return nil, err
 	}
 	return st, nil
 }
@@ -199,17 +200,20 @@ func (s *Stream) Call(ctx context.Context, request []byte) (wire.Reply, error) {
 			return &streamReply{s: s, st: st, guard: g, ctx: ctx}, nil
 		}
 		g.stop()
+		gerr := g.err(ctx, s)
+		if gerr == nil && !kept {
+			if why := st.Complaint(); why != "" {
+				gerr = fmt.Errorf("%w: it says: %s", providers.ErrOffline, why)
+			}
+		}
 		st.Close()
-		if gerr := g.err(ctx, s); gerr != nil {
+		if gerr != nil {
 			return nil, fmt.Errorf("ask the server: %w", gerr)
 		}
-		if kept {
-			continue // the server had hung up meanwhile
+		if !kept {
+			return nil, offline(ctx, "ask the server", err)
 		}
-		if why := st.Complaint(); why != "" {
-			return nil, fmt.Errorf("ask the server: %w: it says: %s", providers.ErrOffline, why)
-		}
-		return nil, offline(ctx, "ask the server", err)
+		// The server had hung up meanwhile.
 	}
 }
 
