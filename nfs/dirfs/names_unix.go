@@ -4,7 +4,6 @@ package dirfs
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,15 +38,6 @@ func (v *virgins) lost(id nfs.ID) bool {
 	was := v.ids[id]
 	delete(v.ids, id)
 	return was
-}
-
-// verifierTimes is where the verifier of an exclusive create is kept until the
-// first SetAttr, as knfsd keeps it: in the times, 31 bits each, because not
-// every file system knows times before 1970 or after 2038.
-func verifierTimes(v [8]byte) (atime, mtime time.Time) {
-	a := binary.BigEndian.Uint32(v[0:4]) & 0x7fffffff
-	m := binary.BigEndian.Uint32(v[4:8]) & 0x7fffffff
-	return time.Unix(int64(a), 0), time.Unix(int64(m), 0)
 }
 
 // change opens dir for a change of the name in it.
