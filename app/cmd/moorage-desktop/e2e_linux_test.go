@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,8 +17,7 @@ import (
 func build(t *testing.T) (bin string) {
 	t.Helper()
 	bin = t.TempDir()
-	s := &session{t: t, ctx: t.Context(), env: os.Environ()}
-	cmd := s.command("go", "build", "-o", bin+string(filepath.Separator),
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin+string(filepath.Separator),
 		"github.com/moorage/moorage/app/cmd/moorage-desktop", "github.com/moorage/moorage/daemon/cmd/mooraged")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -25,16 +25,21 @@ func build(t *testing.T) (bin string) {
 	return bin
 }
 
-// TestDesktop goes through a person's first minutes: the app starts the
-// service, a folder is added in the window and mounted, and the tray, the
-// window and the service tell the same.
 func TestDesktop(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a desktop takes half a minute")
 	}
-	s := newSession(t)
-	bin := build(t)
-	program := filepath.Join(bin, "moorage-desktop")
+	need(t)
+	program := filepath.Join(build(t), "moorage-desktop")
+	t.Run("tray", func(t *testing.T) { firstMinutes(t, program) })
+	t.Run("no tray", func(t *testing.T) { noTray(t, program) })
+}
+
+// firstMinutes goes through those of a person: the app starts the service, a
+// folder is added in the window and mounted, and the tray, the window and the
+// service tell the same.
+func firstMinutes(t *testing.T, program string) {
+	s := newSession(t, true)
 	service := client.New(filepath.Join(s.run, "moorage", "service.sock"))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -102,6 +107,38 @@ func TestDesktop(t *testing.T) {
 	}
 	if _, err := service.Drive(s.ctx, "photos"); err != nil {
 		t.Errorf("the service did not outlive the app: %v", err)
+	}
+}
+
+// noTray is a desktop without a session bus, and an app without a service: the
+// app says both, and ends when its window is closed.
+func noTray(t *testing.T, program string) {
+	s := newSession(t, false)
+	alone := filepath.Join(s.run, "moorage-desktop")
+	if err := os.Link(program, alone); err != nil {
+		t.Fatal(err)
+	}
+	s.env = append(s.env, "FYNE_THEME=light", "PATH=/nonexistent") // no mooraged to be found
+	for _, launch := range []string{"first", "second"} {
+		_, ended := s.start(alone)
+		s.until("the window is there", func() bool { return s.window() != "" })
+		if _, err := s.output("xdotool", "windowactivate", "--sync", s.window()); err != nil {
+			t.Fatal(err)
+		}
+		s.keys("ctrl+w")
+		if launch == "first" {
+			// It says once why it cannot stay.
+			s.shoot("no-tray")
+			s.keys("Return")
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("%s launch: the app ended with %v", launch, err)
+			}
+		case <-s.ctx.Done():
+			t.Fatalf("%s launch: the app does not end", launch)
+		}
 	}
 }
 

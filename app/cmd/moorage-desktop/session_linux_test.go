@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	_ "image/png" // what import writes
 	"io"
 	"os"
@@ -45,15 +46,15 @@ const panelConfig = `<?xml version="1.0" encoding="UTF-8"?>
 </channel>
 `
 
-// session is a desktop of its own: a display, a session bus, a window manager
-// and a panel with a tray, all with folders of their own.
+// session is a desktop of its own: a display and a window manager, and with a
+// tray also a session bus and a panel, all with folders of their own.
 type session struct {
 	t    *testing.T
 	ctx  context.Context
 	home string
 	run  string // XDG_RUNTIME_DIR
 	env  []string
-	bus  *dbus.Conn
+	bus  *dbus.Conn // nil without a tray
 }
 
 // needed are the programs of a session, with the Debian packages that have
@@ -65,7 +66,42 @@ var needed = map[string]string{
 
 // newSession starts a desktop. Without the programs for one the test is
 // skipped, but where CI is "true" it fails.
-func newSession(t *testing.T) *session {
+func newSession(t *testing.T, tray bool) *session {
+	t.Helper()
+	need(t)
+	// Children die with the thread that started them, so that a test that is
+	// killed leaves none; this keeps the thread.
+	runtime.LockOSThread()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	dir, err := os.MkdirTemp("", "moorage-e2e-") // short: a socket's path is at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &session{t: t, ctx: ctx, home: filepath.Join(dir, "home"), run: filepath.Join(dir, "run")}
+	config := filepath.Join(s.home, ".config")
+	for _, d := range []string{config, s.run} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.env = []string{
+		"HOME=" + s.home, "XDG_RUNTIME_DIR=" + s.run, "XDG_CONFIG_HOME=" + config,
+		"XDG_CACHE_HOME=" + filepath.Join(s.home, ".cache"), "XDG_STATE_HOME=" + filepath.Join(s.home, ".local", "state"),
+		"XDG_DATA_HOME=" + filepath.Join(s.home, ".local", "share"),
+		"PATH=" + os.Getenv("PATH"), "LANG=en_US.UTF-8", "LIBGL_ALWAYS_SOFTWARE=1", "NO_AT_BRIDGE=1",
+	}
+	s.display()
+	s.start("openbox")
+	if tray {
+		s.panel(config)
+	}
+	return s
+}
+
+// need skips the test, with the reason, where programs are missing.
+func need(t *testing.T) {
 	t.Helper()
 	var missing []string
 	for program, pkg := range needed {
@@ -80,50 +116,34 @@ func newSession(t *testing.T) *session {
 		}
 		t.Skip(reason)
 	}
-	// Children die with the thread that started them, so that a test that is
-	// killed leaves none; this keeps the thread.
-	runtime.LockOSThread()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	dir, err := os.MkdirTemp("", "moorage-e2e-") // short: a socket's path is at most 107 bytes
-	if err != nil {
-		t.Fatal(err)
+}
+
+// panel starts a session bus and a panel with a tray on it.
+func (s *session) panel(config string) {
+	s.t.Helper()
+	dir := filepath.Join(config, "xfce4", "xfconf", "xfce-perchannel-xml")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		s.t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &session{t: t, ctx: ctx, home: filepath.Join(dir, "home"), run: filepath.Join(dir, "run")}
-	config := filepath.Join(s.home, ".config")
-	panel := filepath.Join(config, "xfce4", "xfconf", "xfce-perchannel-xml")
-	for _, d := range []string{panel, s.run} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(filepath.Join(dir, "xfce4-panel.xml"), []byte(panelConfig), 0o600); err != nil {
+		s.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(panel, "xfce4-panel.xml"), []byte(panelConfig), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.env = []string{
-		"HOME=" + s.home, "XDG_RUNTIME_DIR=" + s.run, "XDG_CONFIG_HOME=" + config,
-		"XDG_CACHE_HOME=" + filepath.Join(s.home, ".cache"), "XDG_STATE_HOME=" + filepath.Join(s.home, ".local", "state"),
-		"XDG_DATA_HOME=" + filepath.Join(s.home, ".local", "share"),
-		"PATH=" + os.Getenv("PATH"), "LANG=en_US.UTF-8", "LIBGL_ALWAYS_SOFTWARE=1", "NO_AT_BRIDGE=1",
-	}
-	s.display()
 	// The bus starts services, such as the panel's settings, in its own
 	// environment: it comes after all else is set.
 	address := s.firstLine("dbus-daemon", "--session", "--nofork", "--print-address=1")
 	s.env = append(s.env, "DBUS_SESSION_BUS_ADDRESS="+address)
-	if s.bus, err = dbus.Connect(address); err != nil {
-		t.Fatal(err)
+	bus, err := dbus.Connect(address)
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	t.Cleanup(func() { s.bus.Close() })
-	s.start("openbox")
+	s.bus = bus
+	s.t.Cleanup(func() { bus.Close() })
 	s.start("xfce4-panel", "--disable-wm-check")
 	s.until("the panel has a tray", func() bool {
 		var has bool
-		err := s.bus.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, "org.kde.StatusNotifierWatcher").Store(&has)
-		return err == nil && has
+		call := bus.BusObject().CallWithContext(s.ctx, "org.freedesktop.DBus.NameHasOwner", 0, "org.kde.StatusNotifierWatcher")
+		return call.Store(&has) == nil && has
 	})
-	return s
 }
 
 func (s *session) display() {
@@ -243,37 +263,40 @@ func (s *session) text(text string) {
 	}
 }
 
-// shoot keeps a picture of the screen for people, and makes sure that there is
-// something on it.
+// shoot keeps a picture of the screen for people, as soon as there is
+// something on it: a window that is there is not yet a drawn one.
 func (s *session) shoot(name string) {
 	s.t.Helper()
 	path := filepath.Join(s.t.ArtifactDir(), name+".png")
-	if out, err := s.command("import", "-window", "root", path).CombinedOutput(); err != nil {
-		s.t.Fatalf("import: %v\n%s", err, out)
-	}
+	s.until("there is something on the screen, as "+path+" should show", func() bool {
+		if out, err := s.command("import", "-window", "root", path).CombinedOutput(); err != nil {
+			s.t.Fatalf("import: %v\n%s", err, out)
+		}
+		return !blank(s.t, path)
+	})
+}
+
+// blank says whether a picture has few colours, or next to nothing but one.
+func blank(t *testing.T, path string) bool {
+	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer f.Close()
 	img, _, err := image.Decode(f)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	colours := map[string]int{}
+	colours, most := map[color.Color]int{}, 0
 	for y := range img.Bounds().Dy() {
 		for x := range img.Bounds().Dx() {
-			r, g, b, _ := img.At(x, y).RGBA()
-			colours[fmt.Sprint(r>>8, g>>8, b>>8)]++
+			c := img.At(x, y)
+			colours[c]++
+			most = max(most, colours[c])
 		}
 	}
-	most := 0
-	for _, n := range colours {
-		most = max(most, n)
-	}
-	if total := img.Bounds().Dx() * img.Bounds().Dy(); len(colours) < 100 || most > total*95/100 {
-		s.t.Errorf("%s is blank: %d colours, %d%% of one", name, len(colours), most*100/total)
-	}
+	return len(colours) < 100 || most > img.Bounds().Dx()*img.Bounds().Dy()*95/100
 }
 
 // trayMenu is an app's menu in the tray, as the panel reads it

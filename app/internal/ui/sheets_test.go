@@ -194,6 +194,7 @@ func TestSignIn(t *testing.T) {
 func TestTellThenDone(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show()
+	f.ui.Add()
 	f.ui.Tell("Moorage has no tray here", "Closing the window ends the app.", func() { f.service.note("done") })
 	f.shoot("tell-light")
 	f.calls("")

@@ -274,8 +274,12 @@ func (w *Window) await() {
 	}
 }
 
-// Tell says something that needs no answer, then calls done.
+// Tell says something that needs no answer, then calls done. It takes the
+// place of a sheet that is open.
 func (w *Window) Tell(title, text string, done func()) {
+	if w.sheet != nil {
+		w.sheet.close()
+	}
 	w.open(func() *sheet {
 		return newMessage(w.win.Canvas(), title, text, w.texts.Get("do.understood"), func() {
 			w.closed()
