@@ -50,9 +50,9 @@ type Drive struct {
 	Dir        string    `json:"dir"`  // where it is or will be mounted
 	ReadOnly   bool      `json:"read_only"`
 	Auto       bool      `json:"auto"`       // mounted when the service starts
-	Remembered bool      `json:"remembered"` // in the config; else it goes when it is unmounted
+	Remembered bool      `json:"remembered"` // in the config; else it goes when it is unmounted, or was waited for and failed
 	State      State     `json:"state"`
-	Step       string    `json:"step,omitempty"` // of Connecting: "sign-in", "list", "mount"
+	Step       string    `json:"step,omitempty"` // of Connecting: "sign-in", "list", "mount"; "wait" while the remote is away
 	Since      time.Time `json:"since"`          // of State
 	Revision   string    `json:"revision,omitempty"`
 	Address    string    `json:"address,omitempty"` // of its NFS server, while there is one
@@ -84,7 +84,7 @@ type AddDrive struct {
 	Secret   string `json:"secret,omitempty"`   // goes to the keyring
 }
 
-// EditDrive changes the fields that are not nil. Name and Dir only while the
+// EditDrive changes the fields that are not nil; Name, Dir and ReadOnly only while the
 // drive is not mounted.
 type EditDrive struct {
 	Name     *string `json:"name,omitempty"`
@@ -122,6 +122,7 @@ type Service struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
+	Problem *Problem  `json:"problem,omitempty"` // why no drive can be used, such as a damaged config file
 }
 
 // EventKind says what an Event is about.

@@ -57,20 +57,26 @@ func run() int {
 type usageError struct{ error }
 
 func command() *cobra.Command {
+	var foreground bool
 	root := &cobra.Command{
 		Use:   "mooraged",
 		Short: "The Moorage service",
 		Long: `mooraged keeps drives, serves them on loopback and mounts them. The moorage
 command and the desktop app start it when they need it.
 
-It logs to a file unless it runs with --foreground. SIGINT and SIGTERM unmount
-all drives and end it; "moorage" clients can also end it so that the next
-service takes up the mounts. MOORAGE_SOCKET moves its control socket.`,
+It stays in the terminal and logs to a file, or to standard error with
+--foreground. SIGINT and SIGTERM end it after all drives are unmounted, in the
+end by force, since a mount without a server hangs whoever touches it. A
+service that was killed leaves its mounts; the next one takes them up.
+
+The environment variable MOORAGE_SOCKET moves its control socket.`,
 		Args:          usageArgs(cobra.NoArgs),
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		RunE:          func(c *cobra.Command, _ []string) error { return runService(c.Context(), foreground) },
 	}
+	root.Flags().BoolVar(&foreground, "foreground", false, "log to standard error instead of the log file")
 	root.SetVersionTemplate("mooraged {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -88,7 +94,7 @@ func usageArgs(f cobra.PositionalArgs) cobra.PositionalArgs {
 }
 
 func serveCommand() *cobra.Command {
-	o := serve.Options{Opener: newOpener(), Stdout: os.Stdout}
+	o := serve.Options{Opener: newOpener(), Secret: storedSecret, Stdout: os.Stdout}
 	c := &cobra.Command{
 		Use:   "serve URL",
 		Short: "Serve one drive in the foreground, for any NFS client of this computer",

@@ -30,10 +30,11 @@ func (k kinds) Parse(raw string) (mounts.Location, error) {
 	if err != nil {
 		return mounts.Location{}, err
 	}
+	loc := mounts.Location{URL: u.String(), Kind: u.Kind, Name: u.DefaultName(), Secret: secret}
 	if k[u.Kind] == nil {
-		return mounts.Location{}, &providers.ComingError{Kind: u.Kind}
+		return loc, &providers.ComingError{Kind: u.Kind}
 	}
-	return mounts.Location{URL: u.String(), Kind: u.Kind, Name: u.DefaultName(), Secret: secret}, nil
+	return loc, nil
 }
 
 // Open implements mounts.Opener.

@@ -8,4 +8,4 @@ import (
 )
 
 // endSignals end the service in good order.
-var endSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+var endSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}

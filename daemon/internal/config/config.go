@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -27,7 +28,7 @@ const maxFile = 1 << 20
 
 // Drive is one [[drive]] of the file.
 type Drive struct {
-	ID       string `toml:"id"` // ties the drive to its state and its secret
+	ID       string `toml:"id"` // 16 hexadecimal digits; ties the drive to its state and its secret
 	Name     string `toml:"name"`
 	URL      string `toml:"url"`
 	Dir      string `toml:"dir"` // "": the default place
@@ -91,11 +92,23 @@ func (f *File) Load() (drives []Drive, warnings []string, err error) {
 	return drives, warnings, nil
 }
 
+// Read returns the drives as they stand in the file, some perhaps without id.
+// It never changes the file.
+func (f *File) Read() ([]Drive, error) {
+	text, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	return parse(f.path, text)
+}
+
+var validID = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
 // addIDs gives ids to drives that have none of their own.
 func addIDs(drives []Drive) (added bool, err error) {
-	seen := map[string]bool{"": true}
+	seen := make(map[string]bool)
 	for i := range drives {
-		if d := &drives[i]; seen[d.ID] {
+		if d := &drives[i]; seen[d.ID] || !validID.MatchString(d.ID) {
 			var b [8]byte
 			if _, err := rand.Read(b[:]); err != nil {
 				return false, fmt.Errorf("make a drive's id: %w", err)

@@ -46,8 +46,8 @@ func TestPutLoadRemove(t *testing.T) {
 	if l := load(t, f); len(l) != 0 {
 		t.Fatalf("a missing file has drives %v", l)
 	}
-	a := Drive{ID: "1", Name: "a", URL: "mem:"}
-	b := Drive{ID: "2", Name: "bé \"q\" \\ '", URL: "/home/x\ty", Dir: "/m/b", ReadOnly: true, Auto: true}
+	a := Drive{ID: "1111111111111111", Name: "a", URL: "mem:"}
+	b := Drive{ID: "2222222222222222", Name: "bé \"q\" \\ '", URL: "/home/x\ty", Dir: "/m/b", ReadOnly: true, Auto: true}
 	for _, d := range []Drive{a, b} {
 		if err := f.Put(d); err != nil {
 			t.Fatal(err)
@@ -63,7 +63,7 @@ func TestPutLoadRemove(t *testing.T) {
 	if l := load(t, f); !slices.Equal(l, []Drive{a, b}) {
 		t.Fatalf("after a change: %+v\n%s", l, read(t, f))
 	}
-	if err := f.Remove("1"); err != nil {
+	if err := f.Remove("1111111111111111"); err != nil {
 		t.Fatal(err)
 	}
 	if l := load(t, f); !slices.Equal(l, []Drive{b}) {
@@ -127,9 +127,9 @@ func TestEditKeepsWhatPeopleWrote(t *testing.T) {
 }
 
 func TestDrivesByHandGetIDs(t *testing.T) {
-	f := file(t, "[[drive]]\nname = \"a\"\nurl = \"mem:\"\n[[drive]]\nid = \"1\"\nname = \"b\"\nurl = \"mem:\"\n[[drive]]\nid = \"1\"\nname = \"c\"\nurl = \"mem:\"")
+	f := file(t, "[[drive]]\nname = \"a\"\nurl = \"mem:\"\n[[drive]]\nid = \"1111111111111111\"\nname = \"b\"\nurl = \"mem:\"\n[[drive]]\nid = \"1111111111111111\"\nname = \"c\"\nurl = \"mem:\"")
 	l := load(t, f)
-	if len(l) != 3 || len(l[0].ID) != 16 || l[1].ID != "1" || l[2].ID == "1" || l[2].ID == l[0].ID {
+	if len(l) != 3 || len(l[0].ID) != 16 || l[1].ID != "1111111111111111" || l[2].ID == "1111111111111111" || l[2].ID == l[0].ID {
 		t.Fatalf("ids: %+v", l)
 	}
 	if again := load(t, f); !slices.Equal(again, l) {
@@ -158,10 +158,10 @@ func TestCorruptFileIsReportedAndLeft(t *testing.T) {
 			if _, _, err := f.Load(); !errors.As(err, &e) || e.Line != tt.line {
 				t.Errorf("Load: %v, want an *Error at line %d", err, tt.line)
 			}
-			if err := f.Put(Drive{ID: "1", Name: "x", URL: "mem:"}); err == nil {
+			if err := f.Put(Drive{ID: "1111111111111111", Name: "x", URL: "mem:"}); err == nil {
 				t.Error("Put succeeded")
 			}
-			if err := f.Remove("1"); err == nil {
+			if err := f.Remove("1111111111111111"); err == nil {
 				t.Error("Remove succeeded")
 			}
 			if got := read(t, f); got != tt.text {
@@ -174,15 +174,15 @@ func TestCorruptFileIsReportedAndLeft(t *testing.T) {
 // What the line-wise editor does not understand is refused, never damaged.
 func TestUnusualFormsAreRefused(t *testing.T) {
 	for name, text := range map[string]string{
-		"inline":     "drive = [{id = \"1\", name = \"a\", url = \"mem:\"}]\n",
-		"multi-line": "[[drive]]\nid = \"1\"\nurl = \"mem:\"\nname = \"\"\"\na\n[[drive]]\n\"\"\"\n",
+		"inline":     "drive = [{id = \"1111111111111111\", name = \"a\", url = \"mem:\"}]\n",
+		"multi-line": "[[drive]]\nid = \"1111111111111111\"\nurl = \"mem:\"\nname = \"\"\"\na\n[[drive]]\n\"\"\"\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := file(t, text)
 			if l := load(t, f); len(l) != 1 {
 				t.Fatalf("got %+v", l)
 			}
-			if err := f.Put(Drive{ID: "1", Name: "b", URL: "mem:"}); !errors.Is(err, ErrForm) {
+			if err := f.Put(Drive{ID: "1111111111111111", Name: "b", URL: "mem:"}); !errors.Is(err, ErrForm) {
 				t.Errorf("Put: %v, want ErrForm", err)
 			}
 			if got := read(t, f); got != text {
@@ -204,7 +204,7 @@ func TestFileBehindLink(t *testing.T) {
 	if err := os.Symlink(real, f.Path()); err != nil {
 		t.Skip("no symbolic links here:", err)
 	}
-	if err := f.Put(Drive{ID: "1", Name: "a", URL: "mem:"}); err != nil {
+	if err := f.Put(Drive{ID: "1111111111111111", Name: "a", URL: "mem:"}); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(real); err != nil || !strings.Contains(string(b), "mem:") {

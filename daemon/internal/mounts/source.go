@@ -37,7 +37,8 @@ type Request struct {
 
 // Opener knows the kinds of drives. Errors are explained by package problem.
 type Opener interface {
-	// Parse understands what a person typed or pasted. It does no I/O.
+	// Parse understands what a person typed or pasted. It does no I/O. A
+	// Location that comes with an error can be shown, but not opened.
 	Parse(raw string) (Location, error)
 	// Open signs in and opens the drive. It returns when ctx is done.
 	Open(ctx context.Context, r Request) (*Source, error)

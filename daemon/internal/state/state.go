@@ -28,6 +28,7 @@ type Drive struct {
 	Dir        string `json:"dir,omitempty"`
 	ReadOnly   bool   `json:"read_only,omitempty"`
 	Remembered bool   `json:"remembered,omitempty"`
+	Secret     bool   `json:"secret,omitempty"` // the keyring has one for it
 
 	Key   []byte `json:"key"`            // 32 bytes: seals the NFS handles
 	FSID  uint64 `json:"fsid"`           // file system id in attributes and handles

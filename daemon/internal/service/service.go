@@ -1,0 +1,162 @@
+// Package service is the running service: one per user, with its drives and
+// its control socket.
+package service
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/internal/config"
+	"github.com/moorage/moorage/daemon/internal/control"
+	"github.com/moorage/moorage/daemon/internal/events"
+	"github.com/moorage/moorage/daemon/internal/lockfile"
+	"github.com/moorage/moorage/daemon/internal/mounts"
+	"github.com/moorage/moorage/daemon/internal/places"
+	"github.com/moorage/moorage/daemon/internal/problem"
+	"github.com/moorage/moorage/daemon/internal/secrets"
+	"github.com/moorage/moorage/daemon/internal/state"
+)
+
+// Options are what the service is made of.
+type Options struct {
+	Places  places.Places
+	Socket  string // of the control API
+	Version string
+	Opener  mounts.Opener
+	Mounter mounts.Mounter
+	Secrets *secrets.Keyring
+	Logger  *slog.Logger
+
+	// Probe tells what the system has for mounting.
+	Probe func(ctx context.Context) []api.Check
+}
+
+// The bounds of the end. Programs that have files open get gentle to close
+// them; then their drives are taken away, because a mount without a server
+// hangs everybody who touches it.
+const (
+	gentle   = 10 * time.Second
+	forced   = 20 * time.Second
+	shutdown = 15 * time.Second
+)
+
+// Service is a service at work.
+type Service struct {
+	o       Options
+	started time.Time
+	conf    *config.File
+	m       *mounts.Manager
+	stop    chan struct{} // capacity 1: a client asked for the end
+}
+
+// Run runs the service until ctx is done, when it unmounts all drives, or until
+// a client ends it. It is a control.RunningError if there is another one.
+func Run(ctx context.Context, o Options) error {
+	if err := os.MkdirAll(o.Places.State, 0o700); err != nil {
+		return problem.Of(err, "the service")
+	}
+	// The socket has a lock of its own; this one keeps a service with another socket
+	// away from the same drives.
+	lock, err := lockfile.Acquire(filepath.Join(o.Places.State, "service.lock"))
+	if err != nil {
+		return running(control.Held(err))
+	}
+	defer lock.Release()
+	l, err := control.Listen(o.Socket, o.Logger)
+	if err != nil {
+		return running(err)
+	}
+	store, err := state.Open(o.Places.Drives())
+	if err != nil {
+		l.Close()
+		return problem.Of(err, "the service")
+	}
+	hub := new(events.Hub)
+	s := &Service{o: o, started: time.Now(), conf: config.New(o.Places.Config), stop: make(chan struct{}, 1)}
+	s.m = mounts.New(mounts.Options{
+		Opener: o.Opener, Mounter: o.Mounter, Secrets: o.Secrets, Config: s.conf, State: store,
+		CacheDir: o.Places.Cache, MountsDir: o.Places.Mounts, Events: hub, Logger: o.Logger, Clock: time.Now, Rand: rand.Reader,
+	})
+	if err := s.m.Start(ctx); err != nil {
+		l.Close()
+		return problem.Of(err, "the service")
+	}
+	server := control.New(control.Options{
+		Drives: s.m, Mounts: s.m, Events: func() control.Feed { return hub.Subscribe() },
+		Doctor: s.doctor, Stop: s.end, Info: s.info, Logger: o.Logger,
+	})
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	o.Logger.Info("the service is ready", "version", o.Version, "pid", os.Getpid(), "socket", o.Socket)
+
+	select {
+	case <-ctx.Done():
+		s.unmountAll()
+	case <-s.stop:
+	case err = <-served: // the socket failed: nobody could end us any more
+		s.unmountAll()
+	}
+	sctx, cancel := context.WithTimeout(context.Background(), shutdown)
+	defer cancel()
+	err = errors.Join(err, server.Shutdown(sctx), s.m.Close(sctx))
+	o.Logger.Info("the service has ended", "err", err)
+	if err != nil {
+		return problem.Of(fmt.Errorf("end the service: %w", err), "the service")
+	}
+	return nil
+}
+
+// running explains that there is another service.
+func running(err error) error {
+	var r *control.RunningError
+	if errors.As(err, &r) {
+		what := "A Moorage service is already running."
+		if r.PID != 0 {
+			what = fmt.Sprintf("A Moorage service is already running, pid %d.", r.PID)
+		}
+		return problem.New(api.ExitFailed, api.CodeRunning, what, "", "Use that one, or end it first.")
+	}
+	return problem.New(api.ExitFailed, api.CodeInternal, "The service cannot open its control socket: "+err.Error()+".", "",
+		"Set XDG_RUNTIME_DIR or MOORAGE_SOCKET to a place that is yours alone.")
+}
+
+// unmountAll unmounts all drives, by force those that are still in use after a while.
+func (s *Service) unmountAll() {
+	ctx, cancel := context.WithTimeout(context.Background(), gentle)
+	err := s.m.UnmountAll(ctx, false)
+	cancel()
+	if err == nil {
+		return
+	}
+	s.o.Logger.Warn("drives in use are taken away from their programs", "err", err)
+	ctx, cancel = context.WithTimeout(context.Background(), forced)
+	defer cancel()
+	if err := s.m.UnmountAll(ctx, true); err != nil {
+		s.o.Logger.Error("some drives stay mounted, for the next service", "err", err)
+	}
+}
+
+// end is asked by a client.
+func (s *Service) end(ctx context.Context, r api.StopService) error {
+	if r.Unmount {
+		if err := s.m.UnmountAll(ctx, false); err != nil {
+			return err
+		}
+	}
+	select {
+	case s.stop <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (s *Service) info() api.Service {
+	return api.Service{Version: s.o.Version, PID: os.Getpid(), Started: s.started, Problem: s.m.Problem()}
+}
