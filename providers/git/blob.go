@@ -76,9 +76,38 @@ func (r *Remote) open(ctx context.Context, p string, v providers.Version) (provi
 	if err != nil {
 		return nil, err
 	}
-	entry := r.entry(snap, p, e)
+	if blob, err = r.resolvePointer(ctx, snap, p, e, blob); err != nil {
+		return nil, err
+	}
+	entry := r.entry(snap, e)
 	entry.Size = blob.Size()
 	return &blobObject{entry, blob}, nil
+}
+
+// resolvePointer returns blob, or what it stands for.
+func (r *Remote) resolvePointer(ctx context.Context, snap *snapshot, p string, e object.TreeEntry, blob *store.Blob) (*store.Blob, error) {
+	if !mayBePointer(e, blob.Size()) {
+		return blob, nil
+	}
+	pointer, ok := r.pointer(e.ID)
+	if ok && pointer == nil {
+		return blob, nil
+	}
+	rules, err := r.rules(ctx, snap, parent(p))
+	if err == nil && !rules.known {
+		err = ctx.Err()
+	}
+	if err == nil && !ok {
+		err = errors.New("a file vanished from the cache")
+	}
+	if err == nil && !rules.isLFS(path.Base(p)) {
+		return blob, nil
+	}
+	blob.Close()
+	if err != nil {
+		return nil, err
+	}
+	return r.largeFile(ctx, snap, pointer)
 }
 
 // blob opens the blob of e, after fetching it if need be.

@@ -88,8 +88,9 @@ type Remote struct {
 	requests chan struct{} // one token per request in progress
 	limits   pack.Limits
 	trees    treeCache
-	files    walk       // of opened files
-	folders  walk       // of folders whose sizes were asked for
+	files    walk // of opened files
+	folders  walk // of folders whose sizes were asked for
+	large    largeFiles
 	saving   sync.Mutex // held while the state is written
 
 	mu     sync.Mutex

@@ -66,24 +66,46 @@ func (r *Remote) fillSizes(ctx context.Context, dir string, entries []providers.
 			return err
 		}
 	}
+	rules, err := r.rules(ctx, snap, dir)
+	if err != nil {
+		return err
+	}
+	if err := r.fetchPointers(ctx, snap, rules, list); err != nil {
+		return err
+	}
 	for i := range entries {
 		if list[i].ID.IsZero() {
 			continue
 		}
-		if entries[i].Size = r.knownSize(snap, join2(dir, list[i].Name), list[i]); entries[i].Size < 0 {
+		if entries[i].Size = r.sizeIn(rules, list[i]); entries[i].Size < 0 {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			return fmt.Errorf("%w: the server did not tell the size of %q", providers.ErrProtocol, list[i].Name)
 		}
 	}
 	return nil
 }
 
-// knownSize is the size of the file e at path, or -1.
-func (r *Remote) knownSize(snap *snapshot, path string, e object.TreeEntry) int64 {
-	n, ok := r.store.Size(store.Key{ID: e.ID})
-	if !ok {
-		return -1
+// fetchPointers fetches those of list that stand for large files, because the
+// size of such a file is in the pointer.
+func (r *Remote) fetchPointers(ctx context.Context, snap *snapshot, rules *folderRules, list []object.TreeEntry) error {
+	var ids []object.ID
+	seen := make(map[object.ID]bool)
+	for _, e := range list {
+		n, ok := r.store.Size(store.Key{ID: e.ID})
+		if !ok || !mayBePointer(e, n) || seen[e.ID] || !rules.isLFS(e.Name) {
+			continue
+		}
+		if _, ok := r.pointer(e.ID); !ok {
+			seen[e.ID] = true
+			ids = append(ids, e.ID)
+		}
 	}
-	return n
+	if len(ids) == 0 {
+		return nil
+	}
+	return r.obtainBlobs(ctx, snap, ids, len(ids))
 }
 
 // learnSizes makes the sizes of blobs known. They are of the folder dir.

@@ -302,4 +302,3 @@ func TestSilentServer(t *testing.T) {
 		}
 	}
 }
-

@@ -288,16 +288,21 @@ func (r *Remote) Stat(ctx context.Context, path string) (providers.Entry, error)
 	if err != nil {
 		return providers.Entry{}, fmt.Errorf("stat %q: %w", path, err)
 	}
-	return r.entry(snap, path, e), nil
+	out := r.entry(snap, e)
+	if !out.Mode.IsDir() {
+		out.Size = r.sizeIn(r.localRules(snap, parent(path)), e)
+	}
+	return out, nil
 }
 
-// entry describes e, which is at path.
-func (r *Remote) entry(snap *snapshot, path string, e object.TreeEntry) providers.Entry {
-	out := providers.Entry{Name: e.Name, Mode: modeOf(e.Mode), ModTime: snap.time, Version: providers.Version(e.ID.String())}
-	if !out.Mode.IsDir() {
-		out.Size = r.knownSize(snap, path, e)
-	}
-	return out
+// entry describes e, save for the size.
+func (r *Remote) entry(snap *snapshot, e object.TreeEntry) providers.Entry {
+	return providers.Entry{Name: e.Name, Mode: modeOf(e.Mode), ModTime: snap.time, Version: providers.Version(e.ID.String())}
+}
+
+func parent(path string) string {
+	i := strings.LastIndexByte(path, '/')
+	return path[:max(i, 0)]
 }
 
 func modeOf(mode uint32) fs.FileMode {
@@ -361,8 +366,13 @@ func (r *Remote) readDir(ctx context.Context, path, cursor string) (providers.Pa
 	start = min(start, len(t.entries))
 	end := min(start+pageSize, len(t.entries))
 	page := providers.Page{Entries: make([]providers.Entry, 0, end-start)}
+	rules := r.localRules(snap, path)
 	for _, e := range t.entries[start:end] {
-		page.Entries = append(page.Entries, r.entry(snap, join2(path, e.Name), e))
+		out := r.entry(snap, e)
+		if !out.Mode.IsDir() {
+			out.Size = r.sizeIn(rules, e)
+		}
+		page.Entries = append(page.Entries, out)
 	}
 	if end < len(t.entries) {
 		page.Next = id.String() + ":" + strconv.Itoa(end)

@@ -266,6 +266,11 @@ func (w *Web) Do(ctx context.Context, q Request) (io.ReadCloser, *http.Response,
 				return nil, nil, err
 			}
 			redirects++
+			if originOf(next) != originOf(u) {
+				q.Header = q.Header.Clone()
+				q.Header.Del("Authorization")
+				q.Header.Del("Cookie")
+			}
 			u = next
 		default:
 			body.Close()
