@@ -15,7 +15,8 @@ import (
 	"github.com/moorage/moorage/nfs"
 )
 
-var root = &nfs.Caller{}
+// testContext is for calls that cannot outlive their test.
+var testContext = context.Background()
 
 // me is the user that runs the test.
 func me() *nfs.Caller {
