@@ -96,18 +96,21 @@ func firstMinutes(t *testing.T, program string) {
 	}
 	s.until("the window is back", func() bool { return s.window() != "" })
 
-	tray.click("Quit")
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("the app ended with %v", err)
-		}
-	case <-s.ctx.Done():
-		t.Fatal("the app does not quit")
-	}
+	tray.quit(ended)
 	if _, err := service.Drive(s.ctx, "photos"); err != nil {
 		t.Errorf("the service did not outlive the app: %v", err)
 	}
+
+	// At login there is only the tray, which opens the window.
+	app, ended = s.start(program, "--hidden")
+	tray = s.trayOf(app.Process.Pid)
+	tray.await("Open window")
+	if w := s.window(); w != "" {
+		t.Errorf("a hidden start shows window %s", w)
+	}
+	tray.click("Open window")
+	s.until("the window is there", func() bool { return s.window() != "" })
+	tray.quit(ended)
 }
 
 // noTray is a desktop without a session bus, and an app without a service: the

@@ -380,6 +380,20 @@ func (m *trayMenu) activate() {
 	}
 }
 
+// quit quits the app and waits for its end.
+func (m *trayMenu) quit(ended <-chan error) {
+	m.s.t.Helper()
+	m.click("Quit")
+	select {
+	case err := <-ended:
+		if err != nil {
+			m.s.t.Errorf("the app ended with %v", err)
+		}
+	case <-m.s.ctx.Done():
+		m.s.t.Fatal("the app does not quit")
+	}
+}
+
 // count is how many lines begin with prefix.
 func (m *trayMenu) count(prefix string) (n int) {
 	for _, l := range m.lines() {

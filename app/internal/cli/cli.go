@@ -25,7 +25,7 @@ type Env struct {
 	Start          func(ctx context.Context) error // makes sure that the service runs
 
 	StdoutTerminal, StderrTerminal bool
-	ReadPassword                   func() (string, error)                                // from the terminal, without echo; nil if stdin is none
+	ReadPassword                   func(ctx context.Context) (string, error)             // from the terminal, without echo; nil if stdin is none
 	Replace                        func(ctx context.Context, argv []string) (int, error) // becomes another program, or runs it to its end
 	Launch                         func(argv []string) error                             // starts a program that outlives this one
 }
@@ -48,10 +48,7 @@ func System() Env {
 		Launch:         launch,
 	}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
-		e.ReadPassword = func() (string, error) {
-			b, err := term.ReadPassword(int(os.Stdin.Fd()))
-			return string(b), err
-		}
+		e.ReadPassword = readPassword
 	}
 	return e
 }

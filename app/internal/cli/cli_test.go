@@ -169,12 +169,12 @@ func TestAddEditRemove(t *testing.T) {
 
 func TestSecretIsAskedWithoutEcho(t *testing.T) {
 	f := newFake(t, notes)
-	r := f.run(t, func(e *Env) { e.ReadPassword = func() (string, error) { return "hunter2", nil } }, "edit", "notes", "--secret")
-	if r.status != 0 || f.secrets["notes"] != "hunter2" || strings.Contains(r.out+r.err, "hunter2") {
-		t.Errorf("%+v, secret %q", r, f.secrets["notes"])
+	r := f.run(t, func(e *Env) { e.ReadPassword = func(context.Context) (string, error) { return "hunter2", nil } }, "edit", "notes", "--secret")
+	if r.status != 0 || f.secret("notes") != "hunter2" || strings.Contains(r.out+r.err, "hunter2") {
+		t.Errorf("%+v, secret %q", r, f.secret("notes"))
 	}
 	if r := f.run(t, func(e *Env) {
-		e.ReadPassword = func() (string, error) { return "x", nil }
+		e.ReadPassword = func(context.Context) (string, error) { return "x", nil }
 	}, "add", "https://u:pw@h/r.git", "--secret"); strings.Contains(r.err, "pw") {
 		t.Errorf("the prompt shows a password: %q", r.err)
 	}

@@ -214,7 +214,7 @@ func (n *newDrive) flags(c *cobra.Command) {
 }
 
 // fill takes URL and DIR from the arguments and the secret from the person.
-func (n *newDrive) fill(a *app, args []string) error {
+func (n *newDrive) fill(ctx context.Context, a *app, args []string) error {
 	var err error
 	if n.URL, err = absURL(args[0]); err != nil {
 		return err
@@ -225,7 +225,7 @@ func (n *newDrive) fill(a *app, args []string) error {
 		}
 	}
 	if n.askSecret {
-		if n.Secret, err = a.readSecret(n.URL); err != nil {
+		if n.Secret, err = a.readSecret(ctx, n.URL); err != nil {
 			return err
 		}
 	}
@@ -243,7 +243,7 @@ func (a *app) addCommand() *cobra.Command {
 		Args:              between(1, 2, "moorage add https://github.com/golang/go"),
 		ValidArgsFunction: completeURLAndDir,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := n.fill(a, args); err != nil {
+			if err := n.fill(cmd.Context(), a, args); err != nil {
 				return err
 			}
 			n.Remember = true
@@ -307,7 +307,7 @@ only while the drive is not mounted.`,
 			}
 			var word string
 			if secret {
-				if word, err = a.readSecret(d.Name); err != nil {
+				if word, err = a.readSecret(cmd.Context(), d.Name); err != nil {
 					return err
 				}
 			}

@@ -200,6 +200,18 @@ func (f *fakeService) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func (f *fakeService) secret(drive string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.secrets[drive]
+}
+
+func (f *fakeService) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.drives)
+}
+
 // said returns the calls that changed something since the last time.
 func (f *fakeService) said() []string {
 	f.mu.Lock()

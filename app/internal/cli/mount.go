@@ -68,7 +68,7 @@ Ctrl-C.`,
 				a.sayMounted(d)
 				return nil
 			}
-			if err := n.fill(a, args); err != nil {
+			if err := n.fill(cmd.Context(), a, args); err != nil {
 				return err
 			}
 			n.Remember = n.Auto
@@ -176,7 +176,10 @@ func (a *app) mount(ctx context.Context, d api.Drive, wait bool) (api.Drive, err
 			asked++
 			_, what, _ := describe(err)
 			a.note("%s", clean(what))
-			word, rerr := a.readSecret(d.URL)
+			word, rerr := a.readSecret(ctx, d.URL)
+			if ctx.Err() != nil {
+				return api.Drive{}, ctx.Err()
+			}
 			if rerr != nil || word == "" {
 				return api.Drive{}, err
 			}

@@ -88,13 +88,13 @@ func TestMountFails(t *testing.T) {
 		if r.status != tc.status || r.out != "" || r.err != "moorage: There is no branch v9.\n  Do this.\n" {
 			t.Errorf("%s: %+v", name, r)
 		}
-		if len(f.drives) != 0 {
+		if f.count() != 0 {
 			t.Errorf("%s: %v stays", name, f.drives)
 		}
 	}
 	f := newFake(t, notes)
 	f.mount = append(f.mount, fail(api.CodeOffline, "Offline.", api.ExitFailed))
-	if r := f.run(t, nil, "mount", "notes"); r.status != api.ExitFailed || len(f.drives) != 1 {
+	if r := f.run(t, nil, "mount", "notes"); r.status != api.ExitFailed || f.count() != 1 {
 		t.Errorf("a remembered drive that cannot be mounted: %+v, %v", r, f.drives)
 	}
 }
@@ -102,8 +102,8 @@ func TestMountFails(t *testing.T) {
 func TestMountAsksForPassword(t *testing.T) {
 	f := newFake(t)
 	f.mount = append(f.mount, fail(api.CodeAuth, "The server wants a password.", api.ExitFailed))
-	r := f.run(t, func(e *Env) { e.ReadPassword = func() (string, error) { return "hunter2", nil } }, "mount", "https://h/r.git", "--name", "r")
-	if r.status != 0 || f.secrets["r"] != "hunter2" || strings.Contains(r.out+r.err, "hunter2") || !strings.Contains(r.err, "wants a password") {
+	r := f.run(t, func(e *Env) { e.ReadPassword = func(context.Context) (string, error) { return "hunter2", nil } }, "mount", "https://h/r.git", "--name", "r")
+	if r.status != 0 || f.secret("r") != "hunter2" || strings.Contains(r.out+r.err, "hunter2") || !strings.Contains(r.err, "wants a password") {
 		t.Errorf("%+v", r)
 	}
 	// It asks three times and then gives up.
@@ -112,8 +112,8 @@ func TestMountAsksForPassword(t *testing.T) {
 	for range 9 {
 		f.mount = append(f.mount, fail(api.CodeAuth, "The server wants a password.", api.ExitFailed))
 	}
-	r = f.run(t, func(e *Env) { e.ReadPassword = func() (string, error) { asked++; return "wrong", nil } }, "mount", "https://h/r.git")
-	if r.status != api.ExitFailed || asked != 3 || len(f.drives) != 0 {
+	r = f.run(t, func(e *Env) { e.ReadPassword = func(context.Context) (string, error) { asked++; return "wrong", nil } }, "mount", "https://h/r.git")
+	if r.status != api.ExitFailed || asked != 3 || f.count() != 0 {
 		t.Errorf("asked %d times, %+v", asked, r)
 	}
 }
@@ -143,7 +143,7 @@ func TestMountInterrupted(t *testing.T) {
 	status := Run(ctx, []string{"mount", "https://h/r.git", "--wait"}, e)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if status != api.ExitFailed || len(f.drives) != 0 {
+	if status != api.ExitFailed || f.count() != 0 {
 		t.Errorf("status %d, %v stays", status, f.drives)
 	}
 }

@@ -19,14 +19,20 @@ import (
 	"github.com/moorage/moorage/daemon/client"
 )
 
-// programs builds the real command line and the real service into one folder.
-func programs(t *testing.T) string {
+// The programs as the Go command knows them from here.
+const (
+	lineProgram    = "../../cmd/moorage"
+	serviceProgram = "../../../daemon/cmd/mooraged"
+)
+
+// programs builds real programs into one folder.
+func programs(t *testing.T, of ...string) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds the programs; not with -short")
 	}
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", dir+"/", "../../cmd/moorage", "../../../daemon/cmd/mooraged")
+	build := exec.Command("go", append([]string{"build", "-o", dir + "/"}, of...)...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -47,7 +53,7 @@ func moorage(t *testing.T, dir string, args ...string) *exec.Cmd {
 }
 
 func TestProgramServes(t *testing.T) {
-	dir := programs(t)
+	dir := programs(t, lineProgram, serviceProgram)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		cmd := moorage(t, dir, "serve", "mem:", "--export", "/demo")
 		out, err := cmd.StdoutPipe()
@@ -91,10 +97,7 @@ func exitStatus(err error) int {
 }
 
 func TestProgramWithoutService(t *testing.T) {
-	dir := programs(t)
-	if err := os.Remove(filepath.Join(dir, "mooraged")); err != nil {
-		t.Fatal(err)
-	}
+	dir := programs(t, lineProgram)
 	for _, args := range [][]string{{"status"}, {"serve", "mem:"}, {"mount", "mem:"}, {"doctor"}, {"demo"}} {
 		if err := moorage(t, dir, args...).Run(); exitStatus(err) != api.ExitMissing {
 			t.Errorf("%v: %v", args, err)
@@ -103,7 +106,7 @@ func TestProgramWithoutService(t *testing.T) {
 }
 
 func TestProgramOpensTheWindow(t *testing.T) {
-	dir := programs(t)
+	dir := programs(t, lineProgram)
 	mark := filepath.Join(dir, "opened")
 	window := "#!/bin/sh\ntouch '" + mark + ".new' && mv '" + mark + ".new' '" + mark + "'\n"
 	if err := os.WriteFile(filepath.Join(dir, "moorage-desktop"), []byte(window), 0o755); err != nil {

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
+
+	"golang.org/x/term"
 )
 
 // maxSecret bounds a password or token; keyrings take less.
@@ -13,10 +16,10 @@ const maxSecret = 16 << 10
 
 // readSecret asks for the secret of what, without echo. Where there is no
 // terminal, it is the first line of standard input.
-func (a *app) readSecret(what string) (string, error) {
+func (a *app) readSecret(ctx context.Context, what string) (string, error) {
 	if a.ReadPassword != nil {
 		fmt.Fprintf(a.Stderr, "Password or token for %s: ", clean(hideSecret(what)))
-		s, err := a.ReadPassword()
+		s, err := a.ReadPassword(ctx)
 		a.note("")
 		if err != nil {
 			return "", fmt.Errorf("read the password: %w", err)
@@ -32,6 +35,34 @@ func (a *app) readSecret(what string) (string, error) {
 	}
 	line, _, _ := strings.Cut(string(b), "\n")
 	return strings.TrimSuffix(line, "\r"), nil
+}
+
+// readPassword reads a line from the terminal without echo. When ctx is done first,
+// the terminal is as it was and the line is left unread.
+func readPassword(ctx context.Context) (string, error) {
+	fd := int(os.Stdin.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", fmt.Errorf("terminal: %w", err)
+	}
+	type line struct {
+		s   []byte
+		err error
+	}
+	read := make(chan line, 1)
+	go func() { // after an end by ctx it stays until the program ends: a read of a terminal cannot be taken back
+		b, err := term.ReadPassword(fd)
+		read <- line{b, err}
+	}()
+	select {
+	case l := <-read:
+		return string(l.s), l.err
+	case <-ctx.Done():
+		if err := term.Restore(fd, before); err != nil {
+			return "", fmt.Errorf("terminal: %w", err)
+		}
+		return "", ctx.Err()
+	}
 }
 
 // hideSecret takes a password out of a URL that a person typed.

@@ -72,7 +72,7 @@ func TestDemo(t *testing.T) {
 	if want := [][]string{{program, "serve", "mem:", "--export=/demo"}}; r.status != 0 || !reflect.DeepEqual(r.ran, want) {
 		t.Errorf("%+v", r)
 	}
-	if r.out != "" || !strings.Contains(r.err, "Only root may mount.\n  Do this.\n") || len(f.drives) != 0 {
+	if r.out != "" || !strings.Contains(r.err, "Only root may mount.\n  Do this.\n") || f.count() != 0 {
 		t.Errorf("%+v, %v stays", r, f.drives)
 	}
 

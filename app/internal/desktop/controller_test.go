@@ -220,6 +220,13 @@ func TestComesBackAfterTheServiceDied(t *testing.T) {
 	}
 }
 
+// fails makes the service fail to start with err, or not.
+func (r *remote) fails(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.startup = err
+}
+
 func (r *remote) startsBy() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -230,12 +237,20 @@ func TestSaysWhyTheServiceDoesNotStartAndTriesAgainWhenTold(t *testing.T) {
 	r := &remote{startup: client.ErrNoMooraged}
 	g := newRig(t, r, Backoff{First: time.Hour, Most: time.Hour})
 	v := g.until("the trouble", func(v model.View) bool { return v.Banner.Tone == model.Bad })
-	if v.Banner.What == "" || v.Banner.Means == "" || v.Banner.Do == "" || v.Banner.Action.Verb != model.Reconnect {
-		t.Errorf("banner %+v", v.Banner)
+	missing := model.Notice{
+		What: "The Moorage service could not be started.", Means: "Without it no drive can be mounted.",
+		Do:   "Install Moorage again, or put the program mooraged beside this one.",
+		Tone: model.Bad, Action: model.Action{Verb: model.Reconnect, Label: "Try now"},
 	}
-	r.mu.Lock()
-	r.startup = nil
-	r.mu.Unlock()
+	if v.Banner != missing {
+		t.Errorf("banner %+v, want %+v", v.Banner, missing)
+	}
+	r.fails(errors.New("config.toml: line 3 is not TOML.\n"))
+	g.Do(model.Reconnect, "")
+	g.until("what the service said", func(v model.View) bool {
+		return v.Banner.Means == "Without it no drive can be mounted. What it said: config.toml: line 3 is not TOML."
+	})
+	r.fails(nil)
 	g.Do(model.Reconnect, "")
 	g.until("up", up)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/moorage/moorage/app/internal/model"
@@ -158,11 +159,11 @@ func (c *Controller) lost(err error) api.Problem {
 	switch {
 	case errors.As(err, &ae):
 		return ae.Problem
+	case errors.Is(err, client.ErrNoMooraged):
+		return api.Problem{What: t.Get("service.failed.what"), Means: t.Get("service.missing.means"), Do: t.Get("service.missing.do")}
 	case errors.As(err, &se):
-		return api.Problem{
-			What: t.Get("service.missing.what"), Means: t.Get("service.missing.means"),
-			Do: t.Get("service.missing.do", se.err),
-		}
+		means := t.Get("service.failed.means", strings.TrimRight(se.err.Error(), ".\n"))
+		return api.Problem{What: t.Get("service.failed.what"), Means: means, Do: t.Get("service.failed.do")}
 	}
 	return api.Problem{What: t.Get("link.lost.what"), Means: t.Get("link.lost.means"), Do: t.Get("link.lost.do")}
 }

@@ -85,7 +85,8 @@ func (m *Model) Apply(e api.Event) {
 			return
 		}
 		d := *e.Drive
-		if old, ok := m.drives[d.Name]; !ok || old.State != d.State {
+		// A drive that is not known yet may be told after a refusal.
+		if old, ok := m.drives[d.Name]; ok && old.State != d.State {
 			delete(m.refused, d.Name)
 		}
 		drives[d.Name] = d

@@ -109,7 +109,7 @@ func (m *Model) row(d api.Drive, now time.Time) Row {
 		Notice: m.notice(d),
 	}
 	r.Status, r.Tone = m.status(d, now)
-	r.Working = d.State == api.Connecting || d.Pending.Files > 0
+	r.Working = d.State == api.Connecting || d.State == api.Mounted && d.Pending.Files > 0
 	mount := m.action(Mount, d, "do.mount")
 	unmount := m.action(Unmount, d, "do.unmount")
 	switch d.State {

@@ -22,8 +22,9 @@ const busTimeout = 2 * time.Second
 // one later: a StatusNotifierItem is taken up by the watcher that starts after
 // it.
 type Desktop struct {
-	bus *dbus.Conn
-	wg  sync.WaitGroup
+	bus    *dbus.Conn
+	cancel context.CancelFunc // of bus
+	wg     sync.WaitGroup
 
 	mu    sync.Mutex
 	shows bool
@@ -43,11 +44,18 @@ func Connect(ctx context.Context) (*Desktop, error) {
 			return nil, ErrNoDesktop
 		}
 	}
-	bus, err := dbus.ConnectSessionBus()
+	// The connection lives as long as its context, so the bound on the time to
+	// make it is a cancel that otherwise is called off.
+	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	timer := time.AfterFunc(busTimeout, cancel)
+	bus, err := dbus.ConnectSessionBus(dbus.WithContext(alive))
 	if err != nil {
+		timer.Stop()
+		cancel()
 		return nil, fmt.Errorf("%w: %w", ErrNoDesktop, err)
 	}
-	d := &Desktop{bus: bus}
+	timer.Stop() // where it has fired, the next call fails
+	d := &Desktop{bus: bus, cancel: cancel}
 	if err := d.watch(ctx); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("%w: %w", ErrNoDesktop, err)
@@ -102,5 +110,6 @@ func (d *Desktop) ShowsTray() bool {
 // Close leaves the session.
 func (d *Desktop) Close() {
 	d.bus.Close()
+	d.cancel()
 	d.wg.Wait()
 }

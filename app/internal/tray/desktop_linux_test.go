@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"net"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -23,6 +25,23 @@ func TestWithoutASessionBusThereIsNoTray(t *testing.T) {
 	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+t.TempDir()+"/nobody")
 	if _, err := Connect(t.Context()); !errors.Is(err, ErrNoDesktop) {
 		t.Errorf("nobody listens: %v", err)
+	}
+}
+
+func TestABusThatSaysNothingIsNoBus(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+path)
+	start := time.Now()
+	if _, err := Connect(t.Context()); !errors.Is(err, ErrNoDesktop) {
+		t.Errorf("error %v", err)
+	}
+	if d := time.Since(start); d > 3*busTimeout {
+		t.Errorf("it took %v", d)
 	}
 }
 
