@@ -2,11 +2,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"net"
+	"path/filepath"
+	"strings"
 
+	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/internal/drive"
 	"github.com/moorage/moorage/daemon/internal/mounts"
+	"github.com/moorage/moorage/daemon/internal/problem"
+	"github.com/moorage/moorage/daemon/internal/secrets"
+	"github.com/moorage/moorage/nfs/dirfs"
 	"github.com/moorage/moorage/nfs/memfs"
 	"github.com/moorage/moorage/providers"
+	"github.com/moorage/moorage/providers/git"
 )
 
 // openFunc opens drives of one kind.
@@ -20,7 +31,9 @@ var _ mounts.Opener = kinds(nil)
 
 func newOpener() kinds {
 	return kinds{
-		providers.KindMem: openMem,
+		providers.KindMem:    openMem,
+		providers.KindFolder: openFolder,
+		providers.KindGit:    remote(openGit),
 	}
 }
 
@@ -47,11 +60,7 @@ func (k kinds) Open(ctx context.Context, r mounts.Request) (*mounts.Source, erro
 	if open == nil {
 		return nil, &providers.ComingError{Kind: u.Kind}
 	}
-	src, err := open(ctx, u, r)
-	if err != nil {
-		return nil, fmt.Errorf("open drive: %w", err)
-	}
-	return src, nil
+	return open(ctx, u, r)
 }
 
 func openMem(_ context.Context, _ providers.URL, r mounts.Request) (*mounts.Source, error) {
@@ -60,4 +69,75 @@ func openMem(_ context.Context, _ providers.URL, r mounts.Request) (*mounts.Sour
 		mode = 0o700
 	}
 	return &mounts.Source{FS: memfs.New(memfs.Options{UID: r.UID, GID: r.GID, Mode: mode}), Volatile: true}, nil
+}
+
+func openFolder(_ context.Context, u providers.URL, r mounts.Request) (*mounts.Source, error) {
+	f, err := dirfs.Open(u.Path, dirfs.Options{StateDir: filepath.Join(r.StateDir, "folder"), ReadOnly: r.ReadOnly, Logger: r.Logger})
+	if err == nil {
+		return &mounts.Source{FS: f, Close: f.Close, ReadOnly: r.ReadOnly}, nil
+	}
+	var pe *fs.PathError
+	if !errors.As(err, &pe) || pe.Path != u.Path {
+		return nil, err
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, problem.New(api.ExitFailed, api.CodeNoFolder, fmt.Sprintf("The folder %s does not exist.", u.Path), "", "Check the spelling.")
+	case errors.Is(err, errNotDir):
+		return nil, problem.New(api.ExitFailed, api.CodeNoFolder, fmt.Sprintf("%s is not a folder.", u.Path), "", "Give the folder that it is in.")
+	case errors.Is(err, fs.ErrPermission):
+		return nil, problem.New(api.ExitFailed, api.CodePermission, fmt.Sprintf("You may not read the folder %s.", u.Path), "", "Ask its owner, or choose another one.")
+	}
+	return nil, fmt.Errorf("open folder: %w", err)
+}
+
+// remote opens drives of a kind that has a provider: the drive engine makes a
+// file system of it.
+func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error)) openFunc {
+	return func(ctx context.Context, u providers.URL, r mounts.Request) (*mounts.Source, error) {
+		p, err := open(ctx, u, r)
+		if err != nil {
+			return nil, err
+		}
+		d, err := drive.Open(ctx, drive.Options{Provider: p, StateDir: filepath.Join(r.StateDir, "nodes"),
+			UID: r.UID, GID: r.GID, Logger: r.Logger})
+		if err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
+		return &mounts.Source{
+			FS:       d,
+			Close:    func() error { return errors.Join(d.Close(), p.Close()) },
+			ReadOnly: true, // the engine does not write yet
+			Health: func() mounts.Health {
+				s := d.Status()
+				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: s.CacheUsed}
+			},
+			Changes: d.Changes(),
+		}, nil
+	}
+}
+
+func openGit(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {
+	return git.Open(ctx, u, git.Options{
+		CacheDir: filepath.Join(r.CacheDir, "git"),
+		Logger:   r.Logger,
+		Credential: func(ctx context.Context, q git.CredentialRequest) (git.Credential, error) {
+			// The repository may send us to another server for its large files.
+			host, _, err := net.SplitHostPort(q.Host)
+			if err != nil {
+				host = q.Host // without port
+			}
+			if !strings.EqualFold(strings.Trim(host, "[]"), u.Host) || q.Protocol != u.Transport {
+				return git.Credential{}, nil
+			}
+			s, err := r.Secret(ctx)
+			if errors.Is(err, secrets.ErrNotFound) {
+				return git.Credential{}, nil
+			}
+			if err != nil {
+				return git.Credential{}, err
+			}
+			return git.Credential{Username: u.User, Password: s}, nil
+		},
+	})
 }

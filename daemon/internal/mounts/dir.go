@@ -58,10 +58,11 @@ func (m *Manager) preparePlace(ctx context.Context, dir string, create bool) (pl
 	}, func(p place) { p.remove() })
 }
 
-// remove takes the folder away if it was made for the mount; it stays if it is not empty.
+// remove takes the folder away if it was made for the mount, and the one above
+// it if nothing else is in there.
 func (p place) remove() {
-	if p.made {
-		_ = os.Remove(p.dir)
+	if p.made && os.Remove(p.dir) == nil {
+		_ = os.Remove(filepath.Dir(p.dir)) // fails if it is not empty, as it should
 	}
 }
 

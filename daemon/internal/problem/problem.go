@@ -65,27 +65,27 @@ func remote(err error, url string) *api.Error {
 	case errors.Is(err, providers.ErrComing):
 		return New(api.ExitFailed, api.CodeComing, sentence(detail(err)), "", "")
 	case errors.Is(err, providers.ErrHostKey):
-		return New(api.ExitFailed, api.CodeHostKey, fmt.Sprintf("The server of %s is not the one that this computer knows: %s.", url, detail(err)),
+		return New(api.ExitFailed, api.CodeHostKey, fmt.Sprintf("The server of %s is not the one that this computer knows%s.", url, because(err, providers.ErrHostKey)),
 			"Somebody may stand between you and it, so nothing was sent.",
 			"Compare its host key with one from its owner, then put that into ~/.ssh/known_hosts.")
 	case errors.Is(err, providers.ErrAuth):
-		return New(api.ExitFailed, api.CodeAuth, fmt.Sprintf("%s wants a sign-in, or refused the one it got: %s.", url, detail(err)),
+		return New(api.ExitFailed, api.CodeAuth, fmt.Sprintf("%s wants a sign-in, or refused the one it got%s.", url, because(err, providers.ErrAuth)),
 			"The drive stays unmounted until it has one.",
 			"Store a password or token for the drive, or sign in with the remote's own tool (git credential, ssh-agent), then mount it again.")
 	case errors.Is(err, providers.ErrNoRemote):
-		return New(api.ExitNotFound, api.CodeNoRemote, fmt.Sprintf("There is nothing at %s, or this login may not see it: %s.", url, detail(err)),
+		return New(api.ExitNotFound, api.CodeNoRemote, fmt.Sprintf("There is nothing at %s, or this login may not see it%s.", url, because(err, providers.ErrNoRemote)),
 			"", "Check the spelling; for a private repository sign in first.")
 	case errors.Is(err, providers.ErrNoRevision):
-		return New(api.ExitNotFound, api.CodeNoRevision, fmt.Sprintf("%s has no such branch, tag or commit: %s.", url, detail(err)),
+		return New(api.ExitNotFound, api.CodeNoRevision, fmt.Sprintf("%s has no such branch, tag or commit%s.", url, because(err, providers.ErrNoRevision)),
 			"", "Check the revision behind the @, or leave it out for the default branch.")
 	case errors.As(err, &rate):
 		return New(api.ExitFailed, api.CodeOffline, fmt.Sprintf("%s is busy: %s.", url, rate.Error()),
 			"", "Wait a little, then try again.")
 	case errors.Is(err, providers.ErrOffline):
-		return New(api.ExitFailed, api.CodeOffline, fmt.Sprintf("%s cannot be reached: %s.", url, detail(err)),
+		return New(api.ExitFailed, api.CodeOffline, fmt.Sprintf("%s cannot be reached%s.", url, because(err, providers.ErrOffline)),
 			"", "Check the network and the address, then try again.")
 	case errors.Is(err, providers.ErrProtocol):
-		return New(api.ExitFailed, api.CodeOffline, fmt.Sprintf("%s gave an answer that makes no sense: %s.", url, detail(err)),
+		return New(api.ExitFailed, api.CodeOffline, fmt.Sprintf("%s gave an answer that makes no sense%s.", url, because(err, providers.ErrProtocol)),
 			"", "Check that the address is one of a repository and not of a web page or a login portal.")
 	}
 	return nil
@@ -143,6 +143,19 @@ func detail(err error) string {
 		s = strings.ToValidUTF8(s[:300], "") + "…"
 	}
 	return strings.TrimRight(s, ".")
+}
+
+// because is what err's text says behind that of the error it wraps, with a
+// colon before it; a person has no use for the operations in front.
+func because(err, wrapped error) string {
+	s := detail(err)
+	if i := strings.LastIndex(s, wrapped.Error()); i >= 0 {
+		s = strings.TrimPrefix(s[i+len(wrapped.Error()):], ": ")
+	}
+	if s == "" {
+		return ""
+	}
+	return ": " + s
 }
 
 // sentence begins s with a capital and ends it with a stop.

@@ -1,0 +1,5 @@
+package main
+
+import "golang.org/x/sys/windows"
+
+const errNotDir = windows.ERROR_DIRECTORY
