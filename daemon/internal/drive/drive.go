@@ -1,0 +1,345 @@
+// Package drive lays a file system over a remote: objects with ids that never
+// change, attributes and listings that are kept and renewed, and reads that
+// go through to the remote. It is read-only so far.
+//
+// # What is promised
+//
+// An id that was given out names the same object after a restart and after a
+// crash. Only a remote that answers can take an object away; one that cannot
+// be reached leaves what is known as it is. A read returns bytes of one version
+// or an error. No call waits longer than its context: the work goes on, and a
+// client that asks again finds it done.
+//
+// # How fresh it is
+//
+// A remote that can be probed is probed every Options.ProbeInterval, and what
+// is known counts until the probe shows another revision. With other remotes
+// it counts for Options.TTL. Where versions cover trees, folders whose version
+// is the same are not listed again. A file that is being read in one go stays
+// at its version until the reading ends, if the remote still has that version.
+package drive
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/moorage/moorage/daemon/internal/drive/nodes"
+	"github.com/moorage/moorage/nfs"
+	"github.com/moorage/moorage/providers"
+)
+
+// Options say what a Drive shows and how. Provider and StateDir must be set.
+type Options struct {
+	Provider providers.Provider // stays the caller's: the Drive does not close it
+	StateDir string             // folder of the nodes; of this drive alone
+	UID, GID uint32             // owner of everything
+	Logger   *slog.Logger       // nil: silent
+	Clock    func() time.Time   // nil: time.Now
+
+	TTL           time.Duration // how long attributes and listings count where the remote cannot be probed; 0: 30 s
+	ProbeInterval time.Duration // 0: 30 s
+	Patience      time.Duration // how long a call waits for news when it has something older to answer; 0: 3 s
+	CallTimeout   time.Duration // of one call of the provider about names; 0: 2 min
+	OpenTimeout   time.Duration // of opening a file, which may fetch all of it; 0: 30 min
+	RetryMin      time.Duration // first pause before an unreachable remote is tried again; 0: 1 s
+	RetryMax      time.Duration // the pauses double up to this; 0: 30 s
+	ReadCache     int64         // bytes of memory for what was read of remotes that keep no files on this computer; 0: 64 MiB
+	OpenFiles     int           // objects kept open; 0: 64
+}
+
+func (o *Options) setDefaults() {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	def(&o.TTL, 30*time.Second)
+	def(&o.ProbeInterval, 30*time.Second)
+	def(&o.Patience, 3*time.Second)
+	def(&o.CallTimeout, 2*time.Minute)
+	def(&o.OpenTimeout, 30*time.Minute)
+	def(&o.RetryMin, time.Second)
+	def(&o.RetryMax, 30*time.Second)
+	if o.ReadCache <= 0 {
+		o.ReadCache = 64 << 20
+	}
+	if o.OpenFiles <= 0 {
+		o.OpenFiles = 64
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+}
+
+// Drive is a remote as a file system. It is safe for concurrent use.
+type Drive struct {
+	o       Options
+	p       providers.Provider
+	info    providers.Info
+	store   *nodes.Store
+	flights *flights
+	health  *health
+	stamps  *stamps
+	objects *objects
+	chunks  *chunks
+	streams *streams
+
+	closing sync.RWMutex // read: a call is on
+	closed  bool
+
+	mu       sync.Mutex
+	rev      uint64 // of the last probe; 0: none
+	revision string
+	hidden   int64
+	deferred map[uint64]providers.Entry // newer states of files that are being read
+	usage    usage
+
+	watcher sync.WaitGroup
+}
+
+var (
+	_ nfs.FileSystem = (*Drive)(nil)
+	_ nfs.LinkReader = (*Drive)(nil)
+	_ nfs.Describer  = (*Drive)(nil)
+)
+
+// Open makes the drive. It asks the remote for its revision and its root, no
+// more. A remote that cannot be reached is an error only if nothing is known
+// of it from an earlier time.
+func Open(ctx context.Context, o Options) (*Drive, error) {
+	o.setDefaults()
+	if err := os.MkdirAll(o.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the drive's state folder: %w", err)
+	}
+	store, err := nodes.Open(filepath.Join(o.StateDir, "nodes"), o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	d := &Drive{
+		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16),
+		streams: newStreams(1024), deferred: map[uint64]providers.Entry{},
+	}
+	parallel := max(2, d.info.MaxParallel)
+	d.health = newHealth(o.Clock, parallel)
+	d.objects = newObjects(o.OpenFiles)
+	d.chunks = newChunks(o.ReadCache)
+	if err := d.begin(ctx); err != nil {
+		d.flights.close()
+		return nil, errors.Join(err, store.Close())
+	}
+	d.watcher.Add(1)
+	go d.watch()
+	return d, nil
+}
+
+// begin loads what is known and looks at the root.
+func (d *Drive) begin(ctx context.Context) error {
+	hidden, err := d.store.Meta("hidden")
+	if err != nil {
+		return err
+	}
+	if len(hidden) == 8 {
+		d.hidden = int64(binary.BigEndian.Uint64(hidden))
+	}
+	rev, err := d.store.Meta("rev")
+	if err != nil {
+		return err
+	}
+	d.setRevision(providers.Version(rev))
+	_, rootErr := d.store.Get(nodes.Root)
+	known := rootErr == nil
+	if rootErr != nil && !errors.Is(rootErr, nodes.ErrNotFound) {
+		return rootErr
+	}
+	err = d.probe(ctx)
+	if err == nil {
+		err = d.statRoot(ctx)
+	}
+	if err != nil && (!known || !d.unavailable(err)) {
+		return fmt.Errorf("open drive: %w", err)
+	}
+	return nil
+}
+
+// Close stops everything that the drive started and closes its state.
+func (d *Drive) Close() error {
+	d.flights.cancel() // calls that wait return
+	d.closing.Lock()
+	if d.closed {
+		d.closing.Unlock()
+		return nil
+	}
+	d.closed = true
+	d.closing.Unlock()
+	d.flights.close()
+	d.watcher.Wait()
+	return errors.Join(d.objects.close(), d.store.Close())
+}
+
+// enter begins a call of a client; leave ends it.
+func (d *Drive) enter() error {
+	d.closing.RLock()
+	if d.closed {
+		d.closing.RUnlock()
+		return fmt.Errorf("drive: %w: %w", nfs.ErrIO, providers.ErrClosed)
+	}
+	return nil
+}
+
+func (d *Drive) leave() { d.closing.RUnlock() }
+
+// Status is how a drive is.
+type Status struct {
+	Online    bool      // the remote answers
+	Err       error     // why not, or the last trouble since it last did; nil: none
+	Since     time.Time // of Online
+	Revision  string    // of the remote, as it says it; "" if it cannot be probed
+	CacheUsed int64     // bytes of memory that hold data read
+	Hidden    int64     // names of the remote that no system could show
+}
+
+// Status tells how the drive is. It does no I/O.
+func (d *Drive) Status() Status {
+	s := Status{CacheUsed: d.chunks.used()}
+	s.Online, s.Err, s.Since = d.health.state()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.Revision, s.Hidden = d.revision, d.hidden
+	return s
+}
+
+// Changes wakes up after Status has changed. There is one channel.
+func (d *Drive) Changes() <-chan struct{} { return d.health.changes }
+
+// revisionKey is a revision as nodes keep it: never 0.
+func revisionKey(v providers.Version) uint64 {
+	if v == "" {
+		return 0
+	}
+	h := sha256.Sum256([]byte(v))
+	return binary.BigEndian.Uint64(h[:]) | 1
+}
+
+func (d *Drive) currentRev() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rev
+}
+
+// setRevision takes over what a probe said and reports whether it is new.
+func (d *Drive) setRevision(v providers.Version) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if string(v) == d.revision {
+		return false
+	}
+	d.revision, d.rev = string(v), revisionKey(v)
+	return true
+}
+
+// probe asks the remote for its revision, if it can tell.
+func (d *Drive) probe(ctx context.Context) error {
+	prober, ok := d.p.(providers.Prober)
+	if !ok {
+		return nil
+	}
+	_, err := do(ctx, d.flights, "probe", d.o.CallTimeout, func(ctx context.Context) (struct{}, error) {
+		var v providers.Version
+		err := d.health.call(ctx, true, func(ctx context.Context) (err error) {
+			v, err = prober.Probe(ctx)
+			return err
+		})
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, d.turnTo(v)
+	})
+	if errors.Is(err, providers.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
+// turnTo takes over what a probe said; what is known counts until it changes.
+func (d *Drive) turnTo(v providers.Version) error {
+	if !d.setRevision(v) {
+		return nil
+	}
+	d.health.wake()
+	return d.store.Update(func(tx *nodes.Tx) error {
+		tx.SetMeta("rev", []byte(v))
+		return nil
+	})
+}
+
+// watch probes while the remote answers, and tries it again while it does not.
+func (d *Drive) watch() {
+	defer d.watcher.Done()
+	pause := d.o.ProbeInterval
+	retry := d.o.RetryMin
+	for {
+		timer := time.NewTimer(pause)
+		select {
+		case <-d.flights.done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-d.health.wentDown:
+			timer.Stop()
+			pause, retry = d.o.RetryMin, d.o.RetryMin
+			continue
+		}
+		if d.health.online() {
+			d.probeLogged()
+			pause = d.o.ProbeInterval
+			continue
+		}
+		if d.tryAgain() {
+			d.o.Logger.Info("the remote answers again")
+			pause, retry = d.o.ProbeInterval, d.o.RetryMin
+			continue
+		}
+		retry = min(2*retry, d.o.RetryMax)
+		pause = retry
+	}
+}
+
+func (d *Drive) probeLogged() {
+	ctx, cancel := context.WithTimeout(d.flights.base, d.o.CallTimeout)
+	defer cancel()
+	if err := d.probe(ctx); err != nil && d.flights.base.Err() == nil {
+		d.o.Logger.Warn("probe failed", "err", err)
+	}
+}
+
+// tryAgain asks an unreachable remote for the least, and reports whether it is
+// there.
+func (d *Drive) tryAgain() bool {
+	ctx, cancel := context.WithTimeout(d.flights.base, d.o.CallTimeout)
+	defer cancel()
+	err := d.health.try(ctx, func(ctx context.Context) error {
+		if pr, ok := d.p.(providers.Prober); ok {
+			v, err := pr.Probe(ctx)
+			if err == nil {
+				return d.turnTo(v)
+			}
+			if !errors.Is(err, providers.ErrUnsupported) {
+				return err
+			}
+		}
+		_, err := d.p.Stat(ctx, "")
+		return err
+	})
+	return err == nil
+}

@@ -1,0 +1,360 @@
+// Package nodes keeps what a drive knows of its objects: ids that are given out
+// once and never again, names, attributes and the order of listings. What a
+// change stored is on stable storage when the change returns, so an id that
+// anybody has seen is still there after a crash.
+//
+// A store is an ordered map of keys to records; format 1 is this (integers are
+// big endian, ids and cookies 8 bytes):
+//
+//	M format                   format number, 4 bytes
+//	M next                     ids from here on were never given out, 8 bytes
+//	M hidden                   names left out of all listings together, 8 bytes
+//	M rev                      last revision of the remote that was seen
+//	I id                       a Node, see encode.go
+//	D directory name           id, cookie
+//	C directory cookie         id, name: the listing in its order
+//
+// A copy of every format is in testdata.
+package nodes
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+)
+
+// Root is the id of the root directory.
+const Root uint64 = 1
+
+// FirstCookie is the smallest cookie of an entry; NFS clients use those below
+// for "." and "..".
+const FirstCookie uint64 = 3
+
+const formatVersion = 1
+
+// idBlock is how many ids are reserved with one write.
+const idBlock = 1 << 16
+
+// Errors of this package.
+var (
+	ErrNotFound = errors.New("no such node")
+	ErrFormat   = errors.New("the drive's state was written by a newer version of Moorage")
+	ErrCorrupt  = errors.New("the drive's state is damaged")
+	ErrBroken   = errors.New("the drive's state cannot be written") // after a failed write, until reopened
+)
+
+// KV is an ordered map on stable storage. Its methods may be called
+// concurrently, but not after Close.
+type KV interface {
+	// Get returns a copy of the value, or ErrNotFound.
+	Get(key []byte) ([]byte, error)
+	// Scan calls fn for the keys k, from ≤ k < to, in order, until fn returns
+	// false. It sees the map as it was when it began. k and v are valid during
+	// the call only.
+	Scan(from, to []byte, fn func(k, v []byte) bool) error
+	// Apply makes all changes or none; they are durable when it returns.
+	Apply(changes []Change) error
+	Close() error
+}
+
+// Change sets a key, or deletes it if Value is nil.
+type Change struct {
+	Key, Value []byte
+}
+
+// Store is the nodes of one drive. Reads may run concurrently with each other
+// and with one Update at a time.
+type Store struct {
+	kv    KV
+	cache *cache
+
+	// writing is held during an Update, its commit included. Readers do not
+	// take it.
+	writing  sync.Mutex
+	next     uint64 // the id that is given out next
+	reserved uint64 // ids below are reserved on stable storage
+}
+
+// Open opens the nodes in the folder dir, which is made if need be. One
+// process at a time can have it open.
+func Open(dir string, log *slog.Logger) (*Store, error) {
+	kv, err := openPebble(dir, log)
+	if err != nil {
+		return nil, fmt.Errorf("open the drive's state in %s: %w", dir, err)
+	}
+	s, err := New(kv)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the drive's state in %s: %w", dir, err), kv.Close())
+	}
+	return s, nil
+}
+
+// New makes a store of kv, which Close closes.
+func New(kv KV) (*Store, error) {
+	s := &Store{kv: kv, cache: newCache(1 << 16)}
+	v, err := kv.Get(metaKey("format"))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		s.next, s.reserved = Root+1, Root+1
+		format := binary.BigEndian.AppendUint32(nil, formatVersion)
+		if err := kv.Apply([]Change{{metaKey("format"), format}, {metaKey("next"), id8(s.reserved)}}); err != nil {
+			return nil, err
+		}
+		return s, nil
+	case err != nil:
+		return nil, err
+	case len(v) != 4 || binary.BigEndian.Uint32(v) == 0:
+		return nil, ErrCorrupt
+	case binary.BigEndian.Uint32(v) > formatVersion:
+		return nil, ErrFormat
+	}
+	next, err := kv.Get(metaKey("next"))
+	if err != nil || len(next) != 8 {
+		return nil, errors.Join(ErrCorrupt, err)
+	}
+	s.next = binary.BigEndian.Uint64(next)
+	s.reserved = s.next
+	return s, nil
+}
+
+// Close closes the store. Nothing may be going on.
+func (s *Store) Close() error { return s.kv.Close() }
+
+// Get returns a node or ErrNotFound.
+func (s *Store) Get(id uint64) (Node, error) {
+	n, stamp, ok := s.cache.get(id)
+	if ok {
+		return n, nil
+	}
+	n, err := s.load(id)
+	if err == nil {
+		s.cache.fill(n, stamp)
+	}
+	return n, err
+}
+
+func (s *Store) load(id uint64) (Node, error) {
+	v, err := s.kv.Get(nodeKey(id))
+	if err != nil {
+		return Node{}, err
+	}
+	n, err := decodeNode(v)
+	if err != nil {
+		return Node{}, fmt.Errorf("node %d: %w", id, err)
+	}
+	n.ID = id
+	return n, nil
+}
+
+// Child finds the node that name in dir stands for, or ErrNotFound.
+func (s *Store) Child(dir uint64, name string) (id, cookie uint64, err error) {
+	v, err := s.kv.Get(entryKey(dir, name))
+	if err != nil {
+		return 0, 0, err
+	}
+	return decodeEntry(v)
+}
+
+// Entry is one name of a directory.
+type Entry struct {
+	ID, Cookie uint64
+	Name       string
+}
+
+// Children calls fn for the entries of dir behind cookie after, in the order
+// of their cookies, until fn returns false.
+func (s *Store) Children(dir, after uint64, fn func(Entry) bool) error {
+	if after == ^uint64(0) {
+		return nil
+	}
+	var bad error
+	err := s.kv.Scan(cookieKey(dir, after+1), cookieKey(dir+1, 0), func(k, v []byte) bool {
+		if len(k) != 17 || len(v) <= 8 {
+			bad = fmt.Errorf("listing of node %d: %w", dir, ErrCorrupt)
+			return false
+		}
+		return fn(Entry{ID: binary.BigEndian.Uint64(v), Cookie: binary.BigEndian.Uint64(k[9:]), Name: string(v[8:])})
+	})
+	return errors.Join(err, bad)
+}
+
+// Meta returns a value kept under a name, nil if there is none.
+func (s *Store) Meta(name string) ([]byte, error) {
+	v, err := s.kv.Get(metaKey(name))
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// Tx collects changes. Its reads see them. It is valid during Update only.
+type Tx struct {
+	s       *Store
+	changes []Change
+	pending map[string][]byte // nil: deleted
+	touched []uint64          // nodes that the cache must forget
+}
+
+// Update runs fn and then makes its changes, all or none. An error of fn undoes
+// all, save what [Tx.Flush] has stored. Updates run one after the other.
+func (s *Store) Update(fn func(*Tx) error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	tx := &Tx{s: s, pending: map[string][]byte{}}
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Flush()
+}
+
+// Flush makes the changes so far.
+func (tx *Tx) Flush() error {
+	if len(tx.changes) == 0 {
+		return nil
+	}
+	err := tx.s.kv.Apply(tx.changes)
+	tx.s.cache.forget(tx.touched)
+	tx.changes, tx.touched = nil, nil
+	clear(tx.pending)
+	return err
+}
+
+// Len is the number of changes that wait for Flush.
+func (tx *Tx) Len() int { return len(tx.changes) }
+
+func (tx *Tx) set(key, value []byte) {
+	tx.pending[string(key)] = value
+	tx.changes = append(tx.changes, Change{key, value})
+}
+
+func (tx *Tx) get(key []byte) ([]byte, error) {
+	if v, ok := tx.pending[string(key)]; ok {
+		if v == nil {
+			return nil, ErrNotFound
+		}
+		return v, nil
+	}
+	return tx.s.kv.Get(key)
+}
+
+// NewID gives out an id that nobody ever had.
+func (tx *Tx) NewID() (uint64, error) {
+	s := tx.s
+	if s.next == s.reserved {
+		r := s.reserved + idBlock
+		if r < s.reserved {
+			return 0, errors.New("no ids are left")
+		}
+		if err := s.kv.Apply([]Change{{metaKey("next"), id8(r)}}); err != nil {
+			return 0, err
+		}
+		s.reserved = r
+	}
+	s.next++
+	return s.next - 1, nil
+}
+
+// Get is [Store.Get].
+func (tx *Tx) Get(id uint64) (Node, error) {
+	v, err := tx.get(nodeKey(id))
+	if err != nil {
+		return Node{}, err
+	}
+	n, err := decodeNode(v)
+	if err != nil {
+		return Node{}, fmt.Errorf("node %d: %w", id, err)
+	}
+	n.ID = id
+	return n, nil
+}
+
+// Child is [Store.Child].
+func (tx *Tx) Child(dir uint64, name string) (id, cookie uint64, err error) {
+	v, err := tx.get(entryKey(dir, name))
+	if err != nil {
+		return 0, 0, err
+	}
+	return decodeEntry(v)
+}
+
+// Put stores a node.
+func (tx *Tx) Put(n Node) {
+	tx.touched = append(tx.touched, n.ID)
+	tx.set(nodeKey(n.ID), n.encode())
+}
+
+// Link gives node id a name and a place in the listing of dir.
+func (tx *Tx) Link(dir uint64, name string, id, cookie uint64) {
+	tx.set(entryKey(dir, name), append(id8(id), id8(cookie)...))
+	tx.set(cookieKey(dir, cookie), append(id8(id), name...))
+}
+
+// Remove takes an entry of dir, its node and everything below it away. It may
+// flush. What was stored for changes of this transaction below the node must
+// have been flushed.
+func (tx *Tx) Remove(dir uint64, e Entry) error {
+	if err := tx.removeNode(e.ID); err != nil {
+		return err
+	}
+	tx.set(entryKey(dir, e.Name), nil)
+	tx.set(cookieKey(dir, e.Cookie), nil)
+	return nil
+}
+
+// flushAt bounds the memory of a transaction.
+const flushAt = 1 << 14
+
+// removeNode removes from the leaves up, so that a crash in between leaves
+// nothing that no name leads to.
+func (tx *Tx) removeNode(id uint64) error {
+	n, err := tx.Get(id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	if err != nil || n.Kind == Dir {
+		var removeErr error
+		err := tx.s.Children(id, 0, func(e Entry) bool {
+			removeErr = tx.Remove(id, e)
+			return removeErr == nil
+		})
+		if err := errors.Join(err, removeErr); err != nil {
+			return err
+		}
+	}
+	tx.touched = append(tx.touched, id)
+	tx.set(nodeKey(id), nil)
+	if len(tx.changes) >= flushAt {
+		return tx.Flush()
+	}
+	return nil
+}
+
+// SetMeta keeps a value under a name.
+func (tx *Tx) SetMeta(name string, v []byte) { tx.set(metaKey(name), bytes.Clone(v)) }
+
+func id8(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
+
+func metaKey(name string) []byte { return append([]byte{'M'}, name...) }
+
+func nodeKey(id uint64) []byte { return append([]byte{'I'}, id8(id)...) }
+
+func entryKey(dir uint64, name string) []byte {
+	return append(append([]byte{'D'}, id8(dir)...), name...)
+}
+
+func cookieKey(dir, cookie uint64) []byte {
+	return append(append([]byte{'C'}, id8(dir)...), id8(cookie)...)
+}
+
+func decodeEntry(v []byte) (id, cookie uint64, err error) {
+	if len(v) != 16 {
+		return 0, 0, fmt.Errorf("directory entry: %w", ErrCorrupt)
+	}
+	return binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:]), nil
+}

@@ -1,0 +1,103 @@
+package nodes
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// pebbleKV is a KV in a folder.
+type pebbleKV struct {
+	db     *pebble.DB
+	broken atomic.Bool // a write failed; what the log holds is not known
+}
+
+var _ KV = (*pebbleKV)(nil)
+
+func openPebble(dir string, log *slog.Logger) (*pebbleKV, error) {
+	db, err := pebble.Open(dir, &pebble.Options{
+		Logger:             pebbleLogger{log},
+		FormatMajorVersion: pebble.FormatValueSeparation,
+		MaxOpenFiles:       128,
+	})
+	if pebble.IsCorruptionError(err) {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &pebbleKV{db: db}, nil
+}
+
+func (p *pebbleKV) Get(key []byte) ([]byte, error) {
+	v, closer, err := p.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	v = bytes.Clone(v)
+	return v, closer.Close()
+}
+
+func (p *pebbleKV) Scan(from, to []byte, fn func(k, v []byte) bool) error {
+	it, err := p.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		if !fn(it.Key(), it.Value()) {
+			break
+		}
+	}
+	return it.Close()
+}
+
+// Apply turns a failed commit, which pebble reports by way of its logger, into
+// an error. Afterwards nothing is written any more: pebble's memory may be
+// ahead of its log.
+func (p *pebbleKV) Apply(changes []Change) (err error) {
+	if p.broken.Load() {
+		return ErrBroken
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			p.broken.Store(true)
+			err = fmt.Errorf("%w: %v", ErrBroken, r)
+		}
+	}()
+	b := p.db.NewBatch()
+	for _, c := range changes {
+		if c.Value == nil {
+			err = b.Delete(c.Key, nil)
+		} else {
+			err = b.Set(c.Key, c.Value, nil)
+		}
+		if err != nil {
+			return errors.Join(err, b.Close())
+		}
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		p.broken.Store(true)
+		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return b.Close()
+}
+
+func (p *pebbleKV) Close() error { return p.db.Close() }
+
+// pebbleLogger passes on what pebble says. Fatalf must not return.
+type pebbleLogger struct{ log *slog.Logger }
+
+func (l pebbleLogger) Infof(format string, a ...any) {}
+
+func (l pebbleLogger) Errorf(format string, a ...any) {
+	l.log.Error("node store", "message", fmt.Sprintf(format, a...))
+}
+
+func (l pebbleLogger) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
