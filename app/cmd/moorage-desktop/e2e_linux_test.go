@@ -191,7 +191,7 @@ func refused(s *session, service *client.Client, tray *trayMenu, d api.Drive) {
 	s.t.Logf("this machine cannot mount: %s %s %s", p.What, p.Means, p.Do)
 	line := tray.await("⚠ photos – ")
 	told := strings.TrimSuffix(strings.TrimPrefix(line.label, "⚠ photos – "), "…")
-	if !strings.HasPrefix(p.What, told) {
+	if !strings.HasPrefix(strings.ReplaceAll(p.What, s.home+"/", "~/"), told) {
 		s.t.Errorf("the tray says %q, the service %q", line.label, p.What)
 	}
 	tray.click("✕ photos")

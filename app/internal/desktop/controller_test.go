@@ -302,7 +302,7 @@ func TestRefusalsAreShown(t *testing.T) {
 		err  error
 		what string
 	}{
-		{&api.Error{Problem: api.Problem{Code: "busy", What: "Files are open.", Do: "Close them."}}, "Files are open."},
+		{&api.Error{Problem: api.Problem{Code: api.CodeBusy, What: "Files are open.", Do: "Close them."}}, "Files are open."},
 		{fmt.Errorf("ask the service: %w", context.DeadlineExceeded), "The service did not answer in time."},
 		{client.ErrNoService, "The Moorage service does not answer."},
 		{errors.New("strange"), "The service could not be asked: strange."},
@@ -312,7 +312,11 @@ func TestRefusalsAreShown(t *testing.T) {
 		r.mu.Unlock()
 		g.Do(model.Unmount, "a")
 		v := g.until(c.what, func(v model.View) bool { return row(v, "a").Notice.What == c.what })
-		if n := row(v, "a").Notice; n.Do == "" || n.Action.Verb != model.Force {
+		want := model.Dismiss
+		if e := (*api.Error)(nil); errors.As(c.err, &e) {
+			want = model.Force // the files are open
+		}
+		if n := row(v, "a").Notice; n.Do == "" || n.Action.Verb != want {
 			t.Errorf("notice %+v", n)
 		}
 		g.Do(model.Dismiss, "a")

@@ -36,13 +36,8 @@ type Model struct {
 	drives map[string]api.Drive
 	staged map[string]api.Drive // of a stream that has not said "ready" yet; else nil
 
-	asked   map[string]Verb    // what the service was asked and has not answered
-	refused map[string]refusal // what it answered, until the drive changes
-}
-
-type refusal struct {
-	verb    Verb
-	problem api.Problem
+	asked   map[string]Verb        // what the service was asked and has not answered
+	refused map[string]api.Problem // what it answered, until the drive changes
 }
 
 // New returns a model without drives that waits for the service. In the paths
@@ -53,7 +48,7 @@ func New(texts assets.Texts, home string) *Model {
 		home:    strings.TrimRight(home, `/\`),
 		drives:  map[string]api.Drive{},
 		asked:   map[string]Verb{},
-		refused: map[string]refusal{},
+		refused: map[string]api.Problem{},
 	}
 }
 
@@ -101,7 +96,7 @@ func (m *Model) Apply(e api.Event) {
 			m.drives, m.staged = m.staged, nil
 		}
 		m.link, m.trouble = Up, api.Problem{}
-		maps.DeleteFunc(m.refused, func(name string, _ refusal) bool {
+		maps.DeleteFunc(m.refused, func(name string, _ api.Problem) bool {
 			_, ok := m.drives[name]
 			return !ok
 		})
@@ -122,10 +117,10 @@ func (m *Model) Answer(drive string, verb Verb, p *api.Problem) {
 		delete(m.asked, drive)
 	}
 	d := m.drives[drive]
-	if p == nil || d.Problem != nil && d.Problem.What == p.What && verb != Unmount {
+	if p == nil || d.Problem != nil && d.Problem.What == p.What {
 		return
 	}
-	m.refused[drive] = refusal{verb, *p}
+	m.refused[drive] = *p
 }
 
 // Dismiss takes the last refusal for the drive out of view.

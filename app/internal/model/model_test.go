@@ -110,6 +110,17 @@ func TestProblemSaysWhatItMeansAndWhatToDo(t *testing.T) {
 	}
 }
 
+func TestHomeIsWrittenShortInProblems(t *testing.T) {
+	p := &api.Problem{What: "/home/ann/Moorage/d is not empty, /home/annette is.", Do: "Empty /home/ann/Moorage/d."}
+	v := newModel(t, api.Drive{Name: "d", State: api.Failed, Problem: p}).View(noon)
+	if n := v.Rows[0].Notice; n.What != "~/Moorage/d is not empty, /home/annette is." || n.Do != "Empty ~/Moorage/d." {
+		t.Errorf("notice %+v", n)
+	}
+	if l := v.Tray.Items[0].Label; l != "⚠ d – ~/Moorage/d is not empty, /home/annette is." {
+		t.Errorf("tray %q", l)
+	}
+}
+
 func TestRowsAreInTheOrderOfNamesWhateverTheirState(t *testing.T) {
 	m := newModel(t, api.Drive{Name: "beta", State: api.Failed}, api.Drive{Name: "Alpha"}, api.Drive{Name: "alpha"}, api.Drive{Name: "gamma"})
 	if got := names(m.View(noon)); got != "Alpha alpha beta gamma" {

@@ -147,12 +147,9 @@ func (m *Model) row(d api.Drive, now time.Time) Row {
 	return r
 }
 
-// CodeAuth is the code of a problem that a password or token may solve.
-const CodeAuth = "auth"
-
 // needsSecret says whether a drive waits for a password or token.
 func needsSecret(d api.Drive) bool {
-	return (d.State == api.NeedsYou || d.State == api.Failed) && d.Problem != nil && d.Problem.Code == CodeAuth
+	return (d.State == api.NeedsYou || d.State == api.Failed) && d.Problem != nil && d.Problem.Code == api.CodeAuth
 }
 
 func (m *Model) action(v Verb, d api.Drive, label string) Action {
@@ -216,22 +213,28 @@ func (m *Model) mounted(d api.Drive) (string, Tone) {
 // notice prefers what the service answered to the last wish: it is the newest
 // thing that the person waits for.
 func (m *Model) notice(d api.Drive) Notice {
-	if r, ok := m.refused[d.Name]; ok {
-		n := Notice{What: r.problem.What, Means: r.problem.Means, Do: r.problem.Do, Tone: Bad,
-			Action: m.action(Dismiss, d, "do.dismiss")}
-		if r.verb == Unmount {
-			n.Tone, n.Action = Warn, m.action(Force, d, "do.force")
-		}
-		return n
+	p, tone, action := d.Problem, Warn, Action{}
+	if d.State == api.Failed {
+		tone = Bad
 	}
-	if d.Problem == nil || d.Problem.What == "" {
+	if r, ok := m.refused[d.Name]; ok {
+		p, tone, action = &r, Bad, m.action(Dismiss, d, "do.dismiss")
+	}
+	if p == nil || p.What == "" {
 		return Notice{}
 	}
-	n := Notice{What: d.Problem.What, Means: d.Problem.Means, Do: d.Problem.Do, Tone: Warn}
-	if d.State == api.Failed {
-		n.Tone = Bad
+	if p.Code == api.CodeBusy && d.State != api.Stopped {
+		tone, action = Warn, m.action(Force, d, "do.force")
 	}
-	return n
+	return Notice{What: m.brief(p.What), Means: m.brief(p.Means), Do: m.brief(p.Do), Tone: tone, Action: action}
+}
+
+// brief writes the person's home as "~" in a text.
+func (m *Model) brief(text string) string {
+	if m.home == "" {
+		return text
+	}
+	return strings.NewReplacer(m.home+"/", "~/", m.home+`\`, `~\`).Replace(text)
 }
 
 // source writes the address of a drive for reading, not for pasting.

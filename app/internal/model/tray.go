@@ -94,7 +94,7 @@ func separate(items []TrayItem) []TrayItem {
 // window.
 func (m *Model) complaint(d api.Drive) string {
 	if r, ok := m.refused[d.Name]; ok {
-		return r.problem.What
+		return m.brief(r.What)
 	}
 	if d.State != api.NeedsYou && d.State != api.Failed {
 		return ""
@@ -103,7 +103,7 @@ func (m *Model) complaint(d api.Drive) string {
 		what, _ := m.status(d, d.Since)
 		return what
 	}
-	return d.Problem.What
+	return m.brief(d.Problem.What)
 }
 
 // foremost picks the drives that a menu has room for: those in use first. It

@@ -11,7 +11,6 @@ import (
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
-	"github.com/moorage/moorage/app/internal/model"
 	"github.com/moorage/moorage/assets"
 	"github.com/moorage/moorage/daemon/api"
 )
@@ -180,8 +179,11 @@ func (s *addSheet) answered(p *api.Problem) {
 		return
 	}
 	s.finish.SetText(s.texts.Get("add.finish"))
-	if p.Code == model.CodeAuth && s.page == 2 {
+	switch p.Code {
+	case api.CodeAuth:
 		s.third()
+	case api.CodeBadURL, api.CodeComing, api.CodeNoFolder:
+		s.first()
 	}
 	s.enable()
 	s.tell(p)

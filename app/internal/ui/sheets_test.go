@@ -94,22 +94,28 @@ func TestAddTellsWhyItWasRefusedAndKeepsWhatWasTyped(t *testing.T) {
 	f.ui.Add()
 	f.enter("htp:/x")
 	f.press("Next")
-	f.service.refuse = &api.Problem{Code: "url", What: "“htp:/x” is not an address that Moorage knows.",
+	f.service.refuse = &api.Problem{Code: api.CodeBadURL, What: "“htp:/x” is not an address that Moorage knows.",
 		Do: "Write it as in https://github.com/owner/project, hf://org/model or /some/folder."}
+	told := func() bool { return f.reads(f.service.refuse.What) && f.reads(f.service.refuse.Do) }
 	f.press("Add drive")
-	if !f.open() || !f.reads(f.service.refuse.What) || !f.reads(f.service.refuse.Do) {
+	if !f.open() || !told() {
 		t.Error("the refusal is not told")
 	}
-	f.shoot("add-refused-light")
-	f.press("Back")
-	if f.reads(f.service.refuse.What) {
+	f.shoot("add-refused-1-light")
+	f.enter("y") // into the address
+	f.press("Next")
+	if told() {
 		t.Error("the refusal is told of another page")
 	}
-	f.enter("y")
-	f.service.refuse = nil
-	f.press("Next")
+	f.service.refuse = &api.Problem{Code: api.CodeDirNotEmpty, What: "~/Moorage/x has files in it.", Do: "Choose another place."}
 	f.press("Add drive")
-	if n := len(f.service.added); n != 2 || f.service.added[1].URL != "htp:/xy" {
+	if !told() {
+		t.Error("the second refusal is not told")
+	}
+	f.shoot("add-refused-2-light")
+	f.service.refuse = nil
+	f.press("Add drive")
+	if n := len(f.service.added); n != 3 || f.service.added[2].URL != "htp:/xy" || f.open() {
 		t.Errorf("added %+v", f.service.added)
 	}
 }
@@ -120,7 +126,7 @@ func TestAddAsksForTheSecretWhenTheRemoteDoes(t *testing.T) {
 	f.ui.Add()
 	f.enter("https://example.org/private.git")
 	f.press("Next")
-	f.service.refuse = &api.Problem{Code: model.CodeAuth, What: "The server wants a login.", Do: "Enter a token."}
+	f.service.refuse = &api.Problem{Code: api.CodeAuth, What: "The server wants a login.", Do: "Enter a token."}
 	f.press("Add drive")
 	f.service.refuse = nil
 	f.enter("hush")
