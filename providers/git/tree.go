@@ -20,7 +20,7 @@ import (
 	"github.com/moorage/moorage/providers/git/internal/wire"
 )
 
-// object reads a commit, tree or tag. One that is not here yet is waited for if
+// object reads a commit, tree or tag; of a file it tells no more than the type. One that is not here yet is waited for if
 // it comes with the revision rev; if that takes long, and if it does not come
 // with it, it is fetched alone.
 func (r *Remote) object(ctx context.Context, id, rev object.ID) (object.Type, []byte, error) {
@@ -28,6 +28,9 @@ func (r *Remote) object(ctx context.Context, id, rev object.ID) (object.Type, []
 		t, content, err := r.store.Get(id)
 		if err == nil || !errors.Is(err, store.ErrNotFound) {
 			return t, content, err
+		}
+		if r.store.HasFile(store.Key{ID: id}) {
+			return object.TypeBlob, nil, nil
 		}
 		if err := ctx.Err(); err != nil {
 			return 0, nil, err
