@@ -141,8 +141,6 @@ func TestMountInterrupted(t *testing.T) {
 	var e Env
 	f.run(t, func(x *Env) { e = *x }, "version")
 	status := Run(ctx, []string{"mount", "https://h/r.git", "--wait"}, e)
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if status != api.ExitFailed || f.count() != 0 {
 		t.Errorf("status %d, %v stays", status, f.drives)
 	}

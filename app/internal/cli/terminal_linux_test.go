@@ -61,6 +61,7 @@ func TestProgramAsksAtTheTerminal(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		program.Close() // so that reading ends with the program
 		var seen strings.Builder
 		b := make([]byte, 256)
 		for asked := false; ; {
@@ -71,7 +72,7 @@ func TestProgramAsksAtTheTerminal(t *testing.T) {
 			}
 			if !asked && strings.Contains(seen.String(), "Password or token for notes: ") {
 				asked = true
-				for echoes(t, program) { // is turned off just after the question
+				for echoes(t, person) { // is turned off just after the question
 				}
 				if _, err := person.WriteString(typed); err != nil {
 					t.Fatal(err)
@@ -89,8 +90,8 @@ func TestProgramAsksAtTheTerminal(t *testing.T) {
 		} else if exitStatus(err) != api.ExitFailed || f.secret("notes") != "" {
 			t.Errorf("Ctrl-C: %v, secret %q", err, f.secret("notes"))
 		}
-		if strings.Contains(seen.String(), "hunt") || !echoes(t, program) {
-			t.Errorf("seen %q, echo afterwards %v", seen.String(), echoes(t, program))
+		if strings.Contains(seen.String(), "hunt") || !echoes(t, person) {
+			t.Errorf("seen %q, echo afterwards %v", seen.String(), echoes(t, person))
 		}
 	}
 }
