@@ -2,7 +2,6 @@ package tray
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,9 +10,6 @@ import (
 
 	"github.com/godbus/dbus/v5"
 )
-
-// ErrNoDesktop means that there is no desktop session to put a tray into.
-var ErrNoDesktop = errors.New("no session bus")
 
 // busTimeout bounds each question to the session bus.
 const busTimeout = 2 * time.Second

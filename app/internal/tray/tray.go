@@ -4,10 +4,14 @@
 package tray
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/moorage/moorage/app/internal/model"
 )
+
+// ErrNoDesktop means that there is no desktop session to put a tray into.
+var ErrNoDesktop = errors.New("no desktop session")
 
 // Host is the desktop's tray. Its methods are called in the goroutine of the
 // window, the icon before the menu.
