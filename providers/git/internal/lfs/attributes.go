@@ -137,125 +137,109 @@ func Filter(levels []Level, p string) string {
 }
 
 // wildmatch matches as git's wildmatch does with WM_PATHNAME: "*" and "?" stop at
-// slashes, "**" as a whole element does not. Its effort is bounded: patterns and
-// names come from outside, and the plain recursion takes exponential time.
-func wildmatch(pattern, name string) bool {
-	m := matcher{seen: make(map[[2]int]bool), p: pattern, s: name}
-	return m.match(0, 0)
-}
-
-type matcher struct {
-	p, s string
-	seen map[[2]int]bool // positions that are known not to match
-}
-
-func (m *matcher) match(i, j int) bool {
-	key := [2]int{i, j}
-	if m.seen[key] {
-		return false
-	}
-	ok := m.step(i, j)
-	if !ok {
-		m.seen[key] = true
-	}
-	return ok
-}
-
-func (m *matcher) step(i, j int) bool {
-	for ; i < len(m.p); i++ {
-		switch c := m.p[i]; c {
-		case '?':
-			if j == len(m.s) || m.s[j] == '/' {
-				return false
-			}
-			j++
+// slashes, "**" as a whole element does not. It follows all ways to match at once,
+// since patterns come from outside and trying one after the other may take for
+// ever: the effort is the product of the lengths.
+func wildmatch(p, s string) bool {
+	at := make([]bool, len(s)+1) // the prefixes of s that p up to i matches
+	next := make([]bool, len(s)+1)
+	at[0] = true
+	for i := 0; i < len(p); {
+		clear(next)
+		n := 1
+		switch c := p[i]; c {
 		case '*':
-			return m.star(i, j)
+			for i+n < len(p) && p[i+n] == '*' {
+				n++
+			}
+			deep := n == 2 && (i == 0 || p[i-1] == '/') && (i+n == len(p) || p[i+n] == '/')
+			folders := deep && i+n < len(p)
+			if folders {
+				n++ // "**/" is any number of folders, also none
+			}
+			begun := false
+			for j := range next {
+				switch {
+				case folders:
+					next[j] = at[j] || (begun && s[j-1] == '/')
+				case j > 0 && (deep || s[j-1] != '/'):
+					next[j] = at[j] || next[j-1]
+				default:
+					next[j] = at[j]
+				}
+				begun = begun || at[j]
+			}
+		case '?':
+			for j := range len(s) {
+				next[j+1] = at[j] && s[j] != '/'
+			}
 		case '[':
-			end, ok := m.class(i, j)
+			in, end, ok := class(p, i+1)
 			if !ok {
 				return false
 			}
-			i = end
-			j++
-		case '\\':
-			if i++; i == len(m.p) {
-				return false
+			n = end + 1 - i
+			for j := range len(s) {
+				next[j+1] = at[j] && s[j] != '/' && in(s[j])
 			}
-			if j == len(m.s) || m.s[j] != m.p[i] {
-				return false
-			}
-			j++
 		default:
-			if j == len(m.s) || m.s[j] != c {
-				return false
+			if c == '\\' {
+				if n = 2; i+1 == len(p) {
+					return false
+				}
+				c = p[i+1]
 			}
-			j++
+			for j := range len(s) {
+				next[j+1] = at[j] && s[j] == c
+			}
 		}
+		i += n
+		at, next = next, at
 	}
-	return j == len(m.s)
+	return at[len(s)]
 }
 
-func (m *matcher) star(i, j int) bool {
-	end := i
-	for end < len(m.p) && m.p[end] == '*' {
-		end++
-	}
-	whole := end-i == 2 && (i == 0 || m.p[i-1] == '/') && (end == len(m.p) || m.p[end] == '/')
-	if whole && end < len(m.p) && m.match(end+1, j) {
-		return true // "**/" is also nothing
-	}
-	for ; ; j++ {
-		if m.match(end, j) {
-			return true
-		}
-		if j == len(m.s) || (!whole && m.s[j] == '/') {
-			return false
-		}
-	}
-}
-
-// class matches "[...]" at i with the byte at j, and returns where it ends.
-func (m *matcher) class(i, j int) (end int, ok bool) {
-	if j == len(m.s) || m.s[j] == '/' {
-		return 0, false
-	}
-	c := m.s[j]
-	k := i + 1
-	negated := k < len(m.p) && (m.p[k] == '!' || m.p[k] == '^')
+// class reads what follows "[" at i, and returns the test for a byte and the index
+// of the closing bracket.
+func class(p string, i int) (in func(byte) bool, end int, ok bool) {
+	var set [256]bool
+	negated := i < len(p) && (p[i] == '!' || p[i] == '^')
 	if negated {
-		k++
+		i++
 	}
-	found := false
-	for first := true; k < len(m.p); first = false {
-		if m.p[k] == ']' && !first {
-			return k, found != negated
+	for first := true; i < len(p); first = false {
+		if p[i] == ']' && !first {
+			return func(c byte) bool { return set[c] != negated }, i, true
 		}
-		if strings.HasPrefix(m.p[k:], "[:") {
-			if e := strings.Index(m.p[k:], ":]"); e > 0 {
-				found = found || posixClass(m.p[k+2:k+e], c)
-				k += e + 2
+		if strings.HasPrefix(p[i:], "[:") {
+			if e := strings.Index(p[i:], ":]"); e > 0 {
+				for c := range set {
+					set[c] = set[c] || posixClass(p[i+2:i+e], byte(c))
+				}
+				i += e + 2
 				continue
 			}
 		}
-		lo := m.p[k]
-		if lo == '\\' && k+1 < len(m.p) {
-			k++
-			lo = m.p[k]
+		lo := p[i]
+		if lo == '\\' && i+1 < len(p) {
+			i++
+			lo = p[i]
 		}
 		hi := lo
-		k++
-		if k+1 < len(m.p) && m.p[k] == '-' && m.p[k+1] != ']' {
-			k++
-			if hi = m.p[k]; hi == '\\' && k+1 < len(m.p) {
-				k++
-				hi = m.p[k]
+		i++
+		if i+1 < len(p) && p[i] == '-' && p[i+1] != ']' {
+			i++
+			if hi = p[i]; hi == '\\' && i+1 < len(p) {
+				i++
+				hi = p[i]
 			}
-			k++
+			i++
 		}
-		found = found || (lo <= c && c <= hi)
+		for c := int(lo); c <= int(hi); c++ {
+			set[c] = true
+		}
 	}
-	return 0, false
+	return nil, 0, false
 }
 
 func posixClass(name string, c byte) bool {
