@@ -171,6 +171,38 @@ func TestUnlinkedFilesExpire(t *testing.T) {
 	}
 }
 
+func TestTimesMoveWhileTheClockStands(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	f := New(Options{Clock: func() time.Time { return now }})
+	id := create(t, f, f.Root(), "a")
+	for i := range 3 {
+		before, _ := f.GetAttr(ctx, root, id)
+		write(t, f, id, 1, 0)
+		if after, _ := f.GetAttr(ctx, root, id); !after.Ctime.After(before.Ctime) || !after.Mtime.After(before.Mtime) {
+			t.Errorf("write %d: mtime %v then %v, ctime %v then %v", i, before.Mtime, after.Mtime, before.Ctime, after.Ctime)
+		}
+	}
+}
+
+func TestReadMovesAtime(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	f := New(Options{Clock: func() time.Time { return now }})
+	id := create(t, f, f.Root(), "a")
+	write(t, f, id, 1, 0)
+	now = now.Add(time.Hour)
+	if _, _, err := f.Read(ctx, root, id, make([]byte, 1), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.ReadDir(ctx, root, f.Root(), 0, false, func(nfs.DirEntry) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []nfs.ID{id, f.Root()} {
+		if a, _ := f.GetAttr(ctx, root, id); !a.Atime.Equal(now) || a.Mtime.Equal(now) {
+			t.Errorf("after reading: atime %v mtime %v", a.Atime, a.Mtime)
+		}
+	}
+}
+
 func TestLinkMax(t *testing.T) {
 	f := New(Options{LinkMax: 3})
 	id := create(t, f, f.Root(), "a")

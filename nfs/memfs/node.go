@@ -60,11 +60,11 @@ func (n *node) born(now time.Time) {
 	n.mtime, n.ctime = now, now
 }
 
-// changed moves ctime, also where the clock stands still: caches compare it. It
-// needs mu.
+// changed moves ctime, also where the clock stands still: caches compare it. A
+// clock that was set back counts. It needs mu.
 func (n *node) changed(now time.Time) {
-	if now.Equal(n.ctime) {
-		now = now.Add(1)
+	if ahead := n.ctime.Sub(now); ahead >= 0 && ahead < time.Second {
+		now = n.ctime.Add(1)
 	}
 	n.ctime = now
 }

@@ -68,18 +68,32 @@ func (e *env) testCookies() {
 	for i := range 20 {
 		e.file(e.owner, e.base, fmt.Sprint("late", i), 0o644)
 	}
-	for _, d := range e.list(e.base, 9, false) {
-		if old, ok := seen[d.Cookie]; ok && old != d.Name {
-			e.Errorf("cookie %d belonged to %s and now to %s", d.Cookie, old, d.Name)
-		}
-	}
+	e.oldCookies(seen)
 	if _, ok := e.fs.(nfs.Renamer); ok {
 		victim := all[5]
 		e.must("rename over a file", e.rename(e.owner, e.base, "late0", e.base, victim.Name))
+		e.oldCookies(seen)
 		for _, d := range e.list(e.base, 9, false) {
-			if old, ok := seen[d.Cookie]; ok && old != d.Name {
-				e.Errorf("after a rename cookie %d, which belonged to %s, is that of %s", d.Cookie, old, d.Name)
+			if d.Name == victim.Name && d.Cookie != victim.Cookie {
+				e.Errorf("the cookie of %s was %d and is %d since a rename over it", d.Name, victim.Cookie, d.Cookie)
 			}
+		}
+	}
+	// Nor do those that come when the directory has been empty.
+	for _, d := range e.list(e.base, 100, false) {
+		seen[d.Cookie] = d.Name
+		e.must("remove", e.remove(e.owner, e.base, d.Name))
+	}
+	e.file(e.owner, e.base, "first", 0o644)
+	e.oldCookies(seen)
+}
+
+// oldCookies checks that no cookie of e.base belonged to another name.
+func (e *env) oldCookies(seen map[uint64]string) {
+	e.Helper()
+	for _, d := range e.list(e.base, 9, false) {
+		if old, ok := seen[d.Cookie]; ok && old != d.Name {
+			e.Errorf("cookie %d belonged to %s and now to %s", d.Cookie, old, d.Name)
 		}
 	}
 }

@@ -388,8 +388,8 @@ func (e *env) list(dir nfs.ID, page int, plus bool) []nfs.DirEntry {
 		if eof {
 			return all
 		}
-		if n == 0 {
-			e.Fatal("readdir: neither an entry nor the end")
+		if n == 0 || len(all) > 1e6 {
+			e.Fatalf("readdir: no end, after %d entries", len(all))
 		}
 	}
 }
