@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,6 +97,7 @@ func firstMinutes(t *testing.T, program string) {
 	}
 	s.until("the window is back", func() bool { return s.window() != "" })
 
+	survives(s, service, tray)
 	tray.quit(ended)
 	if _, err := service.Drive(s.ctx, "photos"); err != nil {
 		t.Errorf("the service did not outlive the app: %v", err)
@@ -200,6 +202,26 @@ func refused(s *session, service *client.Client, tray *trayMenu, d api.Drive) {
 		return err == nil && again.State == d.State && again.Since.After(d.Since)
 	})
 	tray.await("⚠ photos – ")
+}
+
+// survives ends the service in the worst way: the app starts another one, and
+// shows the drive as that one has it.
+func survives(s *session, service *client.Client, tray *trayMenu) {
+	s.t.Helper()
+	old, err := service.Service(s.ctx)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := syscall.Kill(old.PID, syscall.SIGKILL); err != nil {
+		s.t.Fatal(err)
+	}
+	s.until("there is another service", func() bool {
+		now, err := service.Service(s.ctx)
+		return err == nil && now.PID != old.PID
+	})
+	s.until("the tray has the drive again", func() bool {
+		return tray.count("⚠ The service") == 0 && tray.count("○ photos")+tray.count("● photos")+tray.count("✕ photos") == 1
+	})
 }
 
 // menu opens the tray's menu with the mouse, looks at it, and closes it.
