@@ -25,6 +25,9 @@ const (
 // connect takes d from nothing to mounted, or back to nothing.
 func (d *drive) connect(ctx context.Context) (err error) {
 	st := d.settings()
+	if err := checkName(st.Name); err != nil { // somebody may have written it into the config file
+		return err
+	}
 	dir, create := st.Dir, false
 	if dir == "" {
 		dir, create = d.m.defaultDir(st.Name), true

@@ -139,8 +139,10 @@ func (m *Manager) usable() error {
 // drive that cannot be used is shown with its problem.
 func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table []mounter.Mount) *drive {
 	loc, perr := m.o.Opener.Parse(e.URL)
+	moved := false // a secret of this URL is in the keyring now
 	if perr == nil && loc.Secret != "" {
-		perr = m.moveSecret(&e, loc, &st)
+		perr = m.moveSecret(&e, loc)
+		moved = perr == nil
 	}
 	url := loc.URL // "" if it cannot be read: it is not shown, since it may hold a password
 	if known && perr == nil && st.URL != url {
@@ -148,22 +150,22 @@ func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table [
 		if st.Mount != nil {
 			m.dropMount(st, table)
 		}
-		st.Secret = false // erase shall not take it away: it may be of the new URL, moved right now
+		st.Secret = st.Secret && !moved // one that is of the old URL must not be sent to the new one
 		m.erase(st)
 		known = false
 	}
 	if !known {
-		secret := st.Secret
 		fresh, err := state.New(m.o.Rand)
 		if err != nil {
 			m.o.Logger.Error("a drive cannot be loaded", "id", e.ID, "err", err)
 			return nil
 		}
-		fresh.ID, fresh.Secret = e.ID, secret
+		fresh.ID = e.ID
 		st = fresh
 	}
 	before := st
 	st.Name, st.URL, st.Dir, st.ReadOnly, st.Remembered = e.Name, url, home(e.Dir), e.ReadOnly, true
+	st.Secret = st.Secret || moved
 	d := m.newDrive(st, loc.Kind, e.Auto)
 	if perr == nil {
 		perr = checkName(e.Name)
@@ -181,14 +183,13 @@ func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table [
 
 // moveSecret puts a password that somebody wrote into the config file into the
 // keyring, and the URL without it into the file.
-func (m *Manager) moveSecret(e *config.Drive, loc Location, st *state.Drive) error {
+func (m *Manager) moveSecret(e *config.Drive, loc Location) error {
 	ctx, cancel := context.WithTimeout(m.ctx, 10*time.Second)
 	defer cancel()
 	e.URL = loc.URL
 	if err := m.o.Secrets.Set(ctx, e.ID, loc.Secret); err != nil {
 		return err
 	}
-	st.Secret = true
 	return m.o.Config.Put(*e)
 }
 
@@ -219,6 +220,9 @@ func (m *Manager) leftover(st state.Drive, tableKnown bool, table []mounter.Moun
 		return m.newDrive(st, loc.Kind, false)
 	case st.Remembered:
 		return nil // its entry may come back; what is pending must not be lost
+	}
+	if st.Mount != nil {
+		place{dir: st.Mount.Dir, made: st.Mount.Made}.remove()
 	}
 	m.erase(st)
 	return nil
