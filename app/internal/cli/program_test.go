@@ -25,17 +25,39 @@ const (
 	serviceProgram = "../../../daemon/cmd/mooraged"
 )
 
-// programs builds real programs into one folder.
+// built is where programs are built, once for all tests, and taken away at the end.
+var built string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "moorage-cli-programs-")
+	if err != nil {
+		panic(err)
+	}
+	built = dir
+	status := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+// programs puts real programs into a folder of the test's own.
 func programs(t *testing.T, of ...string) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds the programs; not with -short")
 	}
 	dir := t.TempDir()
-	build := exec.Command("go", append([]string{"build", "-o", dir + "/"}, of...)...)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	for _, pkg := range of {
+		name := filepath.Base(pkg)
+		if _, err := os.Stat(filepath.Join(built, name)); err != nil {
+			build := exec.Command("go", "build", "-o", built+"/", pkg)
+			build.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if out, err := build.CombinedOutput(); err != nil {
+				t.Fatalf("build: %v\n%s", err, out)
+			}
+		}
+		if err := os.Link(filepath.Join(built, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
@@ -48,6 +70,9 @@ func moorage(t *testing.T, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "moorage"), args...)
 	cmd.WaitDelay = 5 * time.Second
 	home := t.TempDir()
+	if err := os.Chmod(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	cmd.Env = []string{"HOME=" + home, "PATH=/usr/bin:/bin", "XDG_RUNTIME_DIR=" + home, client.SocketEnv + "=" + filepath.Join(home, "s")}
 	return cmd
 }
