@@ -32,7 +32,12 @@ func TestAsOrdinaryUser(t *testing.T) {
 		t.Skip("already an ordinary user")
 	}
 	const uid = 12345
-	tmp, err := os.MkdirTemp("", "dirfs-user")
+	// Also another file system than that of the other run, where there is one.
+	base := "/dev/shm"
+	if _, err := os.Stat(base); err != nil {
+		base = ""
+	}
+	tmp, err := os.MkdirTemp(base, "dirfs-user")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +52,9 @@ func TestAsOrdinaryUser(t *testing.T) {
 	exe := tmp + "/dirfs.test"
 	if out, err := exec.Command("cp", self, exe).CombinedOutput(); err != nil {
 		t.Fatalf("copy the test: %v: %s", err, out)
+	}
+	if err := os.CopyFS(tmp+"/testdata", os.DirFS("testdata")); err != nil {
+		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), exe, "-test.short", "-test.timeout=4m")
 	if testing.Verbose() {

@@ -35,6 +35,7 @@ type FS struct {
 	locks    keyedMutex
 	syncs    syncs
 	search   searcher
+	close    func() error
 	unborn   unborn
 	virgins  virgins
 
@@ -87,7 +88,7 @@ func Open(dir string, o Options) (*FS, error) {
 		f.unlock()
 		return nil, fmt.Errorf("open folder: %w", err)
 	}
-	f.search.fs = f
+	f.search.fs, f.close = f, sync.OnceValue(f.shut)
 	f.stopped.Go(f.sweep)
 	return f, nil
 }
@@ -132,8 +133,11 @@ func (f *FS) unlock() {
 	}
 }
 
-// Close gives all descriptors back. No call may be running or follow.
-func (f *FS) Close() error {
+// Close gives all descriptors back. No call may be running or follow, but
+// another Close, which does nothing.
+func (f *FS) Close() error { return f.close() }
+
+func (f *FS) shut() error {
 	close(f.stop)
 	f.stopped.Wait()
 	f.search.wait()
@@ -261,8 +265,12 @@ func (f *FS) note(dir nfs.ID, name string, o *object) {
 	}
 }
 
-// errMoved means that an object is not where it was seen last.
-var errMoved = errors.New("object is not at its last place")
+// errMoved means that an object is not where it was seen last, errAgain that a
+// directory above it was not, but is found now.
+var (
+	errMoved = errors.New("object is not at its last place")
+	errAgain = errors.New("directory above the object has moved")
+)
 
 // maxDepth bounds a chain of parents, which records from before a rename
 // beside us could make endless.
@@ -273,7 +281,10 @@ const maxDepth = 1 << 14
 func (f *FS) get(ctx context.Context, id nfs.ID) (*desc, error) {
 	for range 16 {
 		d, err := f.reach(ctx, id)
-		if !errors.Is(err, errMoved) {
+		if err == errAgain {
+			continue
+		}
+		if err != errMoved {
 			return d, err
 		}
 		if err := f.search.find(ctx, id); err != nil {
@@ -344,7 +355,7 @@ func (f *FS) reach(ctx context.Context, id nfs.ID) (*desc, error) {
 			} else if err != nil {
 				return nil, errMoved
 			}
-			return f.reach(ctx, id)
+			return nil, errAgain
 		case err != nil:
 			return nil, fmt.Errorf("open by last name: %w", err)
 		}
@@ -436,7 +447,8 @@ var openFlags = [...]int{canRead: unix.O_RDONLY, canWrite: unix.O_WRONLY, canRea
 // openData is open for the data of a regular file. The owner may always have
 // it; but a process that is the owner and not the superuser may find that the
 // mode keeps it out, where POSIX would let a descriptor from before that mode
-// go on. Then the mode steps aside for a moment. locked: the caller has id's
+// go on. Then the mode steps aside for a moment, and a process that is killed in
+// that moment leaves the owner with more than the mode said. locked: the caller has id's
 // lock.
 func (f *FS) openData(id nfs.ID, d *desc, need uint8, locked bool) (*desc, error) {
 	nd, err := f.open(id, d, need)

@@ -42,6 +42,7 @@ type FS struct {
 	locks    keyedMutex
 	files    *fileCache
 	search   searcher
+	close    func() error
 }
 
 var _ interface {
@@ -98,7 +99,7 @@ func Open(dir string, o Options) (*FS, error) {
 		f.top.Close()
 		return nil, fmt.Errorf("open folder: %w", err)
 	}
-	f.search.fs = f
+	f.search.fs, f.close = f, sync.OnceValue(f.shut)
 	return f, nil
 }
 
@@ -108,8 +109,11 @@ func (f *FS) unlock() {
 	}
 }
 
-// Close gives all handles back. No call may be running or follow.
-func (f *FS) Close() error {
+// Close gives all handles back. No call may be running or follow, but
+// another Close, which does nothing.
+func (f *FS) Close() error { return f.close() }
+
+func (f *FS) shut() error {
 	f.search.close()
 	f.files.close()
 	err := errors.Join(f.index.close(), f.top.Close())
@@ -134,9 +138,8 @@ func lockState(dir string) (*os.File, error) {
 	return l, nil
 }
 
-func replaceFile(from, to string) error {
-	return windows.Rename(from, to)
-}
+// syncDir has nothing to do: NTFS keeps a journal of names.
+func syncDir(*os.Root) error { return nil }
 
 // info is what inspect finds out. file is open for a file or a directory, and
 // nil for a symbolic link.
@@ -354,7 +357,11 @@ func (s *searcher) find(ctx context.Context, id nfs.ID) error {
 		s.running[id] = done
 		s.done.Go(func() {
 			// Twice: one walk could miss what is moved while it goes on.
-			if !s.walk(id) && !s.walk(id) && s.ctx.Err() == nil {
+			found := false
+			for range 2 {
+				found = found || s.walk(id)
+			}
+			if !found && s.ctx.Err() == nil {
 				s.fs.index.drop(id)
 			}
 			s.mu.Lock()

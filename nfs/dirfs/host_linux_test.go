@@ -136,3 +136,26 @@ func TestUmaskDoesNotMatter(t *testing.T) {
 		t.Errorf("mode %#o, %v", d.Mode, err)
 	}
 }
+
+// TestFullVolume: what nameless files hold is given to who needs it.
+func TestFullVolume(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("cannot mount: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	f := open(t, dir, Options{})
+	big := strings.Repeat("x", 700<<10)
+	a := create(t, f, f.Root(), "a", big)
+	if _, err := f.Remove(t.Context(), me(), f.Root(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	b := create(t, f, f.Root(), "b", big)
+	if got := lookup(t, f, b.ID, ""); got.Size != uint64(len(big)) {
+		t.Errorf("size %d", got.Size)
+	}
+	_, err := f.GetAttr(t.Context(), me(), a.ID)
+	wantErr(t, "attributes of what made way", err, nfs.ErrStale)
+	_, _, err = f.Write(t.Context(), me(), b.ID, []byte(big), 1<<20, nfs.Unstable)
+	wantErr(t, "write to a full volume", err, nfs.ErrNoSpace)
+}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 
@@ -45,7 +44,7 @@ type slot struct {
 // called concurrently. What put and drop change is in the log after flush.
 type index struct {
 	log *slog.Logger
-	dir string // "" without a StateDir
+	dir *os.Root // nil without a StateDir
 	key [keySize]byte
 
 	// swap is held shared by whoever uses a position, and exclusively while a
@@ -67,25 +66,30 @@ type index struct {
 	goneAt  int
 
 	compacting sync.WaitGroup
-	compactMu  sync.Mutex // held by a running compaction
+	compactMu  sync.Mutex // held by a running compaction, and by one that failed
 }
 
 // openIndex opens the log in dir, or one in memory if dir is "".
 func openIndex(dir string, log *slog.Logger) (*index, error) {
-	x := &index{log: log, dir: dir, slots: make(map[nfs.ID]slot), gone: make(map[nfs.ID]bool)}
+	x := &index{log: log, slots: make(map[nfs.ID]slot), gone: make(map[nfs.ID]bool)}
 	if dir == "" {
 		// A fixed key: cookies then have the same order in the next process.
 		x.store, x.pendAt = new(memStore), headerSize
 		return x, nil
 	}
-	name := filepath.Join(dir, logName)
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	d, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open log of places: %w", err)
 	}
-	x.store = f
+	f, err := d.OpenFile(logName, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		d.Close()
+		return nil, fmt.Errorf("open log of places: %w", err)
+	}
+	x.store, x.dir = f, d
 	if err := x.load(f); err != nil {
 		f.Close()
+		d.Close()
 		return nil, fmt.Errorf("read log of places: %w", err)
 	}
 	return x, nil
@@ -266,10 +270,12 @@ func (x *index) flush() {
 	x.mu.Unlock()
 	if wasteful && x.compactMu.TryLock() {
 		x.compacting.Go(func() {
-			defer x.compactMu.Unlock()
 			if err := x.compact(); err != nil {
+				// It is tried again in the next process.
 				x.log.Warn("log of places could not be compacted", "error", err)
+				return
 			}
+			x.compactMu.Unlock()
 		})
 	}
 }
@@ -415,24 +421,33 @@ func (x *index) flushOnly() {
 
 // newStore makes the store that commit puts in the place of the present one.
 func (x *index) newStore() (s store, commit func() error, abort func(), err error) {
-	if x.dir == "" {
+	if x.dir == nil {
 		return new(memStore), func() error { return nil }, func() {}, nil
 	}
-	name := filepath.Join(x.dir, logName)
-	f, err := os.OpenFile(name+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	const next = logName + ".new"
+	f, err := x.dir.OpenFile(next, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	commit = func() error { return replaceFile(name+".new", name) }
-	abort = func() { f.Close(); os.Remove(name + ".new") }
+	commit = func() error {
+		// A Root renames over a file that is open, also on Windows.
+		if err := x.dir.Rename(next, logName); err != nil {
+			return err
+		}
+		return syncDir(x.dir)
+	}
+	abort = func() { f.Close(); _ = x.dir.Remove(next) }
 	return f, commit, abort, nil
 }
 
 func (x *index) close() error {
 	x.compacting.Wait()
 	x.flushOnly()
-	err := x.store.Sync()
-	return errors.Join(err, x.store.Close())
+	err := errors.Join(x.store.Sync(), x.store.Close())
+	if x.dir != nil {
+		err = errors.Join(err, x.dir.Close())
+	}
+	return err
 }
 
 // memStore is a log in memory.

@@ -7,38 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/moorage/moorage/nfs"
 )
-
-// virgins are the files that an exclusive create made and that no SetAttr
-// touched yet, as far as this process remembers.
-type virgins struct {
-	mu  sync.Mutex
-	ids map[nfs.ID]bool
-}
-
-func (v *virgins) born(id nfs.ID) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.ids == nil || len(v.ids) >= 4096 {
-		v.ids = make(map[nfs.ID]bool) // clients send SetAttr at once
-	}
-	v.ids[id] = true
-}
-
-// lost reports whether id was one, and is none from now on.
-func (v *virgins) lost(id nfs.ID) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	was := v.ids[id]
-	delete(v.ids, id)
-	return was
-}
 
 // change opens dir for a change of the name in it.
 func (f *FS) change(ctx context.Context, dir nfs.ID, name string) (*desc, nfs.Attr, error) {
@@ -431,7 +405,10 @@ func (f *FS) victim(dir nfs.ID, d *desc, name string) (v victim, err error) {
 		unix.Close(cd.fd)
 		return v, unix.EBUSY
 	}
-	f.note(dir, name, &o)
+	if _, ok := f.index.known(v.id); !ok {
+		// Otherwise the place on record may be a name that stays.
+		f.note(dir, name, &o)
+	}
 	v.desc = f.fds.add(v.id, cd, false)
 	openBeforeUnlink(f, &v)
 	return v, nil

@@ -172,20 +172,23 @@ func (f *FS) ReadDir(ctx context.Context, _ *nfs.Caller, dir nfs.ID, cookie uint
 		entries, _ := l.from(cookie)
 		for k := range entries {
 			e := &entries[k]
-			de := nfs.DirEntry{Name: e.name, Cookie: e.cookie}
-			i, err := f.inspect(dir, e.name, path.Join(p, e.name))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err == nil {
-				i.close()
-				f.note(dir, e.name, &i)
-				de.ID = i.attr.ID
-				if plus {
-					de.Attr = i.attr
+			de := nfs.DirEntry{Name: e.name, Cookie: e.cookie, ID: e.loadID()}
+			if plus || de.ID == 0 || !l.exact(stampOf(&d.attr)) {
+				i, err := f.inspect(dir, e.name, path.Join(p, e.name))
+				if errors.Is(err, fs.ErrNotExist) {
+					continue
 				}
-			} else { // in exclusive use: shown, no more
-				de.ID, _ = (&identity{volume: uint64(dir), ino: e.cookie}).hash(0)
+				if err == nil {
+					i.close()
+					f.note(dir, e.name, &i)
+					de.ID = i.attr.ID
+					if plus {
+						de.Attr = i.attr
+					}
+				} else { // in exclusive use: shown, no more
+					de.ID, _ = (&identity{volume: uint64(dir), ino: e.cookie}).hash(0)
+				}
+				e.storeID(de.ID)
 			}
 			if !fill(de) {
 				return false, nil

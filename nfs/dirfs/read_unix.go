@@ -89,8 +89,13 @@ func (f *FS) GetAttr(ctx context.Context, _ *nfs.Caller, id nfs.ID) (nfs.Attr, e
 // Access implements nfs.AccessChecker: what the mode bits give the caller and
 // the host gives the process.
 func (f *FS) Access(ctx context.Context, c *nfs.Caller, id nfs.ID, want uint32) (uint32, nfs.Attr, error) {
-	a, err := f.GetAttr(ctx, c, id)
+	d, err := f.get(ctx, id)
 	if err != nil {
+		return 0, nfs.Attr{}, err
+	}
+	defer f.fds.release(d)
+	a, err := f.attr(id, d)
+	if err != nil || !d.vol.entered {
 		return 0, a, err
 	}
 	granted := nfs.Accessible(c, &a, want)
@@ -202,6 +207,9 @@ func (f *FS) Properties() nfs.Properties {
 	p := f.rootDesc.vol.properties
 	p.MaxFileSize, p.NameMax = math.MaxInt64, 255
 	p.TimeDelta = time.Nanosecond
+	if f.rootDesc.vol.byName {
+		p.TimeDelta = coarseTimeFAT
+	}
 	p.CasePreserving, p.ChownRestricted, p.Symlinks = true, true, true
 	p.HardLinks = p.LinkMax > 1
 	return p
