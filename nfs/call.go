@@ -1,10 +1,12 @@
 package nfs
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime/debug"
 	"time"
 
@@ -45,10 +47,32 @@ type call struct {
 	counts int64  // bytes of conn.out
 }
 
-// begin reads the header. An error means that there is nothing to answer.
-func (c *call) begin() error {
-	c.args = xdr.NewDecoder(c.req.B)
-	err := c.hdr.Decode(&c.args)
+// receive reads the rest of the call's record, whose first mark said size and
+// last, and the header in it. An error means that there is nothing to answer,
+// and that the connection is of no use any more.
+func (c *call) receive(br *bufio.Reader, records *rpc.RecordReader, size int, last bool) error {
+	need := size
+	if !last {
+		need = maxRecord
+	}
+	if need > smallRecord {
+		if !c.conn.in.take(int64(need)) {
+			return net.ErrClosed
+		}
+		c.counted = int64(need)
+	}
+	if br.Buffered() < size || !last {
+		c.conn.setReadDeadline(c.srv.limits.Stall)
+	}
+	c.req = c.srv.bufs.Get(need)
+	b, err := records.Body(c.req.B, size, last)
+	if err != nil {
+		return err
+	}
+	c.req.B = b
+	c.ctx = callContext{Context: c.srv.base, deadline: time.Now().Add(c.srv.limits.Call)}
+	c.args = xdr.NewDecoder(b)
+	err = c.hdr.Decode(&c.args)
 	if err != nil && !errors.As(err, &c.refused) {
 		return err
 	}

@@ -139,37 +139,16 @@ func (c *conn) read() error {
 		// Before anything is allocated: a place for the call, and memory.
 		c.calls <- struct{}{}
 		if err := c.readCall(br, records, size, last); err != nil {
-			<-c.calls
 			return err
 		}
 	}
 }
 
+// readCall reads the rest of a record and starts the call. The call's place
+// among c.calls is given back with the call, or on an error.
 func (c *conn) readCall(br *bufio.Reader, records *rpc.RecordReader, size int, last bool) error {
-	need := size
-	if !last {
-		need = maxRecord
-	}
-	var counted int64
-	if need > smallRecord {
-		if counted = int64(need); !c.in.take(counted) {
-			return net.ErrClosed
-		}
-	}
-	if br.Buffered() < size || !last {
-		c.setReadDeadline(c.srv.limits.Stall)
-	}
-	buf := c.srv.bufs.Get(need)
-	b, err := records.Body(buf.B, size, last)
-	if err != nil {
-		c.srv.bufs.Put(buf)
-		c.in.give(counted)
-		return err
-	}
-	buf.B = b
-	cl := &call{conn: c, srv: c.srv, req: buf, counted: counted}
-	cl.ctx = callContext{Context: c.srv.base, deadline: time.Now().Add(c.srv.limits.Call)}
-	if err := cl.begin(); err != nil {
+	cl := &call{conn: c, srv: c.srv}
+	if err := cl.receive(br, records, size, last); err != nil {
 		cl.release()
 		return err
 	}
