@@ -54,6 +54,7 @@ func firstMinutes(t *testing.T, program string) {
 		t.Fatal(err)
 	}
 
+	s.env = append(s.env, "FYNE_THEME=light")
 	app, ended := s.start(program)
 	tray := s.trayOf(app.Process.Pid)
 	tray.await("Add drive…")
@@ -123,7 +124,14 @@ func noTray(t *testing.T, program string) {
 	if err := os.Link(program, alone); err != nil {
 		t.Fatal(err)
 	}
-	s.env = append(s.env, "FYNE_THEME=light", "PATH=/nonexistent") // no mooraged to be found
+	// No mooraged to be found; and a bus that is started for the app alone
+	// would stay for ever.
+	launched := filepath.Join(s.run, "launched")
+	script := "#!/bin/sh\n: >" + launched + "\n"
+	if err := os.WriteFile(filepath.Join(s.run, "dbus-launch"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.env = append(s.env, "PATH="+s.run)
 	for _, launch := range []string{"first", "second"} {
 		_, ended := s.start(alone)
 		s.until("the window is there", func() bool { return s.window() != "" })
@@ -144,6 +152,9 @@ func noTray(t *testing.T, program string) {
 		case <-s.ctx.Done():
 			t.Fatalf("%s launch: the app does not end", launch)
 		}
+	}
+	if _, err := os.Stat(launched); err == nil {
+		t.Error("the app started a session bus")
 	}
 }
 

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"os"
 	"sync"
 
 	"fyne.io/fyne/v2"
@@ -40,31 +40,32 @@ type gui struct {
 }
 
 func newGUI(texts assets.Texts, c *desktop.Controller, raised <-chan struct{}, log *slog.Logger) *gui {
+	session, err := tray.Connect(context.Background())
+	if err != nil {
+		log.Info("no tray", "err", err)
+		// Asked for the desktop's colours, the toolkit would start a bus of its
+		// own that nobody ends. This is the address of none.
+		if err := os.Setenv("DBUS_SESSION_BUS_ADDRESS", "disabled:"); err != nil {
+			log.Warn("a session bus may be left behind", "err", err)
+		}
+	}
 	app.SetMetadata(fyne.AppMetadata{
 		ID: appID, Name: texts.Get("app.name"), Icon: ui.Icon("moorage"),
 		// All that comes from a goroutine of ours goes through fyne.Do.
 		Migrations: map[string]bool{"fyneDo": true},
 	})
-	g := &gui{app: app.NewWithID(appID), texts: texts, controller: c, raised: raised, stop: make(chan struct{})}
+	g := &gui{
+		app: app.NewWithID(appID), texts: texts, controller: c, raised: raised,
+		session: session, stop: make(chan struct{}),
+	}
 	g.app.Settings().SetTheme(ui.NewTheme())
 	g.window = g.app.NewWindow(texts.Get("app.name"))
 	g.ui = ui.New(ui.Options{
 		Window: g.window, Texts: texts, Actions: c,
 		Hide: g.hide, Quit: g.app.Quit, Copy: g.app.Clipboard().SetContent,
 	})
-	session, err := tray.Connect(context.Background())
-	switch {
-	case errors.Is(err, tray.ErrNoDesktop):
-		log.Info("no tray", "err", err)
-	case err != nil:
-		log.Warn("no tray", "err", err)
-	default:
-		if desk, ok := g.app.(fynedesktop.App); ok {
-			g.session = session
-			g.tray = tray.New(&trayHost{desk: desk, do: g.fromTray})
-		} else {
-			session.Close()
-		}
+	if desk, ok := g.app.(fynedesktop.App); ok && session != nil {
+		g.tray = tray.New(&trayHost{desk: desk, do: g.fromTray})
 	}
 	return g
 }
