@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,10 +34,7 @@ func (a *app) find(ctx context.Context, arg string) (api.Drive, error) {
 	if err != nil {
 		return api.Drive{}, err
 	}
-	dirs := []string{dir}
-	if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
-		dirs = append(dirs, filepath.Join(parent, filepath.Base(dir)))
-	}
+	dirs := []string{dir, resolved(dir)}
 	for _, d := range all {
 		if d.Dir != "" && slices.Contains(dirs, filepath.Clean(d.Dir)) {
 			return d, nil
@@ -50,11 +48,34 @@ func absDir(s string) (string, error) {
 	if s == "" || filepath.VolumeName(s) == s {
 		return s, nil
 	}
-	abs, err := filepath.Abs(s)
+	abs, err := absolute(s)
 	if err != nil {
 		return "", fmt.Errorf("find %s: %w", s, err)
 	}
 	return abs, nil
+}
+
+// resolved is dir with the symlinks above it resolved, "" if that does not work. It
+// waits a moment only: a folder above may lie in a dead mount.
+func resolved(dir string) string {
+	parent := make(chan string, 1)
+	go func() {
+		p, err := filepath.EvalSymlinks(filepath.Dir(dir))
+		if err != nil {
+			p = ""
+		}
+		parent <- p
+	}()
+	t := time.NewTimer(2 * time.Second)
+	defer t.Stop()
+	select {
+	case p := <-parent:
+		if p != "" {
+			return filepath.Join(p, filepath.Base(dir))
+		}
+	case <-t.C:
+	}
+	return ""
 }
 
 func (a *app) statusCommand() *cobra.Command {

@@ -116,7 +116,7 @@ func absURL(s string) (string, error) {
 	if !isRelativeFolder(s) {
 		return s, nil
 	}
-	abs, err := filepath.Abs(s)
+	abs, err := absolute(s)
 	if err != nil {
 		return "", fmt.Errorf("find %s: %w", s, err)
 	}

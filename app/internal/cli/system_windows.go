@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/windows"
@@ -17,6 +18,8 @@ const (
 )
 
 func hasDesktop(func(string) string) bool { return true }
+
+func absolute(s string) (string, error) { return filepath.Abs(s) }
 
 // replace runs another program to its end: Windows cannot replace one. Ctrl-C
 // reaches both, and it is the other's to act on.
