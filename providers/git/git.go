@@ -99,6 +99,7 @@ type Remote struct {
 	filled object.ID // the last revision of which all trees came
 	sized  object.ID // the last revision of which all sizes were asked for
 	noTree bool      // the server refused a filter on trees
+	filter int       // what the server lets us leave out when files are fetched
 	closed bool
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/moorage/moorage/providers"
 	"github.com/moorage/moorage/providers/git/internal/object"
@@ -61,30 +62,29 @@ func (r *Remote) fillSizes(ctx context.Context, dir string, entries []providers.
 			unknown = append(unknown, id)
 		}
 	}
+	var trouble error // what could be learned is filled in all the same
 	if len(unknown) > 0 {
-		if err := r.learnSizes(ctx, snap, dir, unknown); err != nil {
-			return err
-		}
+		trouble = r.learnSizes(ctx, snap, dir, unknown)
 	}
 	rules, err := r.rules(ctx, snap, dir)
-	if err != nil {
-		return err
+	if err == nil && rules.known {
+		err = r.fetchPointers(ctx, snap, rules, list)
 	}
-	if err := r.fetchPointers(ctx, snap, rules, list); err != nil {
-		return err
+	if trouble == nil {
+		trouble = err
 	}
 	for i := range entries {
 		if list[i].ID.IsZero() {
 			continue
 		}
-		if entries[i].Size = r.sizeIn(rules, list[i]); entries[i].Size < 0 {
-			if ctx.Err() != nil {
-				return ctx.Err()
+		entries[i].Size = r.sizeIn(rules, list[i])
+		if entries[i].Size < 0 && trouble == nil {
+			if trouble = ctx.Err(); trouble == nil {
+				trouble = fmt.Errorf("%w: the server did not tell the size of %q", providers.ErrProtocol, list[i].Name)
 			}
-			return fmt.Errorf("%w: the server did not tell the size of %q", providers.ErrProtocol, list[i].Name)
 		}
 	}
-	return nil
+	return trouble
 }
 
 // fetchPointers fetches those of list that stand for large files, because the
@@ -116,7 +116,7 @@ func (r *Remote) learnSizes(ctx context.Context, snap *snapshot, dir string, ids
 	}
 	if c.CanSize() {
 		if f := r.flights.running(allSizesKey{snap.id}); f != nil {
-			pctx, cancel := context.WithTimeout(ctx, patience)
+			pctx, cancel := context.WithTimeout(ctx, sizesPatience)
 			f.wait(pctx)
 			cancel()
 			f.leave()
@@ -256,47 +256,92 @@ type folderKey struct {
 	limit int64
 }
 
+// What a server lets us leave out when the files of folders are fetched.
+const (
+	filterDepthAndSize = iota // what is in folders below, and large files
+	filterSize                // large files; some forges allow no more
+	filterNothing
+)
+
 // fetchFolder fetches the files of dir up to limit bytes in one request, and those
 // of the folders after it if this is a walk. ids are those that are waited for.
 func (r *Remote) fetchFolder(ctx context.Context, snap *snapshot, dir string, ids []object.ID, limit int64) error {
-	r.mu.Lock()
-	refused := r.noTree
-	r.mu.Unlock()
 	e, err := r.lookup(ctx, snap, snap.top, dir)
-	if err == nil && e.Mode == object.ModeTree && !refused {
-		folders := []folderKey{{e.ID, limit}}
-		if limit == smallBlob {
-			for _, id := range r.foldersAhead(ctx, snap, dir) {
-				folders = append(folders, folderKey{id, limit})
-			}
+	if err != nil || e.Mode != object.ModeTree {
+		return r.fetchListed(ctx, snap, ids)
+	}
+	var ahead []object.ID
+	if limit == smallBlob {
+		ahead = r.foldersAhead(ctx, snap, dir, e.ID)
+	}
+	for {
+		r.mu.Lock()
+		filter := r.filter
+		r.mu.Unlock()
+		if filter == filterNothing {
+			return r.fetchListed(ctx, snap, ids)
 		}
-		err := r.fetchFolders(ctx, folders)
+		err := r.fetchFolders(ctx, snap, filter, limit, e.ID, ids, ahead)
 		remote := (*pktline.RemoteError)(nil)
 		if !errors.As(err, &remote) {
 			return err
 		}
+		r.log.Debug("the server refused a filter, or lacks a file", "filter", filter, "err", err)
 		r.mu.Lock()
-		r.noTree = true
+		r.filter = max(r.filter, filter+1)
 		r.mu.Unlock()
 	}
+}
+
+// fetchListed fetches blobs, whatever their size.
+func (r *Remote) fetchListed(ctx context.Context, snap *snapshot, ids []object.ID) error {
+	var trouble []error
 	for len(ids) > 0 {
 		n := min(len(ids), wantBatch)
 		if err := r.obtainBlobs(ctx, snap, ids[:n], n); err != nil {
-			return err
+			trouble = append(trouble, err)
 		}
 		ids = ids[n:]
 	}
-	return nil
+	return errors.Join(trouble...)
 }
 
-// fetchFolders fetches the files of folders up to a limit, and waits for those of
-// the first.
-func (r *Remote) fetchFolders(ctx context.Context, folders []folderKey) error {
-	fs, err := join(r.flights, folders, true, func(ctx context.Context, keys []folderKey) error {
+// fetchFolders fetches the files of a folder up to limit bytes, and those of the
+// folders ahead, in one request. ids are the files of the folder that matter.
+func (r *Remote) fetchFolders(ctx context.Context, snap *snapshot, filter int, limit int64, folder object.ID, ids, ahead []object.ID) error {
+	var keys []any
+	spec := fmt.Sprintf("blob:limit=%d", limit+1)
+	if filter == filterDepthAndSize {
 		// The folder's own entries, and no more than the trees of its folders.
-		q := wire.FetchRequest{Filter: fmt.Sprintf("combine:tree:2+blob:limit=%d", keys[0].limit+1)}
+		spec = "combine:tree:2+" + spec
+		keys = append(keys, folderKey{folder, limit})
+		for _, id := range ahead {
+			keys = append(keys, folderKey{id, limit})
+		}
+	} else {
+		// A folder with others in it would come with all that is in those.
+		if r.isLeaf(snap, folder) {
+			keys = append(keys, folderKey{folder, limit})
+		} else {
+			for _, id := range ids[:min(len(ids), wantBatch)] {
+				keys = append(keys, blobKey{id})
+			}
+		}
+		for _, id := range ahead {
+			if r.isLeaf(snap, id) {
+				keys = append(keys, folderKey{id, limit})
+			}
+		}
+	}
+	fs, err := join(r.flights, keys, true, func(ctx context.Context, keys []any) error {
+		q := wire.FetchRequest{Filter: spec}
 		for _, k := range keys {
-			q.Wants = append(q.Wants, k.id)
+			switch k := k.(type) {
+			case folderKey:
+				q.Wants = append(q.Wants, k.id)
+			case blobKey:
+				q.Wants = append(q.Wants, k.id)
+			}
 		}
 		return r.fetch(ctx, q, nil)
 	})
@@ -308,6 +353,22 @@ func (r *Remote) fetchFolders(ctx context.Context, folders []folderKey) error {
 	}
 	defer fs[0].leave()
 	return fs[0].wait(ctx)
+}
+
+// isLeaf tells whether the tree id, which is here, has no folders in it.
+func (r *Remote) isLeaf(snap *snapshot, id object.ID) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	t, err := r.tree(ctx, id, snap.id)
+	if err != nil {
+		return false
+	}
+	for _, e := range t.entries {
+		if e.Mode == object.ModeTree {
+			return false
+		}
+	}
+	return true
 }
 
 // errEnough ends a fetch of which only the beginning was wanted.

@@ -79,6 +79,7 @@ func (r *Remote) begin(ctx context.Context) error {
 func (r *Remote) show(snap *snapshot) {
 	r.mu.Lock()
 	r.snap = snap
+	r.filter = filterDepthAndSize // try anew: it may have been a file that was missing
 	r.mu.Unlock()
 	if err := r.saveState(); err != nil {
 		r.log.Warn("cannot remember the revision", "err", err)

@@ -18,7 +18,8 @@ import (
 type walk struct {
 	mu   sync.Mutex
 	last time.Time
-	run  int // misses in a row, each soon after the one before
+	id   object.ID // of the last miss
+	run  int       // misses in a row, each soon after the one before
 }
 
 const (
@@ -31,21 +32,25 @@ const (
 	walkEntries = 4096             // entries of the folders of one request
 )
 
-// step counts a miss and returns how many there were in a row.
-func (w *walk) step(now time.Time) int {
+// step counts a miss and returns how many there were in a row; 0 if it is the
+// same as the last, which many may wait for.
+func (w *walk) step(now time.Time, id object.ID) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if id == w.id {
+		return 0
+	}
 	if now.Sub(w.last) > walkPause {
 		w.run = 0
 	}
 	w.run++
-	w.last = now
+	w.last, w.id = now, id
 	return w.run
 }
 
 // filesAhead returns blobs to fetch along with id, the file at p.
 func (r *Remote) filesAhead(ctx context.Context, snap *snapshot, p string, id object.ID) []object.ID {
-	run := r.files.step(r.clock())
+	run := r.files.step(r.clock(), id)
 	if run < 2 {
 		return nil
 	}
@@ -72,14 +77,15 @@ func (r *Remote) filesAhead(ctx context.Context, snap *snapshot, p string, id ob
 	return ids
 }
 
-// foldersAhead returns folders with files of unknown size that come after dir.
-func (r *Remote) foldersAhead(ctx context.Context, snap *snapshot, dir string) []object.ID {
-	run := r.folders.step(r.clock())
+// foldersAhead returns folders with files of unknown size that come after dir,
+// whose tree is id.
+func (r *Remote) foldersAhead(ctx context.Context, snap *snapshot, dir string, id object.ID) []object.ID {
+	run := r.folders.step(r.clock(), id)
 	if run < 2 {
 		return nil
 	}
 	folders, entries := min(1<<min(run, 10), walkFolders), 0
-	seen := make(map[object.ID]bool)
+	seen := map[object.ID]bool{id: true}
 	var ids []object.ID
 	r.following(ctx, snap, dir, "", func(t *tree) bool {
 		unknown := 0

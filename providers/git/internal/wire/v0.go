@@ -152,7 +152,7 @@ func (c *Client) packOfV0(r *pktline.Reader, q FetchRequest) (io.Reader, error) 
 			if kind == pktline.Flush {
 				break
 			}
-			if n > maxRefs {
+			if n > maxTalk {
 				return nil, fmt.Errorf("%w: no end of shallow lines", pktline.ErrMalformed)
 			}
 		}

@@ -42,6 +42,7 @@ type Reply interface {
 const (
 	agent   = "moorage/1"
 	maxRefs = 4 << 20 // more are no repository that anybody works with
+	maxTalk = 100_000 // frames before a pack: the ends of a shallow history
 )
 
 // Client is a connection to one repository. It is safe for concurrent use.
@@ -320,7 +321,7 @@ func (c *Client) packOf(br *bufio.Reader, q FetchRequest) (io.Reader, error) {
 	if c.version != 2 {
 		return c.packOfV0(r, q)
 	}
-	for range maxRefs {
+	for range maxTalk {
 		kind, line, err := r.Next()
 		if err != nil {
 			return nil, err
