@@ -101,6 +101,49 @@ func TestRenamedBesideUs(t *testing.T) {
 	}
 }
 
+// TestRestlessFileIsFound: a file that is moved to and fro beside us is never
+// declared gone.
+func TestRestlessFileIsFound(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, dir, Options{})
+	f.search.useless = true // as for an ordinary user: the host tells nothing
+	places := []string{"a/f", "m/n/f", "z/f", "a/g"}
+	for i := range 200 {
+		if err := os.MkdirAll(filepath.Join(dir, []string{"a", "m/n", "z", "c"}[i%4], strconv.Itoa(i)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeFile(t, filepath.Join(dir, places[0]), "restless")
+	a := lookup(t, f, f.Root(), places[0])
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(3 * time.Millisecond):
+			}
+			_ = os.Rename(filepath.Join(dir, places[i%4]), filepath.Join(dir, places[(i+1)%4]))
+		}
+	}()
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		f.fds.close()
+		if _, err := f.GetAttr(t.Context(), me(), a.ID); err != nil && nfs.StatusOf(err) != nfs.ErrJukebox {
+			t.Errorf("attributes of a restless file: %v", err)
+			break
+		}
+	}
+	close(stop)
+	<-done
+	for _, p := range places {
+		_ = os.Remove(filepath.Join(dir, p))
+	}
+	f.fds.close()
+	_, err := f.GetAttr(t.Context(), me(), a.ID)
+	wantErr(t, "attributes when it is gone", err, nfs.ErrStale)
+}
+
 func TestMovedOutIsOutOfReach(t *testing.T) {
 	top := t.TempDir()
 	dir := filepath.Join(top, "export")

@@ -22,8 +22,9 @@
 // An id whose last place is wrong, because something beside us renamed it, is
 // searched: first among its siblings, then in the whole folder, in the
 // background. Callers wait as long as their context allows. It is declared
-// gone ([nfs.ErrStale]) when the host says that the inode does not exist, or
-// after two whole passes did not meet it.
+// gone ([nfs.ErrStale]) when the host says that the inode does not exist, which
+// it tells the superuser only, or after a whole pass did not meet it while no
+// directory changed; in a folder that never rests, after eight passes.
 //
 // # Security
 //

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,9 +16,9 @@ import (
 
 const (
 	// searchPasses is after how many whole passes without a sight an object is
-	// gone. One pass alone could miss what is moved from a directory that it has
-	// yet to read to one that it has read.
-	searchPasses = 2
+	// gone, though each could have missed it: it is moved, again and again, from
+	// a directory that the pass has yet to read to one that it has read.
+	searchPasses = 8
 	// maxQuests bounds the objects that are searched at one time.
 	maxQuests = 4096
 	// scanDepth is how many directories a pass holds open, one in the other.
@@ -145,14 +146,20 @@ func (s *searcher) among(ctx context.Context, id nfs.ID, p *place) (found bool) 
 	return found
 }
 
-// eachEntry reads the directory d from its begin.
+// eachEntry reads the directory d from its begin. The inode numbers are 0 where
+// they may differ from what the entries' attributes say.
 func (f *FS) eachEntry(d *desc, add func(name string, ino uint64, typ nfs.FileType) bool) error {
 	fd, err := f.reopen(d, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	return readDirFD(fd, add)
+	return readDirFD(fd, func(name string, ino uint64, typ nfs.FileType) bool {
+		if !d.vol.handles {
+			ino = 0
+		}
+		return add(name, ino, typ)
+	})
 }
 
 func (s *searcher) wait() {
@@ -172,13 +179,14 @@ func (s *searcher) run() {
 			q.begun = true
 		}
 		s.mu.Unlock()
-		err := s.pass()
+		p := pass{s: s, begin: time.Now(), seen: map[nfs.ID]bool{s.fs.root: true}, deep: []nfs.ID{s.fs.root}}
+		err := p.run()
 		s.mu.Lock()
 		for _, q := range s.quests {
 			if err != nil {
 				s.finish(q, err)
 			} else if q.begun {
-				if q.passes++; q.passes == searchPasses {
+				if q.passes++; !p.disturbed || q.passes == searchPasses {
 					s.finish(q, fmt.Errorf("not in the folder: %w", nfs.ErrStale))
 				}
 			}
@@ -216,39 +224,48 @@ func (s *searcher) met(id nfs.ID) {
 }
 
 // pass reads the whole folder once.
-func (s *searcher) pass() error {
-	seen := map[nfs.ID]bool{s.fs.root: true}
-	deep := []nfs.ID{s.fs.root}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	for len(deep) > 0 {
-		id := deep[len(deep)-1]
-		deep = deep[:len(deep)-1]
-		d, err := s.fs.reach(ctx, id)
+type pass struct {
+	s     *searcher
+	begin time.Time
+	seen  map[nfs.ID]bool // the directories
+	deep  []nfs.ID        // those that are still to be read
+	// disturbed says that an object may have been moved out of sight meanwhile:
+	// what it left was read later than it left, and shows that it changed.
+	disturbed bool
+}
+
+func (p *pass) run() error {
+	f := p.s.fs
+	for len(p.deep) > 0 {
+		id := p.deep[len(p.deep)-1]
+		p.deep = p.deep[:len(p.deep)-1]
+		d, err := f.reach(context.Background(), id)
 		if err != nil {
-			continue // moved meanwhile, or not ours to enter
+			p.disturbed = p.disturbed || err == errMoved || err == errAgain
+			continue // else it cannot be entered, and nothing in it reached
 		}
-		err = s.scan(d, id, scanDepth, seen, &deep)
-		s.fs.fds.release(d)
+		err = p.scan(d, id, scanDepth)
+		f.fds.release(d)
 		if err != nil {
 			return err
 		}
-		s.fs.index.flush()
+		f.index.flush()
 	}
 	return nil
 }
 
 // scan looks at what is in directory d and below it. Directories that are too
 // far below are left in deep.
-func (s *searcher) scan(d *desc, id nfs.ID, depth int, seen map[nfs.ID]bool, deep *[]nfs.ID) error {
+func (p *pass) scan(d *desc, id nfs.ID, depth int) error {
+	s, f := p.s, p.s.fs
 	select {
-	case <-s.fs.stop:
+	case <-f.stop:
 		return nfs.ErrJukebox
 	default:
 	}
 	var below []string
 	// A directory that cannot be read holds nothing that can be reached.
-	_ = s.fs.eachEntry(d, func(name string, ino uint64, typ nfs.FileType) bool {
+	_ = f.eachEntry(d, func(name string, ino uint64, typ nfs.FileType) bool {
 		if typ == nfs.TypeDirectory {
 			below = append(below, name)
 			return true
@@ -256,8 +273,9 @@ func (s *searcher) scan(d *desc, id nfs.ID, depth int, seen map[nfs.ID]bool, dee
 		if typ != 0 && ino != 0 && !s.wants(ino) {
 			return true
 		}
-		c, o, err := s.fs.child(id, d, name)
+		c, o, err := f.child(id, d, name)
 		if err != nil {
+			p.disturbed = p.disturbed || err == unix.ENOENT
 			return true
 		}
 		unix.Close(c.fd)
@@ -265,23 +283,28 @@ func (s *searcher) scan(d *desc, id nfs.ID, depth int, seen map[nfs.ID]bool, dee
 			below = append(below, name)
 			return true
 		}
-		s.fs.note(id, name, &o)
+		f.note(id, name, &o)
 		s.met(o.attr.ID)
 		return true
 	})
+	st, err := statFD(d.fd, d.vol.remote)
+	if err != nil || d.vol.remote || st.attr.Ctime.After(p.begin.Add(-2*d.vol.accuracy)) {
+		p.disturbed = true
+	}
 	for _, name := range below {
-		c, o, err := s.fs.child(id, d, name)
+		c, o, err := f.child(id, d, name)
 		if err != nil {
+			p.disturbed = p.disturbed || err == unix.ENOENT
 			continue
 		}
-		s.fs.note(id, name, &o)
+		f.note(id, name, &o)
 		s.met(o.attr.ID)
-		if o.attr.Type == nfs.TypeDirectory && c.vol.entered && !seen[o.attr.ID] {
-			seen[o.attr.ID] = true
+		if o.attr.Type == nfs.TypeDirectory && c.vol.entered && !p.seen[o.attr.ID] {
+			p.seen[o.attr.ID] = true
 			if depth == 0 {
-				*deep = append(*deep, o.attr.ID)
+				p.deep = append(p.deep, o.attr.ID)
 			} else {
-				err = s.scan(c, o.attr.ID, depth-1, seen, deep)
+				err = p.scan(c, o.attr.ID, depth-1)
 			}
 		}
 		unix.Close(c.fd)
