@@ -313,8 +313,11 @@ func TestConnectionLimit(t *testing.T) {
 		return nil
 	})
 	var wg sync.WaitGroup
-	for range 8 {
-		c := e.dial(nfstest.Auth{})
+	for i := range 8 {
+		c := e.c
+		if i > 0 {
+			c = e.dial(nfstest.Auth{})
+		}
 		wg.Go(func() {
 			if r, err := c.Read(e.ctx, file, 0, 10); err != nil || r.Status != 0 {
 				t.Errorf("%v, %v", err, r.Status)
