@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/app"
@@ -35,6 +36,7 @@ type gui struct {
 	raised     <-chan struct{}
 	session    *tray.Desktop // nil: none to put a tray into
 	tray       *tray.Tray    // nil without a session
+	ending     atomic.Bool   // nothing is drawn any more
 	stop       chan struct{}
 	wg         sync.WaitGroup
 }
@@ -62,10 +64,10 @@ func newGUI(texts assets.Texts, c *desktop.Controller, raised <-chan struct{}, l
 	g.window = g.app.NewWindow(texts.Get("app.name"))
 	g.ui = ui.New(ui.Options{
 		Window: g.window, Texts: texts, Actions: c,
-		Hide: g.hide, Quit: g.app.Quit, Copy: g.app.Clipboard().SetContent,
+		Hide: g.hide, Quit: g.quit, Copy: g.app.Clipboard().SetContent,
 	})
 	if desk, ok := g.app.(fynedesktop.App); ok && session != nil {
-		g.tray = tray.New(&trayHost{desk: desk, do: g.fromTray})
+		g.tray = tray.New(&trayHost{desk: desk, do: g.fromTray, log: log})
 	}
 	return g
 }
@@ -75,7 +77,7 @@ func (g *gui) run(hidden bool) {
 	if g.tray != nil {
 		// The toolkit takes up a tray that has a menu by now, and no later one.
 		g.tray.Show(g.controller.View().Tray)
-		systray.SetOnTapped(func() { fyne.Do(g.show) })
+		systray.SetOnTapped(func() { g.draw(g.show) })
 	}
 	g.app.Lifecycle().SetOnStarted(func() { g.wg.Go(g.follow) })
 	g.ui.Show(g.controller.View())
@@ -96,18 +98,33 @@ func (g *gui) follow() {
 		select {
 		case <-g.controller.Changes():
 			v := g.controller.View()
-			fyne.Do(func() {
+			g.draw(func() {
 				g.ui.Show(v)
 				if g.tray != nil {
 					g.tray.Show(v.Tray)
 				}
 			})
 		case <-g.raised:
-			fyne.Do(g.show)
+			g.draw(g.show)
 		case <-g.stop:
 			return
 		}
 	}
+}
+
+// draw calls f in the goroutine of the toolkit, unless the app is about to end:
+// the toolkit then calls what it is given in any goroutine, without its window.
+func (g *gui) draw(f func()) {
+	fyne.Do(func() {
+		if !g.ending.Load() {
+			f()
+		}
+	})
+}
+
+func (g *gui) quit() {
+	g.ending.Store(true)
+	g.app.Quit()
 }
 
 func (g *gui) show() {
@@ -123,11 +140,11 @@ func (g *gui) hide() {
 		return
 	}
 	if g.app.Preferences().Bool(toldNoTray) {
-		g.app.Quit()
+		g.quit()
 		return
 	}
 	g.app.Preferences().SetBool(toldNoTray, true)
-	g.ui.Tell(g.texts.Get("tray.missing.title"), g.texts.Get("tray.missing.text"), g.app.Quit)
+	g.ui.Tell(g.texts.Get("tray.missing.title"), g.texts.Get("tray.missing.text"), g.quit)
 }
 
 // fromTray does what was chosen in the tray's menu; what needs the window
@@ -147,20 +164,37 @@ func (g *gui) fromTray(i model.TrayItem) {
 type trayHost struct {
 	desk fynedesktop.App
 	do   func(model.TrayItem)
+	log  *slog.Logger
 	menu *fyne.Menu
+	gone bool // the desktop's session has ended
 }
 
 var _ tray.Host = (*trayHost)(nil)
 
 func (h *trayHost) SetIcon(l model.Light) {
-	if icon := ui.Icon("tray-" + string(l)); icon != nil {
+	// The toolkit panics when the session bus has gone, as it may at any
+	// moment; the window goes on without it.
+	defer func() {
+		if p := recover(); p != nil {
+			h.gone = true
+			h.log.Warn("the tray has gone", "panic", p)
+		}
+	}()
+	if icon := ui.Icon("tray-" + string(l)); icon != nil && !h.gone {
 		h.desk.SetSystemTrayIcon(icon)
 	}
 }
 
-func (h *trayHost) SetTooltip(text string) { systray.SetTooltip(text) }
+func (h *trayHost) SetTooltip(text string) {
+	if !h.gone {
+		systray.SetTooltip(text)
+	}
+}
 
 func (h *trayHost) SetMenu(items []model.TrayItem) {
+	if h.gone {
+		return
+	}
 	list := make([]*fyne.MenuItem, 0, len(items))
 	for _, i := range items {
 		if i.Label == "" {

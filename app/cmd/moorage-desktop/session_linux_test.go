@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	_ "image/png" // what import writes
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,6 +53,7 @@ type session struct {
 	run  string // XDG_RUNTIME_DIR
 	env  []string
 	bus  *dbus.Conn // nil without a tray
+	bye  func()     // ends the session bus
 }
 
 // needed are the programs of a session, with the Debian packages that have
@@ -130,7 +129,7 @@ func (s *session) panel(config string) {
 	}
 	// The bus starts services, such as the panel's settings, in its own
 	// environment: it comes after all else is set.
-	address := s.firstLine("dbus-daemon", "--session", "--nofork", "--print-address=1")
+	address := s.startBus()
 	s.env = append(s.env, "DBUS_SESSION_BUS_ADDRESS="+address)
 	bus, err := dbus.Connect(address)
 	if err != nil {
@@ -203,20 +202,24 @@ func (s *session) start(name string, args ...string) (*exec.Cmd, <-chan error) {
 	return cmd, s.begin(cmd)
 }
 
-func (s *session) firstLine(name string, args ...string) string {
+func (s *session) startBus() (address string) {
 	s.t.Helper()
-	cmd := s.command(name, args...)
+	cmd := s.command("dbus-daemon", "--session", "--nofork", "--print-address=1")
 	r, w, err := os.Pipe()
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer r.Close()
 	cmd.Stdout = w
-	s.begin(cmd)
+	ended := s.begin(cmd)
 	w.Close()
 	line, err := bufio.NewReader(r).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.t.Fatal(err)
+	if err != nil {
+		s.t.Fatal("the session bus has no address: ", err)
+	}
+	s.bye = func() {
+		cmd.Process.Kill()
+		<-ended
 	}
 	return strings.TrimSpace(line)
 }
@@ -384,13 +387,19 @@ func (m *trayMenu) activate() {
 func (m *trayMenu) quit(ended <-chan error) {
 	m.s.t.Helper()
 	m.click("Quit")
+	m.s.ends(ended)
+}
+
+// ends waits for the end of the app, which must be a good one.
+func (s *session) ends(ended <-chan error) {
+	s.t.Helper()
 	select {
 	case err := <-ended:
 		if err != nil {
-			m.s.t.Errorf("the app ended with %v", err)
+			s.t.Errorf("the app ended with %v", err)
 		}
-	case <-m.s.ctx.Done():
-		m.s.t.Fatal("the app does not quit")
+	case <-s.ctx.Done():
+		s.t.Fatal("the app does not end")
 	}
 }
 
