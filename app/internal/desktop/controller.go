@@ -36,8 +36,8 @@ type Stream interface {
 	Close()
 }
 
-// Options are what a Controller stands on. All fields but Logger, Clock and
-// Home must be set.
+// Options are what a Controller stands on. All fields but Home, Clock, Logger
+// and Backoff must be set.
 type Options struct {
 	Service   Service
 	Subscribe func(ctx context.Context) (Stream, error)      // client.ErrNoService when there is none
@@ -47,7 +47,7 @@ type Options struct {
 	Home      string           // of the person; "": paths are written whole
 	Clock     func() time.Time // nil: time.Now
 	Logger    *slog.Logger     // nil: silent
-	Backoff   Backoff
+	Backoff   Backoff          // zero: half a second up to half a minute
 }
 
 // Bounds of what the service may take. They are above its own, so that its
