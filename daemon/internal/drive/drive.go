@@ -26,8 +26,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -212,7 +214,7 @@ type Status struct {
 // Status tells how the drive is. It does no I/O.
 func (d *Drive) Status() Status {
 	s := Status{CacheUsed: d.chunks.used()}
-	s.Online, s.Err, s.Since = d.health.state()
+	s.Online, s.Since, s.Err = d.health.state()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s.Revision, s.Hidden = d.revision, d.hidden
@@ -298,10 +300,14 @@ func (d *Drive) watch() {
 		case <-d.health.wentDown:
 			timer.Stop()
 			pause, retry = d.o.RetryMin, d.o.RetryMin
+			if _, _, err := d.health.state(); refused(err) {
+				pause = max(pause, refusedPause)
+			}
 			continue
 		}
 		if d.health.online() {
 			d.probeLogged()
+			d.settle()
 			pause = d.o.ProbeInterval
 			continue
 		}
@@ -312,6 +318,24 @@ func (d *Drive) watch() {
 		}
 		retry = min(2*retry, d.o.RetryMax)
 		pause = retry
+		if _, _, err := d.health.state(); refused(err) {
+			pause = max(pause, refusedPause) // many tries can lock an account
+		}
+	}
+}
+
+// refusedPause is how long a remote that refused us is left alone.
+const refusedPause = 5 * time.Minute
+
+// settle brings files that are not being read any more to their newest state.
+func (d *Drive) settle() {
+	d.mu.Lock()
+	ids := slices.Collect(maps.Keys(d.deferred))
+	d.mu.Unlock()
+	for _, id := range ids {
+		if err := d.catchUp(id, false); err != nil {
+			d.o.Logger.Error("the drive's state cannot be written", "err", err)
+		}
 	}
 }
 

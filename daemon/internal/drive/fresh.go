@@ -106,13 +106,16 @@ func (d *Drive) listing(ctx context.Context, dir uint64) (nodes.Node, error) {
 // name makes sure that one name of a directory, whose listing is not known to
 // be right, is. older says that the name has a node already.
 func (d *Drive) name(ctx context.Context, dir uint64, name string, older bool) error {
-	st := d.stamps.update(dir, func(s *stamp) { s.looked = true; s.lookups++ })
+	st := d.stamps.update(dir, func(s *stamp) { s.lookups++ })
 	if d.info.TreeVersion || st.lookups >= maxLookups {
 		_, err := d.listing(ctx, dir)
-		if older && err != nil && d.unavailable(err) {
+		switch {
+		case err == nil, older && d.unavailable(err):
 			return nil
+		case !errors.Is(err, providers.ErrPermission) && !errors.Is(err, providers.ErrUnsupported):
+			return err
 		}
-		return err
+		// What cannot be listed may still be known by name.
 	}
 	return d.await(ctx, older, func(ctx context.Context) error { return d.stat(ctx, dir, name) })
 }
@@ -184,7 +187,7 @@ func (d *Drive) catchUp(id uint64, force bool) error {
 			return err
 		}
 		d.postpone(id, providers.Entry{})
-		if merge(&n, e, d.o.Clock()) {
+		if merge(&n, e, d.info.TreeVersion, d.o.Clock()) {
 			tx.Put(n)
 		}
 		return nil

@@ -69,9 +69,9 @@ func (d *Drive) getAttr(ctx context.Context, id uint64) (nfs.Attr, error) {
 	if err != nil {
 		return nfs.Attr{}, err
 	}
-	if n.Kind == nodes.Dir && (n.Complete || d.stamps.get(id).looked) {
+	if n.Kind == nodes.Dir && (n.Complete || n.Missed) {
 		l, err := d.listing(ctx, id)
-		if err != nil && !d.unavailable(err) {
+		if errors.Is(err, nfs.ErrStale) {
 			return nfs.Attr{}, err
 		}
 		if err == nil {
@@ -145,8 +145,12 @@ func (d *Drive) lookup(ctx context.Context, c *nfs.Caller, dir uint64, name stri
 	return d.sizedAttr(ctx, n)
 }
 
-// pageSize is how many entries of a listing are taken from the store at once.
-const pageSize = 512
+// How many entries of a listing are taken from the store at once: few at first,
+// since a reply may have room for few.
+const (
+	firstPage = 64
+	lastPage  = 1024
+)
 
 // ReadDir lists a directory in the order in which its names were first seen.
 func (d *Drive) ReadDir(ctx context.Context, c *nfs.Caller, dir nfs.ID, cookie uint64, plus bool, fill func(nfs.DirEntry) bool) (bool, error) {
@@ -166,17 +170,16 @@ func (d *Drive) readDir(ctx context.Context, c *nfs.Caller, dir, cookie uint64, 
 	if err != nil {
 		return false, err
 	}
-	d.stamps.update(dir, func(s *stamp) { s.looked = true })
 	if cookie == 0 || !n.Complete {
 		if _, err := d.listing(ctx, dir); err != nil {
 			return false, err
 		}
 	}
-	for {
+	for size := firstPage; ; size = min(2*size, lastPage) {
 		var page []nodes.Entry
 		err := d.store.Children(dir, cookie, func(e nodes.Entry) bool {
 			page = append(page, e)
-			return len(page) < pageSize
+			return len(page) < size
 		})
 		if err != nil {
 			return false, err
@@ -186,9 +189,8 @@ func (d *Drive) readDir(ctx context.Context, c *nfs.Caller, dir, cookie uint64, 
 			if !fill(e) {
 				return false, nil
 			}
-			cookie = e.Cookie
 		}
-		if len(page) < pageSize {
+		if len(page) < size {
 			return true, nil
 		}
 		cookie = page[len(page)-1].Cookie
@@ -311,11 +313,15 @@ func (d *Drive) Readlink(ctx context.Context, _ *nfs.Caller, id nfs.ID) (string,
 const maxTarget = 4095
 
 func (d *Drive) target(ctx context.Context, n nodes.Node) (string, error) {
-	if n.Size > maxTarget {
-		return "", fmt.Errorf("a symbolic link with a target of %d bytes: %w", n.Size, nfs.ErrNameTooLong)
-	}
 	b, err := d.readVersion(ctx, n.ID, func(n nodes.Node) ([]byte, error) {
-		b := make([]byte, max(n.Size, 0))
+		n, err := d.sized(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		if n.Size > maxTarget {
+			return nil, fmt.Errorf("a symbolic link with a target of %d bytes: %w", n.Size, nfs.ErrNameTooLong)
+		}
+		b := make([]byte, n.Size)
 		return b, d.readFull(ctx, n, b, 0)
 	})
 	return string(b), err

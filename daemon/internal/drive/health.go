@@ -45,10 +45,10 @@ func newHealth(clock func() time.Time, parallel int) *health {
 	}
 }
 
-func (h *health) state() (online bool, err error, since time.Time) {
+func (h *health) state() (online bool, since time.Time, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.down, h.err, h.since
+	return !h.down, h.since, h.err
 }
 
 func (h *health) online() bool {
@@ -128,7 +128,7 @@ func (h *health) record(ctx context.Context, err error) {
 	defer h.mu.Unlock()
 	now := h.clock()
 	switch {
-	case refused(err), errors.Is(err, context.DeadlineExceeded):
+	case refused(err), err != nil && ctx.Err() != nil: // the call had its time
 		h.goDown(now, err)
 	case passing(err):
 		h.failures = append(h.failures, now)

@@ -75,7 +75,7 @@ func (d *Drive) statRoot(ctx context.Context) error {
 				tx.Put(newNode(nodes.Root, nodes.Root, e, nodes.Dir, at))
 				return nil
 			}
-			if err == nil && merge(&n, e, at) {
+			if err == nil && merge(&n, e, d.info.TreeVersion, at) {
 				tx.Put(n)
 			}
 			return err
@@ -112,6 +112,8 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 				if err := a.remove(name); err != nil {
 					return err
 				}
+				a.touched = a.touched || !a.n.Missed
+				a.n.Missed = true
 			} else {
 				e.Name = name
 				if err := a.put(e); err != nil {
@@ -131,7 +133,7 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 
 // list confirms a directory: its names and their attributes.
 func (d *Drive) list(ctx context.Context, dir uint64) error {
-	_, err := do(ctx, d.flights, flightKey("list", dir), d.o.CallTimeout, func(ctx context.Context) (struct{}, error) {
+	_, err := do(ctx, d.flights, flightKey("list", dir), d.o.OpenTimeout, func(ctx context.Context) (struct{}, error) {
 		var err error
 		for range attempts {
 			if err = d.listOnce(ctx, dir); !errors.Is(err, providers.ErrChanged) {
@@ -168,6 +170,9 @@ func (d *Drive) forget(id uint64) error {
 	})
 }
 
+// batch is how many entries of a listing are stored at once.
+const batch = 8192
+
 func (d *Drive) listOnce(ctx context.Context, dir uint64) error {
 	at, rev := d.now()
 	n, err := d.node(dir)
@@ -179,12 +184,15 @@ func (d *Drive) listOnce(ctx context.Context, dir uint64) error {
 		return err
 	}
 	a := applier{d: d, dir: dir, now: at, seen: bitmap{}, limit: n.NextCookie}
+	var entries []providers.Entry
 	for cursor := ""; ; {
 		var page providers.Page
-		err := d.health.call(ctx, true, func(ctx context.Context) (err error) {
+		pageCtx, cancel := context.WithTimeout(ctx, d.o.CallTimeout)
+		err := d.health.call(pageCtx, true, func(ctx context.Context) (err error) {
 			page, err = d.p.ReadDir(ctx, p, cursor)
 			return err
 		})
+		cancel()
 		if err != nil {
 			return err
 		}
@@ -192,10 +200,13 @@ func (d *Drive) listOnce(ctx context.Context, dir uint64) error {
 			return fmt.Errorf("list %q: %w: the cursor stands still", p, providers.ErrProtocol)
 		}
 		cursor = page.Next
-		for entries := range slices.Chunk(page.Entries, 1024) {
-			if err := d.applyPage(&a, entries); err != nil {
+		entries = append(entries, page.Entries...)
+		for len(entries) >= batch || (cursor == "" && len(entries) > 0) {
+			n := min(batch, len(entries))
+			if err := d.applyPage(&a, entries[:n]); err != nil {
 				return err
 			}
+			entries = entries[n:]
 		}
 		if cursor == "" {
 			break
@@ -295,7 +306,7 @@ func (a *applier) begin(tx *nodes.Tx) error {
 
 // end stores what became of the directory.
 func (a *applier) end() {
-	if a.moved {
+	if a.moved && (a.n.Complete || a.n.Missed) { // else nobody has a cache to drop
 		moveDir(&a.n, a.now)
 	}
 	if a.moved || a.touched {
@@ -360,7 +371,7 @@ func (a *applier) renew(n nodes.Node, e providers.Entry) error {
 		return nil
 	}
 	d.postpone(n.ID, providers.Entry{})
-	if merge(&n, e, a.now) {
+	if merge(&n, e, d.info.TreeVersion, a.now) {
 		a.tx.Put(n)
 	}
 	return nil

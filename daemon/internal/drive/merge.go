@@ -64,8 +64,10 @@ func sameContent(n *nodes.Node, e providers.Entry) bool {
 
 // merge brings n to what the remote says now and reports whether anything is
 // different. Clients drop what they have cached of a file when its mtime
-// moves, so it moves with the content, also where the remote's does not.
-func merge(n *nodes.Node, e providers.Entry, now time.Time) bool {
+// moves, so it moves with the content, also where the remote's does not. In a
+// repository, where every revision has a time of its own, it moves with the
+// content only, as in a checkout.
+func merge(n *nodes.Node, e providers.Entry, repository bool, now time.Time) bool {
 	was := *n
 	same := sameContent(n, e)
 	n.Exec = e.Mode&0o111 != 0
@@ -75,7 +77,7 @@ func merge(n *nodes.Node, e providers.Entry, now time.Time) bool {
 	}
 	if !e.ModTime.IsZero() && !e.ModTime.Equal(n.RemoteTime) {
 		n.RemoteTime = e.ModTime
-		if n.Kind != nodes.Dir || e.ModTime.After(n.Mtime) {
+		if !(same && repository) && (n.Kind != nodes.Dir || e.ModTime.After(n.Mtime)) {
 			n.Mtime = e.ModTime
 		}
 	}
@@ -101,9 +103,13 @@ func later(t, now time.Time) time.Time {
 
 // moveDir moves the times of a directory whose names have changed.
 func moveDir(n *nodes.Node, now time.Time) {
-	n.Mtime = n.Mtime.Add(step)
-	if n.RemoteTime.IsZero() {
+	switch {
+	case n.RemoteTime.IsZero():
 		n.Mtime = later(n.Mtime, now)
+	case n.RemoteTime.After(n.Mtime):
+		n.Mtime = n.RemoteTime
+	default:
+		n.Mtime = n.Mtime.Add(step)
 	}
 	n.Ctime = later(n.Ctime, now)
 }

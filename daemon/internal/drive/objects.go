@@ -2,9 +2,11 @@ package drive
 
 import (
 	"container/list"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/providers"
 )
 
@@ -12,6 +14,15 @@ import (
 type versionKey struct {
 	id      uint64
 	version string
+}
+
+// keyOf names the version that a node shows. Where the remote has no versions,
+// size and time tell them apart.
+func keyOf(n *nodes.Node) versionKey {
+	if n.Version != "" {
+		return versionKey{n.ID, "v" + n.Version}
+	}
+	return versionKey{n.ID, fmt.Sprintf("t%d:%d", n.Size, n.RemoteTime.UnixNano())}
 }
 
 // openObject is an open object of the provider that several reads share.

@@ -112,8 +112,8 @@ func (d *Drive) readFull(ctx context.Context, n nodes.Node, b []byte, off int64)
 		return err
 	}
 	defer d.objects.release(o)
-	if e := o.Entry(); e.Size != n.Size {
-		return fmt.Errorf("%q has %d bytes, not %d: %w", n.Name, e.Size, n.Size, providers.ErrChanged)
+	if e := o.Entry(); e.Size != n.Size || (n.Version == "" && !e.ModTime.Equal(n.RemoteTime)) {
+		return fmt.Errorf("%q has %d bytes of %v, not %d of %v: %w", n.Name, e.Size, e.ModTime, n.Size, n.RemoteTime, providers.ErrChanged)
 	}
 	if r, ok := o.Object.(io.ReaderAt); ok {
 		m, err := r.ReadAt(b, off)
@@ -139,11 +139,11 @@ func (d *Drive) readFull(ctx context.Context, n nodes.Node, b []byte, off int64)
 
 // object opens the version of n; release it.
 func (d *Drive) object(ctx context.Context, n nodes.Node) (*openObject, error) {
-	key := versionKey{n.ID, n.Version}
+	key := keyOf(&n)
 	if o := d.objects.acquire(key); o != nil {
 		return o, nil
 	}
-	_, err := do(ctx, d.flights, flightKey("open", n.ID)+"@"+n.Version, d.o.OpenTimeout, func(ctx context.Context) (struct{}, error) {
+	_, err := do(ctx, d.flights, flightKey("open", n.ID)+"@"+key.version, d.o.OpenTimeout, func(ctx context.Context) (struct{}, error) {
 		p, err := d.path(n.ID)
 		if err != nil {
 			return struct{}{}, err
@@ -170,11 +170,11 @@ func (d *Drive) object(ctx context.Context, n nodes.Node) (*openObject, error) {
 
 // chunk reads a piece of a version, or finds it among those read before.
 func (d *Drive) chunk(ctx context.Context, n nodes.Node, i int64) ([]byte, error) {
-	key := chunkKey{versionKey{n.ID, n.Version}, i}
+	key := chunkKey{keyOf(&n), i}
 	if b := d.chunks.get(key); b != nil {
 		return b, nil
 	}
-	name := flightKey("read", n.ID) + "@" + n.Version + "#" + strconv.FormatInt(i, 10)
+	name := flightKey("read", n.ID) + "@" + key.version + "#" + strconv.FormatInt(i, 10)
 	return do(ctx, d.flights, name, d.o.CallTimeout, func(ctx context.Context) ([]byte, error) {
 		o, err := d.object(ctx, n)
 		if err != nil {

@@ -18,11 +18,17 @@ func (d *Drive) sized(ctx context.Context, n nodes.Node) (nodes.Node, error) {
 	if n.Size >= 0 {
 		return n, nil
 	}
-	if err := d.sizes(ctx, n.Parent); err != nil {
+	err := d.sizes(ctx, n.Parent)
+	if changed(err) {
+		// The folder is not what its listing says.
+		if err = d.list(ctx, n.Parent); err == nil {
+			err = d.sizes(ctx, n.Parent)
+		}
+	}
+	if err != nil {
 		return n, err
 	}
-	n, err := d.node(n.ID)
-	if err != nil || n.Size >= 0 {
+	if n, err = d.node(n.ID); err != nil || n.Size >= 0 {
 		return n, err
 	}
 	return d.sizedByOpening(ctx, n)
@@ -40,25 +46,25 @@ func (d *Drive) sizes(ctx context.Context, dir uint64) error {
 			return struct{}{}, err
 		}
 		for after := uint64(0); ; {
-			var batch []nodes.Node
+			var found []nodes.Node
 			var loadErr error
 			more := false
 			err := d.store.Children(dir, after, func(e nodes.Entry) bool {
 				after = e.Cookie
 				n, err := d.store.Get(e.ID)
 				if err == nil && n.Size < 0 {
-					batch = append(batch, n)
+					found = append(found, n)
 				} else if err != nil && !errors.Is(err, nodes.ErrNotFound) {
 					loadErr = err
 				}
-				more = len(batch) == sizesBatch
+				more = len(found) == sizesBatch
 				return !more && loadErr == nil
 			})
 			if err := errors.Join(err, loadErr); err != nil {
 				return struct{}{}, err
 			}
-			if len(batch) > 0 {
-				if err := d.sizesOf(ctx, sizer, p, batch); err != nil {
+			if len(found) > 0 {
+				if err := d.sizesOf(ctx, sizer, p, found); err != nil {
 					return struct{}{}, err
 				}
 			}

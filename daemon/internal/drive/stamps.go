@@ -10,8 +10,7 @@ import (
 type stamp struct {
 	attrAt, listAt   time.Time
 	attrRev, listRev uint64
-	lookups          int  // names asked for one by one since the last listing
-	looked           bool // a client has asked for names in this directory
+	lookups          int // names asked for one by one since the last listing
 }
 
 // stamps are the stamps of the nodes used last. They are kept in memory only:

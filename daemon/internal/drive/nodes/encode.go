@@ -37,6 +37,7 @@ type Node struct {
 	ListVersion string // Version of the directory before that listing was made
 	ListRev     uint64 // revision of the remote before that listing; 0: not known
 	NextCookie  uint64 // for the next new name
+	Missed      bool   // somebody was told that a name is not there, before there was a listing
 	Subdirs     uint32
 	Hidden      uint32 // names of the remote that cannot be shown
 }
@@ -47,7 +48,7 @@ const noTime = math.MinInt64
 // fixed is the length of a record without its strings.
 const fixed = 1 + 1 + 8 + 8 + 3*8 + 1 + 8 + 8 + 4 + 4 + 3*4
 
-// encode gives the record of format 1: kind, flags (1 executable, 2 complete),
+// encode gives the record of format 1: kind, flags (1 executable, 2 complete, 4 missed),
 // parent, size, mtime, ctime and remote time in nanoseconds since 1970, list
 // revision, next cookie, subdirectories, hidden names, and then name, version
 // and list version with their lengths.
@@ -59,6 +60,9 @@ func (n *Node) encode() []byte {
 	}
 	if n.Complete {
 		flags |= 2
+	}
+	if n.Missed {
+		flags |= 4
 	}
 	b = append(b, byte(n.Kind), flags)
 	b = binary.BigEndian.AppendUint64(b, n.Parent)
@@ -107,7 +111,7 @@ func decodeNode(b []byte) (Node, error) {
 	d := decoder{b: b}
 	n.Kind = Kind(d.byte())
 	flags := d.byte()
-	n.Exec, n.Complete = flags&1 != 0, flags&2 != 0
+	n.Exec, n.Complete, n.Missed = flags&1 != 0, flags&2 != 0, flags&4 != 0
 	n.Parent = d.uint64()
 	n.Size = int64(d.uint64())
 	n.Mtime, n.Ctime, n.RemoteTime = timeOf(int64(d.uint64())), timeOf(int64(d.uint64())), timeOf(int64(d.uint64()))
@@ -116,7 +120,7 @@ func decodeNode(b []byte) (Node, error) {
 	n.Subdirs = d.uint32()
 	n.Hidden = d.uint32()
 	n.Name, n.Version, n.ListVersion = d.string(), d.string(), d.string()
-	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > 3 || n.Size < -1 {
+	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > 7 || n.Size < -1 {
 		return Node{}, ErrCorrupt
 	}
 	return n, nil

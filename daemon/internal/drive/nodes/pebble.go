@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 )
 
 // pebbleKV is a KV in a folder.
@@ -19,11 +20,17 @@ type pebbleKV struct {
 var _ KV = (*pebbleKV)(nil)
 
 func openPebble(dir string, log *slog.Logger) (*pebbleKV, error) {
-	db, err := pebble.Open(dir, &pebble.Options{
+	o := &pebble.Options{
 		Logger:             pebbleLogger{log},
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		MaxOpenFiles:       128,
-	})
+		Cache:              pebble.NewCache(16 << 20),
+	}
+	defer o.Cache.Unref() // the store has its own reference
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // new names are looked for before they are added
+	}
+	db, err := pebble.Open(dir, o)
 	if pebble.IsCorruptionError(err) {
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
