@@ -79,7 +79,7 @@ func (r *Remote) open(ctx context.Context, p string, v providers.Version) (provi
 	if blob, err = r.resolvePointer(ctx, snap, p, e, blob); err != nil {
 		return nil, err
 	}
-	entry := r.entry(snap, e)
+	entry := entryOf(e, r.timeOf(ctx, snap, p, e))
 	entry.Size = blob.Size()
 	return &blobObject{entry, blob}, nil
 }
@@ -118,7 +118,7 @@ func (r *Remote) blob(ctx context.Context, snap *snapshot, p string, e object.Tr
 			return b, err
 		}
 		ids := []object.ID{e.ID}
-		if p != "" {
+		if p != "" && !r.flights.busy(blobKey{e.ID}) {
 			ids = append(ids, r.filesAhead(ctx, snap, p, e.ID)...)
 		}
 		if err := r.obtainBlobs(ctx, snap, ids, 1); err != nil {

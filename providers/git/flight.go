@@ -103,6 +103,13 @@ func (g *flights) running(key any) *flight {
 	return f
 }
 
+// busy tells whether key has a flight.
+func (g *flights) busy(key any) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.byKey[key] != nil
+}
+
 // leave says that the caller waits no longer.
 func (f *flight) leave() {
 	f.group.mu.Lock()

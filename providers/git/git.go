@@ -14,7 +14,8 @@
 // # What is shown
 //
 // Modes are those of git: files are 0644 or 0755, folders 0755. Times are those
-// of the commit. Submodules are empty folders. Names are given as they are in
+// of the commit that was first seen with the object as it is, since there is no
+// history to look further. Submodules are empty folders. Names are given as they are in
 // the tree, save that ".", ".." and everything that some system takes for
 // ".git" are left out: git refuses to check them out, too. Files of Git LFS are
 // shown with their content, where the .gitattributes of the revision say

@@ -155,11 +155,11 @@ func TestHTTPLikeClone(t *testing.T) {
 		old      bool
 		requests int64
 	}{
-		{"object-info", nil, false, 60},
-		{"no object-info", []string{"transfer.advertiseObjectInfo"}, false, 60},
+		{"object-info", nil, false, 30},
+		{"no object-info", []string{"transfer.advertiseObjectInfo"}, false, 30},
 		{"no filter", []string{"transfer.advertiseObjectInfo", "uploadpack.allowFilter"}, false, 3},
 		{"no filter, no any", []string{"transfer.advertiseObjectInfo", "uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"}, false, 3},
-		{"version 0", nil, true, 60},
+		{"version 0", nil, true, 30},
 		{"version 0, no filter", []string{"uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"}, true, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

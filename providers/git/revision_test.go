@@ -144,7 +144,8 @@ func TestProbe(t *testing.T) {
 	repo := newRepo(t)
 	commit(t, repo, "main", "", commitTime, manyFiles()...)
 	s := serveHTTP(t, repo, nil)
-	r := open(t, s.remoteURL(t, "@main"), testOptions(t))
+	o := testOptions(t)
+	r := open(t, s.remoteURL(t, "@main"), o)
 	ctx := t.Context()
 	old, err := r.Stat(ctx, "README.md")
 	if err != nil {
@@ -191,6 +192,27 @@ func TestProbe(t *testing.T) {
 		t.Errorf("what did not change: %q, %v", b, err)
 	}
 	compareNames(t, r, repo, "main")
+	times := func(r *Remote) {
+		t.Helper()
+		for path, after := range map[string]int64{"": 100, "README.md": 100, "new": 100, "new/file": 100, "run.sh": 0, "d01": 0, "d01/s1/f0001.txt": 0, "big/noise.bin": 0} {
+			e, err := r.Stat(ctx, path)
+			if want := time.Unix(commitTime+after, 0); err != nil || !e.ModTime.Equal(want) {
+				t.Errorf("%q: time %v, %v, want %v", path, e.ModTime, err, want)
+			}
+			if path == "" {
+				continue
+			}
+			for _, l := range listAll(t, r, parent(path)) {
+				if l.Name == e.Name && !l.ModTime.Equal(e.ModTime) {
+					t.Errorf("%q: time %v in the listing", path, l.ModTime)
+				}
+			}
+		}
+	}
+	times(r)
+	r.Close()
+	r = open(t, s.remoteURL(t, "@main"), o)
+	times(r)
 
 	// A force-push to something unrelated.
 	commit(t, repo, "main", "", commitTime+200, file{"only", "100644", "1"})

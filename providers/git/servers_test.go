@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -182,6 +184,7 @@ func serveHTTP(t testing.TB, repo string, wrap func(http.Handler) http.Handler) 
 				"GIT_CONFIG_NOSYSTEM=1",
 			},
 			Stderr: &bytes.Buffer{},
+			Logger: log.New(io.Discard, "", 0), // of clients that hung up
 		}
 		if u, _, ok := r.BasicAuth(); ok {
 			c.Env = append(c.Env, "REMOTE_USER="+u)

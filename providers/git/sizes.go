@@ -15,6 +15,8 @@ import (
 )
 
 const (
+	sizesPatience = 5 * time.Second // for the sizes of all files, before those of a folder are asked for
+
 	infoBatch = 10_000   // sizes of one object-info request
 	smallBlob = 64 << 10 // fetched to learn its size, whatever it is for
 	largeBlob = 1 << 20  // never fetched only to learn its size

@@ -22,6 +22,7 @@ type snapshot struct {
 	root   object.ID // the tree of the whole revision
 	top    object.ID // the tree that is shown: root, or that of the subfolder
 	time   time.Time
+	eras   []era // shown before this one, oldest first
 }
 
 // target is an answer to the question what a revision is.
@@ -244,6 +245,7 @@ func (r *Remote) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	snap.eras = old.after()
 	r.show(snap)
 	r.log.Info("the remote moved", "from", old.version(), "to", snap.version())
 	return nil
@@ -340,6 +342,13 @@ type savedRevision struct {
 	Ref      string `json:"ref,omitempty"`
 	Subdir   string `json:"subdir,omitempty"`
 	Complete bool   `json:"complete"` // all trees are here
+	// What was shown before, oldest first.
+	Before []savedEra `json:"before,omitempty"`
+}
+
+type savedEra struct {
+	Tree string    `json:"tree"`
+	Time time.Time `json:"time"`
 }
 
 const stateVersion = 1
@@ -377,6 +386,13 @@ func (r *Remote) loadState() (snap *snapshot, complete bool) {
 	if err != nil {
 		return nil, false
 	}
+	for _, b := range saved.Before[:min(len(saved.Before), maxEras)] {
+		top, err := object.ParseID(b.Tree)
+		if err != nil {
+			return nil, false
+		}
+		snap.eras = append(snap.eras, era{top, b.Time})
+	}
 	return snap, saved.Complete
 }
 
@@ -390,9 +406,11 @@ func (r *Remote) saveState() error {
 	if snap == nil {
 		return nil // Open is still at it, and saves in the end
 	}
-	s := savedState{Version: stateVersion, Remotes: map[string]savedRevision{
-		r.key: {ID: snap.id.String(), Ref: snap.ref, Subdir: snap.subdir, Complete: filled == snap.id},
-	}}
+	saved := savedRevision{ID: snap.id.String(), Ref: snap.ref, Subdir: snap.subdir, Complete: filled == snap.id}
+	for _, e := range snap.eras {
+		saved.Before = append(saved.Before, savedEra{e.top.String(), e.time})
+	}
+	s := savedState{Version: stateVersion, Remotes: map[string]savedRevision{r.key: saved}}
 	b, err := json.MarshalIndent(s, "", "\t")
 	if err != nil {
 		return err

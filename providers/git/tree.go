@@ -291,16 +291,32 @@ func (r *Remote) Stat(ctx context.Context, path string) (providers.Entry, error)
 	if err != nil {
 		return providers.Entry{}, fmt.Errorf("stat %q: %w", path, err)
 	}
-	out := r.entry(snap, e)
+	out := entryOf(e, r.timeOf(ctx, snap, path, e))
 	if !out.Mode.IsDir() {
 		out.Size = r.sizeIn(r.localRules(snap, parent(path)), e)
 	}
 	return out, nil
 }
 
-// entry describes e, save for the size.
-func (r *Remote) entry(snap *snapshot, e object.TreeEntry) providers.Entry {
-	return providers.Entry{Name: e.Name, Mode: modeOf(e.Mode), ModTime: snap.time, Version: providers.Version(e.ID.String())}
+// timeOf is the time of the object e at path.
+func (r *Remote) timeOf(ctx context.Context, snap *snapshot, path string, e object.TreeEntry) time.Time {
+	if path == "" {
+		return snap.timeOfTop()
+	}
+	dir, err := r.lookup(ctx, snap, snap.top, parent(path))
+	if err != nil || dir.Mode != object.ModeTree {
+		return snap.time
+	}
+	t, err := r.tree(ctx, dir.ID, snap.id)
+	if err != nil {
+		return snap.time
+	}
+	return r.timesIn(snap, parent(path), t).of(e)
+}
+
+// entryOf describes e, save for the size.
+func entryOf(e object.TreeEntry, t time.Time) providers.Entry {
+	return providers.Entry{Name: e.Name, Mode: modeOf(e.Mode), ModTime: t, Version: providers.Version(e.ID.String())}
 }
 
 func parent(path string) string {
@@ -369,9 +385,9 @@ func (r *Remote) readDir(ctx context.Context, path, cursor string) (providers.Pa
 	start = min(start, len(t.entries))
 	end := min(start+pageSize, len(t.entries))
 	page := providers.Page{Entries: make([]providers.Entry, 0, end-start)}
-	rules := r.localRules(snap, path)
+	rules, times := r.localRules(snap, path), r.timesIn(snap, path, t)
 	for _, e := range t.entries[start:end] {
-		out := r.entry(snap, e)
+		out := entryOf(e, times.of(e))
 		if !out.Mode.IsDir() {
 			out.Size = r.sizeIn(rules, e)
 		}
