@@ -51,8 +51,8 @@ func Rules() []Rule {
 			Why: "the command line runs without a desktop"},
 		{Who: []string{"app/internal/model/..."}, Not: []string{"fyne.io/..."}, Why: "view state is tested without a window"},
 		{Who: []string{"nfs/...", "mounter/...", "providers/...", "daemon/...", "app/...", "assets/..."},
-			Except: []string{"nfs/nfstest/...", "providers/providertest/..."},
-			Not:    []string{"nfs/nfstest/...", "providers/providertest/...", "testing"},
+			Except: []string{"nfs/nfstest/...", "providers/providertest/...", "daemon/internal/kerneltest/...", "daemon/internal/mounts/mountstest/..."},
+			Not:    []string{"nfs/nfstest/...", "providers/providertest/...", "daemon/internal/mounts/mountstest/...", "testing"},
 			Why:    "test packages are for tests"},
 	}
 }
