@@ -87,7 +87,8 @@ func (c *conn) drain() {
 	c.in.close()
 }
 
-// abort closes the connection under its calls.
+// abort closes the connection under its calls; those that wait for memory to
+// answer in give up.
 func (c *conn) abort() {
 	c.in.close()
 	c.out.close()
@@ -213,7 +214,7 @@ func (c *conn) write(batch []*call) bool {
 		if !errors.Is(err, net.ErrClosed) {
 			c.log.Debug("replies not written", "err", err)
 		}
-		c.nc.Close()
+		c.abort()
 		return false
 	}
 	c.touch()
