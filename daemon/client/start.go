@@ -86,7 +86,9 @@ func Start(ctx context.Context) error {
 			}
 			return startError(out, err)
 		case <-tick.C:
-			if _, err := c.Service(ctx); err == nil {
+			// If another one was first, ours ends soon. It is waited for, or it
+			// might become the service after the other was told to end.
+			if s, err := c.Service(ctx); err == nil && s.PID == cmd.Process.Pid {
 				return nil
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,6 +37,10 @@ type Options struct {
 
 	// Probe tells what the system has for mounting.
 	Probe func(ctx context.Context) []api.Check
+
+	// See mounts.Options; nil for a Mounter that is the system's.
+	CheckPeer func(net.Conn) error
+	Watch     func(ctx context.Context, changed func()) error
 }
 
 // The bounds of the end. Programs that have files open get gentle to close
@@ -83,6 +88,7 @@ func Run(ctx context.Context, o Options) error {
 	s.m = mounts.New(mounts.Options{
 		Opener: o.Opener, Mounter: o.Mounter, Secrets: o.Secrets, Config: s.conf, State: store,
 		CacheDir: o.Places.Cache, MountsDir: o.Places.Mounts, Events: hub, Logger: o.Logger, Clock: time.Now, Rand: rand.Reader,
+		CheckPeer: o.CheckPeer, Watch: o.Watch,
 	})
 	if err := s.m.Start(ctx); err != nil {
 		l.Close()

@@ -1,0 +1,154 @@
+//go:build unix
+
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/moorage/moorage/nfs"
+	"github.com/moorage/moorage/nfs/nfstest"
+)
+
+func mntRoot(t *testing.T, c *nfstest.Client, export string) nfstest.Handle {
+	t.Helper()
+	r, err := c.Mnt(t.Context(), export)
+	if err != nil || r.Status != 0 {
+		t.Fatalf("MNT %s: %v, %v", export, r.Status, err)
+	}
+	return nfstest.Handle(r.Handle)
+}
+
+func TestServe(t *testing.T) {
+	h := newHome(t)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		p := h.run("main", "serve", "mem:", "--export", "/scratch")
+		r := p.ready()
+		if r.Export != "/scratch" || !strings.Contains(r.Mount, "127.0.0.1:/scratch") {
+			t.Errorf("ready: %+v", r)
+		}
+		c := kernel(t, r.Address)
+		for range 3 { // any number of MNT calls
+			root := mntRoot(t, c, "/scratch")
+			if g, err := c.Getattr(t.Context(), root); err != nil || g.Status != 0 {
+				t.Errorf("GETATTR: %+v, %v", g, err)
+			}
+		}
+		if status := p.end(sig); status != 0 {
+			t.Errorf("exit status %d after %v", status, sig)
+		}
+		if rest := p.rest(); rest != "" {
+			t.Errorf("more on standard output: %q", rest)
+		}
+	}
+	if l, err := filepath.Glob(filepath.Join(os.TempDir(), "moorage-serve-*")); err != nil || len(l) > 0 {
+		t.Errorf("temporary folders are left: %v", l)
+	}
+}
+
+// A second run with the same cache, port and URL continues the first.
+func TestServeGoesOn(t *testing.T) {
+	h := newHome(t)
+	repo := repository(t, "hello", "hello\n")
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "hello"), []byte("hello\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{"git+file://" + repo, folder} {
+		args := []string{"serve", url, "--cache", filepath.Join(h.dir, "cache")}
+		p := h.run("main", args...)
+		r := p.ready()
+		c := kernel(t, r.Address)
+		root := mntRoot(t, c, r.Export)
+		l, err := c.Lookup(t.Context(), root, "hello")
+		if err != nil || l.Status != 0 {
+			t.Fatalf("LOOKUP: %+v, %v", l, err)
+		}
+		second := h.run("main", args...)
+		if status := second.wait(); status != 1 || !strings.Contains(second.stderr.String(), "Another moorage serve") {
+			t.Errorf("a second run at the same time: %d, %s", status, second.stderr.String())
+		}
+		p.end(syscall.SIGKILL)
+		p = h.run("main", append(args, "--listen", r.Address)...)
+		if again := p.ready(); again != r {
+			t.Errorf("first %+v, then %+v", r, again)
+		}
+		c = kernel(t, r.Address)
+		got, err := c.Read(t.Context(), nfstest.Handle(l.Handle), 0, 100)
+		if err != nil || got.Status != 0 || string(got.Data) != "hello\n" {
+			t.Errorf("READ by the old handle: %v, %q, %v", got.Status, got.Data, err)
+		}
+		p.end(syscall.SIGTERM)
+	}
+}
+
+func TestServeReadOnly(t *testing.T) {
+	h := newHome(t)
+	p := h.run("main", "serve", "mem:", "--read-only")
+	r := p.ready()
+	c := kernel(t, r.Address)
+	w, err := c.Create(t.Context(), mntRoot(t, c, r.Export), "x", nfs.Guarded, nfstest.Sattr{}, [8]byte{})
+	if err != nil || nfstest.Status(uint32(w.Status)) != nfs.ErrROFS {
+		t.Errorf("CREATE: %v, %v", w.Status, err)
+	}
+}
+
+func TestServeBadInput(t *testing.T) {
+	h := newHome(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	repo := repository(t, "hello", "hello\n")
+	for name, tt := range map[string]struct {
+		args   string
+		status int
+		says   string
+	}{
+		"no url":       {"serve", 2, "accepts 1 arg"},
+		"two urls":     {"serve mem: mem:", 2, "accepts 1 arg"},
+		"bad flag":     {"serve mem: --nope", 2, "nope"},
+		"bad command":  {"frobnicate", 2, "frobnicate"},
+		"bad url":      {"serve htp://x", 2, "drive URL"},
+		"coming":       {"serve s3://bucket", 1, "coming"},
+		"no folder":    {"serve /none/there", 1, "does not exist"},
+		"no revision":  {"serve git+file://" + repo + "@nope", 1, "no such branch"},
+		"unreachable":  {"serve git+http://127.0.0.1:1/x.git", 1, "cannot be reached"},
+		"not loopback": {"serve mem: --listen 0.0.0.0:0", 2, "this computer alone"},
+		"a name":       {"serve mem: --listen example.org:80", 2, "this computer alone"},
+		"port taken":   {"serve mem: --listen " + l.Addr().String(), 1, "Another program"},
+		"no port":      {"serve mem: --listen 127.0.0.1:99999", 2, "127.0.0.1:PORT"},
+		"bad export":   {"serve mem: --export name", 2, "export path"},
+		"dotted":       {"serve mem: --export /a/../b", 2, "export path"},
+		"bad cache":    {"serve mem: --cache /proc/none", 1, "cannot be used"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := h.run("main", strings.Fields(tt.args)...)
+			if status := p.wait(); status != tt.status {
+				t.Errorf("exit status %d, want %d", status, tt.status)
+			}
+			if got := p.stderr.String(); !strings.Contains(got, tt.says) {
+				t.Errorf("wrote %q, want %q in it", got, tt.says)
+			}
+			if out := p.rest(); out != "" {
+				t.Errorf("on standard output: %q", out)
+			}
+		})
+	}
+	if l, err := filepath.Glob(filepath.Join(os.TempDir(), "moorage-serve-*")); err != nil || len(l) > 0 {
+		t.Errorf("temporary folders are left: %v", l)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	h := newHome(t)
+	p := h.run("main", "--version")
+	if status, out := p.wait(), p.rest(); status != 0 || !strings.HasPrefix(out, "mooraged ") {
+		t.Errorf("%d, %q", status, out)
+	}
+}
