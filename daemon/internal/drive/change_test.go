@@ -3,12 +3,15 @@ package drive
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/moorage/moorage/nfs"
 	"github.com/moorage/moorage/providers"
+	"github.com/moorage/moorage/providers/local"
 	"github.com/moorage/moorage/providers/mem"
 	"github.com/moorage/moorage/providers/providertest"
 )
@@ -228,6 +231,109 @@ func TestVersionGoneInTheMidst(t *testing.T) {
 		t.Errorf("the size is %d and the mtime %v, as before: %v", a.Size, a.Mtime, a.Mtime.Equal(f.Mtime))
 	}
 	b.holds(f.ID, replaced)
+}
+
+// The same if the drive does not know of the change when it reads.
+func TestVersionGoneUnnoticed(t *testing.T) {
+	b := newBench(t, mem.New(mem.Options{}))
+	b.o.OpenFiles = 1
+	b.o.ReadCache = 1
+	old, replaced := strings.Repeat("old!", 1<<20), strings.Repeat("new", 1<<20)
+	b.put("f", old)
+	b.put("g", "other")
+	b.open()
+	f := b.find("f")
+	p := make([]byte, 1000)
+	if _, _, err := b.d.Read(t.Context(), owner, f.ID, p, 0); err != nil {
+		t.Fatal(err)
+	}
+	b.holds(b.find("g").ID, "other")
+	b.put("f", replaced)
+	if _, _, err := b.d.Read(t.Context(), owner, f.ID, p, 2<<20); err != nil || strings.Trim(string(p), "new") != "" {
+		t.Errorf("the read gives %.20q, %v", p, err)
+	}
+	if a := b.getattr(f.ID); a.Size != uint64(len(replaced)) || !a.Mtime.After(f.Mtime) {
+		t.Errorf("the size is %d and the mtime %v", a.Size, a.Mtime)
+	}
+}
+
+// A file of a folder that is overwritten in its place is one version or the
+// other, and the drive notices at once.
+func TestOverwrittenInPlace(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "f")
+	write := func(data string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(strings.Repeat("old!", 1<<18))
+	r, err := local.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	b := newBench(t, mem.New(mem.Options{}))
+	b.o.Provider = r
+	b.open()
+	f := b.find("f")
+	p := make([]byte, 1000)
+	if _, _, err := b.d.Read(t.Context(), owner, f.ID, p, 0); err != nil || strings.Trim(string(p), "old!") != "" {
+		t.Fatal(err)
+	}
+	write(strings.Repeat("new", 1<<18))
+	if _, _, err := b.d.Read(t.Context(), owner, f.ID, p, 4096); err != nil || strings.Trim(string(p), "new") != "" {
+		t.Errorf("the read gives %.20q, %v", p, err)
+	}
+	if a := b.getattr(f.ID); a.Size != 3<<18 || a.Mtime.Equal(f.Mtime) {
+		t.Errorf("the size is %d and the mtime as before: %v", a.Size, a.Mtime.Equal(f.Mtime))
+	}
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.advance(time.Hour)
+	_, err = b.d.GetAttr(t.Context(), owner, f.ID)
+	b.wantStatus("attributes of a file that was removed", err, nfs.ErrStale)
+}
+
+// In a repository every revision has a time; files that it does not change
+// keep theirs, as in a checkout, and so do folders with the same names.
+func TestTimesOfARepository(t *testing.T) {
+	b := newBench(t, mem.New(mem.Options{}))
+	b.put("d/same", "x")
+	b.put("d/changed", "before")
+	revision := b.clock.Now()
+	b.faults.EditListing(func(_ string, es []providers.Entry) []providers.Entry {
+		for i := range es {
+			es[i].ModTime = revision
+		}
+		return es
+	})
+	b.open()
+	d, same, changed := b.find("d"), b.find("d/same"), b.find("d/changed")
+	b.list(d.ID, "changed", "same")
+	if a := b.getattr(d.ID); !a.Mtime.Equal(revision) {
+		t.Errorf("a folder shows %v, want the revision's %v", a.Mtime, revision)
+	}
+	revision = revision.Add(time.Hour)
+	b.put("d/changed", "after")
+	b.probe()
+	if a := b.getattr(same.ID); a != same {
+		t.Errorf("a file that did not change: %+v, was %+v", a, same)
+	}
+	if a := b.getattr(changed.ID); !a.Mtime.Equal(revision) {
+		t.Errorf("a file that changed shows %v, want %v", a.Mtime, revision)
+	}
+	if a := b.getattr(d.ID); !a.Mtime.Equal(d.Mtime) {
+		t.Errorf("a folder with the same names shows %v, was %v", a.Mtime, d.Mtime)
+	}
+	b.put("d/new", "y")
+	revision = revision.Add(time.Hour)
+	b.probe()
+	if a := b.getattr(d.ID); !a.Mtime.Equal(revision) {
+		t.Errorf("a folder with a new name shows %v, want %v", a.Mtime, revision)
+	}
 }
 
 // A listing keeps its place while names come and go.

@@ -106,6 +106,7 @@ type Drive struct {
 	hidden   int64
 	deferred map[uint64]providers.Entry // newer states of files that are being read
 	usage    usage
+	storeErr error // the nodes cannot be written
 
 	watcher sync.WaitGroup
 }
@@ -218,7 +219,27 @@ func (d *Drive) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s.Revision, s.Hidden = d.revision, d.hidden
+	if d.storeErr != nil {
+		s.Err = d.storeErr
+	}
 	return s
+}
+
+// update changes the nodes. Once they cannot be written, which the status
+// shows, what is known is still served, and nothing new.
+func (d *Drive) update(fn func(*nodes.Tx) error) error {
+	err := d.store.Update(fn)
+	if errors.Is(err, nodes.ErrBroken) {
+		d.mu.Lock()
+		first := d.storeErr == nil
+		d.storeErr = err
+		d.mu.Unlock()
+		if first {
+			d.o.Logger.Error("the drive's state cannot be written", "err", err)
+			d.health.wake()
+		}
+	}
+	return err
 }
 
 // Changes wakes up after Status has changed. There is one channel.
@@ -279,7 +300,7 @@ func (d *Drive) turnTo(v providers.Version) error {
 		return nil
 	}
 	d.health.wake()
-	return d.store.Update(func(tx *nodes.Tx) error {
+	return d.update(func(tx *nodes.Tx) error {
 		tx.SetMeta("rev", []byte(v))
 		return nil
 	})
@@ -334,7 +355,7 @@ func (d *Drive) settle() {
 	d.mu.Unlock()
 	for _, id := range ids {
 		if err := d.catchUp(id, false); err != nil {
-			d.o.Logger.Error("the drive's state cannot be written", "err", err)
+			d.o.Logger.Warn("a file cannot be brought to its newest state", "err", err)
 		}
 	}
 }
@@ -347,10 +368,13 @@ func (d *Drive) probeLogged() {
 	}
 }
 
+// tryTimeout is how long a remote that was away is waited for.
+const tryTimeout = 20 * time.Second
+
 // tryAgain asks an unreachable remote for the least, and reports whether it is
 // there.
 func (d *Drive) tryAgain() bool {
-	ctx, cancel := context.WithTimeout(d.flights.base, d.o.CallTimeout)
+	ctx, cancel := context.WithTimeout(d.flights.base, min(d.o.CallTimeout, tryTimeout))
 	defer cancel()
 	err := d.health.try(ctx, func(ctx context.Context) error {
 		if pr, ok := d.p.(providers.Prober); ok {

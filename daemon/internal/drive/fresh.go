@@ -178,7 +178,7 @@ func (d *Drive) catchUp(id uint64, force bool) error {
 	if !ok || (!force && d.streams.active(id, d.o.Clock())) {
 		return nil
 	}
-	return d.store.Update(func(tx *nodes.Tx) error {
+	return d.update(func(tx *nodes.Tx) error {
 		n, err := tx.Get(id)
 		if err != nil {
 			if errors.Is(err, nodes.ErrNotFound) {

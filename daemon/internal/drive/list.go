@@ -68,7 +68,7 @@ func (d *Drive) statRoot(ctx context.Context) error {
 		if err != nil {
 			return struct{}{}, err
 		}
-		err = d.store.Update(func(tx *nodes.Tx) error {
+		err = d.update(func(tx *nodes.Tx) error {
 			n, err := tx.Get(nodes.Root)
 			if errors.Is(err, nodes.ErrNotFound) {
 				e.Name = ""
@@ -104,7 +104,7 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 			return struct{}{}, err
 		}
 		a := applier{d: d, dir: dir, now: at}
-		err = d.store.Update(func(tx *nodes.Tx) error {
+		err = d.update(func(tx *nodes.Tx) error {
 			if err := a.begin(tx); err != nil {
 				return err
 			}
@@ -156,7 +156,7 @@ func (d *Drive) forget(id uint64) error {
 	}
 	d.stamps.update(n.Parent, func(s *stamp) { s.listAt, s.listRev = time.Time{}, 0 })
 	a := applier{d: d, dir: n.Parent, now: d.o.Clock()}
-	return d.store.Update(func(tx *nodes.Tx) error {
+	return d.update(func(tx *nodes.Tx) error {
 		if err := a.begin(tx); err != nil {
 			return err
 		}
@@ -220,7 +220,7 @@ func (d *Drive) listOnce(ctx context.Context, dir uint64) error {
 }
 
 func (d *Drive) applyPage(a *applier, entries []providers.Entry) error {
-	return d.store.Update(func(tx *nodes.Tx) error {
+	return d.update(func(tx *nodes.Tx) error {
 		if err := a.begin(tx); err != nil {
 			return err
 		}
@@ -246,7 +246,7 @@ func (d *Drive) sweep(a *applier, version string, rev uint64) error {
 	if err != nil {
 		return err
 	}
-	return d.store.Update(func(tx *nodes.Tx) error {
+	return d.update(func(tx *nodes.Tx) error {
 		if err := a.begin(tx); err != nil {
 			return err
 		}

@@ -75,6 +75,7 @@ func (d *Drive) readNode(ctx context.Context, id uint64, fn func(nodes.Node) (no
 		if !changed(err) || i == 1 {
 			return out, err
 		}
+		// The version is gone, so there is nothing to hold on to for a reader.
 		if err := d.catchUp(id, true); err != nil {
 			return out, err
 		}
@@ -82,6 +83,9 @@ func (d *Drive) readNode(ctx context.Context, id uint64, fn func(nodes.Node) (no
 			continue
 		}
 		if err := d.stat(ctx, n.Parent, n.Name); err != nil {
+			return out, err
+		}
+		if err := d.catchUp(id, true); err != nil {
 			return out, err
 		}
 	}

@@ -89,7 +89,7 @@ func (d *Drive) sizesOf(ctx context.Context, sizer providers.Sizer, dir string, 
 	if err != nil {
 		return err
 	}
-	return d.store.Update(func(tx *nodes.Tx) error {
+	return d.update(func(tx *nodes.Tx) error {
 		for i, e := range entries {
 			if err := setSize(tx, batch[i], e.Size); err != nil {
 				return err
@@ -141,7 +141,7 @@ func (d *Drive) sizedByOpening(ctx context.Context, n nodes.Node) (nodes.Node, e
 		if size < 0 {
 			return n, fmt.Errorf("open %q: %w: no size", n.Name, providers.ErrProtocol)
 		}
-		if err := d.store.Update(func(tx *nodes.Tx) error { return setSize(tx, n, size) }); err != nil {
+		if err := d.update(func(tx *nodes.Tx) error { return setSize(tx, n, size) }); err != nil {
 			return n, err
 		}
 		if n, err = d.node(n.ID); err == nil && n.Size < 0 {
