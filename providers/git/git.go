@@ -76,23 +76,24 @@ type Options struct {
 
 // Remote is an open repository. It is safe for concurrent use.
 type Remote struct {
-	url      providers.URL
-	key      string // in the saved state
-	log      *slog.Logger
-	clock    func() time.Time
-	store    *store.Store
-	wire     wire.Transport
-	web      *transport.Web  // for http, and for large files
-	http     *transport.HTTP // nil unless reached over http
-	ssh      *transport.SSH  // nil unless reached over ssh
-	flights  *flights
-	requests chan struct{} // one token per request in progress
-	limits   pack.Limits
-	trees    treeCache
-	files    walk // of opened files
-	folders  walk // of folders whose sizes were asked for
-	large    largeFiles
-	saving   sync.Mutex // held while the state is written
+	url        providers.URL
+	key        string // in the saved state
+	log        *slog.Logger
+	clock      func() time.Time
+	store      *store.Store
+	wire       wire.Transport
+	web        *transport.Web  // for http, and for large files
+	http       *transport.HTTP // nil unless reached over http
+	ssh        *transport.SSH  // nil unless reached over ssh
+	flights    *flights
+	requests   chan struct{} // one token per request in progress
+	limits     pack.Limits
+	cacheLimit int64
+	trees      treeCache
+	files      walk // of opened files
+	folders    walk // of folders whose sizes were asked for
+	large      largeFiles
+	saving     sync.Mutex // held while the state is written
 
 	mu     sync.Mutex
 	client *wire.Client
@@ -127,7 +128,7 @@ func Open(ctx context.Context, u providers.URL, o Options) (*Remote, error) {
 	}
 	r := &Remote{
 		url: u, key: u.String(), log: o.Logger, clock: o.Clock,
-		flights: newFlights(), requests: make(chan struct{}, maxRequests), limits: pack.DefaultLimits(),
+		flights: newFlights(), requests: make(chan struct{}, maxRequests), limits: pack.DefaultLimits(), cacheLimit: o.CacheLimit,
 	}
 	r.trees.init()
 	if err := r.connectTransport(o); err != nil {

@@ -230,6 +230,46 @@ func TestFewFilters(t *testing.T) {
 	}
 }
 
+// TestFirstListing holds most of the trees back: listings do not wait for them.
+func TestFirstListing(t *testing.T) {
+	home(t)
+	repo := newRepo(t)
+	commit(t, repo, "main", "", commitTime, manyFiles()...)
+	gate := make(chan struct{})
+	s := serveHTTP(t, repo, tampered(func(w http.ResponseWriter, r *http.Request, a []byte) {
+		if len(a) > 5000 { // all trees
+			w.Write(a[:300])
+			w.(http.Flusher).Flush()
+			select {
+			case <-gate:
+			case <-r.Context().Done():
+			}
+			a = a[300:]
+		}
+		w.Write(a)
+	}))
+	r := open(t, s.remoteURL(t, ""), testOptions(t))
+	if n := len(listAll(t, r, "")); n != 28 {
+		t.Errorf("%d entries in the root folder", n)
+	}
+	if n := len(listAll(t, r, "deep/a/b")); n != 1 {
+		t.Errorf("%d entries in another", n)
+	}
+	if got := mustRead(t, r, "deep/a/b/c/d/e/f/g"); got != "deep\n" {
+		t.Errorf("%q", got)
+	}
+	select {
+	case <-gate:
+		t.Fatal("the trees came")
+	default:
+		close(gate)
+	}
+	compareNames(t, r, repo, "main")
+	if n := s.requests.Load(); n > 14 {
+		t.Errorf("%d requests", n)
+	}
+}
+
 func TestTogether(t *testing.T) {
 	home(t)
 	repo := newRepo(t)

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -165,7 +164,6 @@ type httpServer struct {
 	requests atomic.Int64
 	mu       sync.Mutex
 	log      []string // "GET /repo.git/info/refs", …
-	wrap     func(http.Handler) http.Handler
 }
 
 func gitCore(t testing.TB) string { return runGit(t, "", "--exec-path") }
@@ -300,13 +298,4 @@ func withoutCapability(name string) func(http.Handler) http.Handler {
 			w.Write(bytes.Replace(rec.Body.Bytes(), []byte(line), nil, 1))
 		})
 	}
-}
-
-func mustURL(t testing.TB, s string) *url.URL {
-	t.Helper()
-	u, err := url.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
 }

@@ -23,6 +23,7 @@ const (
 	fewBlobs  = 2        // asked for one by one
 	manyBlobs = 16       // more of them are fetched up to largeBlob, in one request
 	peekers   = 4        // requests at a time for sizes of single blobs
+	maxDepth  = 2048     // folders in folders: longer paths no system opens
 	wantBatch = 256      // blobs of one request, if no filter keeps large ones out
 )
 
@@ -217,9 +218,9 @@ func (r *Remote) askAllSizes(snap *snapshot) {
 		}
 		var ids []object.ID
 		seen := make(map[object.ID]bool)
-		var below func(id object.ID) error
-		below = func(id object.ID) error {
-			if seen[id] {
+		var below func(id object.ID, depth int) error
+		below = func(id object.ID, depth int) error {
+			if seen[id] || depth > maxDepth {
 				return nil
 			}
 			seen[id] = true
@@ -231,7 +232,7 @@ func (r *Remote) askAllSizes(snap *snapshot) {
 				switch e.Mode {
 				case object.ModeSubmodule:
 				case object.ModeTree:
-					if err := below(e.ID); err != nil {
+					if err := below(e.ID, depth+1); err != nil {
 						return err
 					}
 				default:
@@ -243,7 +244,7 @@ func (r *Remote) askAllSizes(snap *snapshot) {
 			}
 			return nil
 		}
-		if err := below(snap.top); err != nil {
+		if err := below(snap.top, 0); err != nil {
 			return err
 		}
 		return r.askSizes(ctx, c, ids)

@@ -215,6 +215,14 @@ func (r *Remote) probe(ctx context.Context) error {
 	}
 	old := r.snapshot()
 	if t == old.target {
+		r.mu.Lock()
+		whole := r.filled == t.id
+		r.mu.Unlock()
+		if !whole { // its fetch was interrupted
+			if f := r.fill(t.id, object.ID{}); f != nil {
+				f.leave()
+			}
+		}
 		if t.ref == "" {
 			// An id needs no answer; ask for one to learn whether the remote is there.
 			c, err := r.connect(ctx)

@@ -14,22 +14,25 @@ type Attributes struct {
 
 type rule struct {
 	pattern string
-	base    bool // matched against the last element of a path
-	attrs   []string
+	base    bool     // matched against the last element of a path
+	plain   bool     // without wildcards
+	attrs   []string // those that may say something about filters
 }
 
-// MaxAttributes bounds a .gitattributes file, as git does, in bytes.
-const MaxAttributes = 100 << 20
+// MaxAttributes bounds a .gitattributes file, in bytes.
+const MaxAttributes = 1 << 20
 
 const (
-	maxLine  = 2048 // longer lines are ignored, by git too
-	maxRules = 100_000
+	maxLine  = 2048     // longer lines are ignored, by git too
+	maxRules = 10_000   // that say something about filters
+	maxWild  = 32 << 10 // bytes of all patterns with wildcards, which take time to match
 )
 
 // ParseAttributes reads a .gitattributes file. Lines that make no sense are
 // passed over, as git does.
 func ParseAttributes(b []byte) *Attributes {
 	a := &Attributes{macros: make(map[string]string)}
+	wild := 0
 	for line := range strings.Lines(string(b)) {
 		line = strings.Trim(line, " \t\r\n")
 		if line == "" || line[0] == '#' || len(line) > maxLine || len(a.rules) >= maxRules {
@@ -58,8 +61,19 @@ func ParseAttributes(b []byte) *Attributes {
 		if strings.HasPrefix(pattern, "!") || strings.HasSuffix(pattern, "/") {
 			continue // forbidden, and about folders
 		}
-		r := rule{pattern: strings.TrimPrefix(pattern, "/"), base: !strings.Contains(pattern, "/"), attrs: attrs}
-		a.rules = append(a.rules, r)
+		r := rule{pattern: strings.TrimPrefix(pattern, "/"), base: !strings.Contains(pattern, "/")}
+		for _, f := range attrs {
+			// A word without a value may be a macro that the root's file defines.
+			if strings.HasPrefix(strings.TrimLeft(f, "-!"), "filter") || !strings.ContainsAny(f, "=-!") {
+				r.attrs = append(r.attrs, f)
+			}
+		}
+		if r.plain = !strings.ContainsAny(r.pattern, `*?[\`); !r.plain {
+			wild += len(r.pattern)
+		}
+		if len(r.attrs) > 0 && wild <= maxWild {
+			a.rules = append(a.rules, r)
+		}
 	}
 	return a
 }
@@ -118,7 +132,7 @@ func Filter(levels []Level, p string) string {
 			if r.base {
 				name = path.Base(rel)
 			}
-			if !wildmatch(r.pattern, name) {
+			if r.plain && r.pattern != name || !r.plain && !wildmatch(r.pattern, name) {
 				continue
 			}
 			for _, a := range r.attrs {

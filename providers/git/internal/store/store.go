@@ -21,7 +21,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/moorage/moorage/providers"
@@ -296,7 +295,7 @@ func (s *Store) SaveState(b []byte) error {
 }
 
 func diskError(op string, err error) error {
-	if errors.Is(err, syscall.ENOSPC) {
+	if isFull(err) {
 		return fmt.Errorf("%s: %w: %w", op, providers.ErrFull, err)
 	}
 	return fmt.Errorf("%s: %w", op, err)

@@ -34,10 +34,10 @@ type Stream struct {
 	life     context.Context
 	end      context.CancelFunc
 
-	mu    sync.Mutex
-	idle  []*stream
-	timer *time.Timer
-	dials int64
+	mu     sync.Mutex
+	idle   []*stream
+	active int // connections in use, or being made
+	timer  *time.Timer
 }
 
 const (
@@ -62,9 +62,6 @@ type stream struct {
 func (s *Stream) Close() error {
 	s.end()
 	s.mu.Lock()
-	if s.timer != nil {
-		s.timer.Stop()
-	}
 	idle := s.idle
 	s.idle = nil
 	s.mu.Unlock()
@@ -74,14 +71,7 @@ func (s *Stream) Close() error {
 	if s.hangUp != nil {
 		s.hangUp()
 	}
-	return nil
-}
-
-// Connections is the number of connections made so far.
-func (s *Stream) Connections() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.dials
+	return nil // the timer may still fire, and finds nothing
 }
 
 // open makes a connection and reads the advertisement.
@@ -89,9 +79,6 @@ func (s *Stream) open(ctx context.Context) (*stream, error) {
 	if s.life.Err() != nil {
 		return nil, providers.ErrClosed
 	}
-	s.mu.Lock()
-	s.dials++
-	s.mu.Unlock()
 	dctx, cancel := context.WithTimeout(ctx, s.timeouts.Connect)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
@@ -138,12 +125,30 @@ func (s *Stream) refused(ctx context.Context, g *guard, c conn, err error) error
 
 // Advertise makes a connection, which the next Call uses.
 func (s *Stream) Advertise(ctx context.Context) ([]byte, error) {
+	defer s.use()()
 	st, err := s.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.keep(st)
 	return st.advert, nil
+}
+
+// use says that a connection is needed until the result is called.
+func (s *Stream) use() (done func()) {
+	s.mu.Lock()
+	s.active++
+	s.mu.Unlock()
+	return func() {
+		s.mu.Lock()
+		s.active--
+		if s.timer == nil {
+			s.timer = time.AfterFunc(keepIdle, s.hangUpIdle)
+		} else {
+			s.timer.Reset(keepIdle)
+		}
+		s.mu.Unlock()
+	}
 }
 
 // keep puts st with the idle ones.
@@ -155,11 +160,6 @@ func (s *Stream) keep(st *stream) {
 		return
 	}
 	s.idle = append(s.idle, st)
-	if s.timer == nil {
-		s.timer = time.AfterFunc(keepIdle, s.hangUpIdle)
-	} else {
-		s.timer.Reset(keepIdle)
-	}
 	s.mu.Unlock()
 }
 
@@ -167,14 +167,29 @@ func (s *Stream) hangUpIdle() {
 	s.mu.Lock()
 	idle := s.idle
 	s.idle = nil
+	unused := s.active == 0
 	s.mu.Unlock()
 	for _, st := range idle {
 		st.Close()
+	}
+	if unused && s.hangUp != nil {
+		s.hangUp()
 	}
 }
 
 // Call sends a request over an idle connection, or a new one.
 func (s *Stream) Call(ctx context.Context, request []byte) (wire.Reply, error) {
+	done := s.use()
+	rep, err := s.call(ctx, request)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	rep.done = done
+	return rep, nil
+}
+
+func (s *Stream) call(ctx context.Context, request []byte) (*streamReply, error) {
 	for {
 		s.mu.Lock()
 		var st *stream
@@ -222,6 +237,7 @@ type streamReply struct {
 	st    *stream
 	guard *guard
 	ctx   context.Context
+	done  func()
 }
 
 func (r *streamReply) Read(p []byte) (int, error) {
@@ -243,6 +259,7 @@ func (r *streamReply) Read(p []byte) (int, error) {
 }
 
 func (r *streamReply) Close(whole bool) {
+	defer r.done()
 	if r.guard.stop() && whole && r.st.br.Buffered() == 0 {
 		r.s.keep(r.st)
 		return
