@@ -174,19 +174,23 @@ func (f *FS) settle(dir nfs.ID, d *desc, name string, cd *desc, b *birth, set *n
 	id := o.attr.ID
 	cd = f.fds.add(id, cd, o.attr.Type == nfs.TypeRegular)
 	defer f.fds.release(cd)
-	if err := errors.Join(f.syncNew(id, cd, o.attr.Type), f.syncObject(dir, d)); err != nil {
+	if err := f.syncName(id, cd, o.attr.Type, dir, d); err != nil {
 		return nfs.Attr{}, err
 	}
 	return f.attr(id, cd)
 }
 
-// syncNew syncs a new object itself. A symbolic link or a special node is on
-// stable storage with the directory that names it: it was never without a name.
-func (f *FS) syncNew(id nfs.ID, d *desc, typ nfs.FileType) error {
+// syncName syncs an object that got a name, and the directory with the name. At
+// the same time, because file systems with a journal commit both in one go. A
+// symbolic link or a special node is on stable storage with its directory.
+func (f *FS) syncName(id nfs.ID, d *desc, typ nfs.FileType, dir nfs.ID, dd *desc) error {
 	if typ != nfs.TypeRegular && typ != nfs.TypeDirectory {
-		return nil
+		return f.syncObject(dir, dd)
 	}
-	return f.syncObject(id, d)
+	object := make(chan error, 1)
+	go func() { object <- f.syncObject(id, d) }()
+	err := f.syncObject(dir, dd)
+	return errors.Join(err, <-object)
 }
 
 // Mkdir implements nfs.Creator.
@@ -322,7 +326,7 @@ func (f *FS) link(ctx context.Context, c *nfs.Caller, id nfs.ID, dir nfs.ID, d *
 	if err == nil {
 		f.keep(dir, name, cd, &o)
 	}
-	if err := errors.Join(f.syncNew(id, od, a.Type), f.syncObject(dir, d)); err != nil {
+	if err := f.syncName(id, od, a.Type, dir, d); err != nil {
 		return a, err
 	}
 	return f.attr(id, od)
@@ -490,12 +494,9 @@ func (f *FS) rename(c *nfs.Caller, fromDir nfs.ID, fd *desc, fa *nfs.Attr, from 
 	if dst.desc != nil {
 		f.unnamed(dst)
 	}
-	err = f.syncObject(toDir, td)
-	if fromDir != toDir {
-		err = errors.Join(err, f.syncObject(fromDir, fd))
-		if src.attr.Type == nfs.TypeDirectory {
-			err = errors.Join(err, f.syncObject(src.id, src.desc))
-		}
+	if fromDir == toDir {
+		return f.syncObject(toDir, td)
 	}
-	return err
+	err = f.syncName(src.id, src.desc, src.attr.Type, toDir, td)
+	return errors.Join(err, f.syncObject(fromDir, fd))
 }
