@@ -3,6 +3,7 @@ package git
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/moorage/moorage/providers"
 )
@@ -25,6 +26,7 @@ type flight struct {
 	done    chan struct{} // closed when err is final
 	err     error
 	cancel  context.CancelFunc
+	began   time.Time
 	keys    []any
 	waiters int // guarded by group.mu; the keeper counts as one
 }
@@ -71,7 +73,7 @@ func join[K comparable](g *flights, keys []K, keep bool, fn func(ctx context.Con
 // start begins a flight. g.mu is held.
 func (g *flights) start(keys []any, keep bool, fn func(ctx context.Context) error) {
 	ctx, cancel := context.WithCancel(g.life)
-	f := &flight{group: g, done: make(chan struct{}), cancel: cancel, keys: keys}
+	f := &flight{group: g, done: make(chan struct{}), cancel: cancel, began: time.Now(), keys: keys}
 	if keep {
 		f.waiters++
 	}

@@ -34,6 +34,7 @@ func tampered(change func(w http.ResponseWriter, r *http.Request, answer []byte)
 			}
 			w.WriteHeader(rec.Code)
 			if bytes.Contains(body, []byte("command=fetch")) {
+				r.Body = io.NopCloser(bytes.NewReader(body))
 				change(w, r, rec.Body.Bytes())
 				return
 			}
@@ -237,7 +238,7 @@ func TestFirstListing(t *testing.T) {
 	commit(t, repo, "main", "", commitTime, manyFiles()...)
 	gate := make(chan struct{})
 	s := serveHTTP(t, repo, tampered(func(w http.ResponseWriter, r *http.Request, a []byte) {
-		if len(a) > 5000 { // all trees
+		if body, _ := io.ReadAll(r.Body); bytes.Contains(body, []byte("filter blob:none\n")) {
 			w.Write(a[:300])
 			w.(http.Flusher).Flush()
 			select {

@@ -45,7 +45,7 @@ func (r *Remote) object(ctx context.Context, id, rev object.ID) (object.Type, []
 func (r *Remote) obtain(ctx context.Context, id, rev object.ID) error {
 	if f := r.flights.running(fillKey{rev}); f != nil {
 		defer f.leave()
-		timer := time.NewTimer(patience)
+		timer := time.NewTimer(max(patience-time.Since(f.began), patience/10))
 		defer timer.Stop()
 		select {
 		case <-r.store.Arrival(store.Key{ID: id}):
@@ -57,7 +57,7 @@ func (r *Remote) obtain(ctx context.Context, id, rev object.ID) error {
 		case <-timer.C:
 		}
 		if r.canPick() {
-			return r.pick(ctx, id, "tree:1")
+			return r.pick(ctx, id, pickFilter)
 		}
 		select {
 		case <-r.store.Arrival(store.Key{ID: id}):
@@ -115,7 +115,7 @@ func (r *Remote) pick(ctx context.Context, id object.ID, filter string) error {
 	return r.flights.do(ctx, pickKey{id}, false, func(ctx context.Context) error {
 		q := wire.FetchRequest{Wants: []object.ID{id}, Shallow: true, Filter: filter}
 		err := r.fetch(ctx, q, nil)
-		if remote := (*pktline.RemoteError)(nil); filter == "tree:1" && errors.As(err, &remote) {
+		if remote := (*pktline.RemoteError)(nil); filter == pickFilter && errors.As(err, &remote) {
 			// Some forges allow filters on files only.
 			r.mu.Lock()
 			r.noTree = true
@@ -128,6 +128,9 @@ func (r *Remote) pick(ctx context.Context, id object.ID, filter string) error {
 }
 
 type pickKey struct{ id object.ID }
+
+// pickFilter lets a folder through with the folders in it.
+const pickFilter = "combine:blob:none+tree:2"
 
 // tree is a parsed tree, without the names that are never shown.
 type tree struct {
