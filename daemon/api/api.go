@@ -50,7 +50,7 @@ type Drive struct {
 	Dir        string    `json:"dir"`  // where it is or will be mounted
 	ReadOnly   bool      `json:"read_only"`
 	Auto       bool      `json:"auto"`       // mounted when the service starts
-	Remembered bool      `json:"remembered"` // in the config; else it goes when it is unmounted, or was waited for and failed
+	Remembered bool      `json:"remembered"` // in the config; else it goes when it is unmounted
 	State      State     `json:"state"`
 	Step       string    `json:"step,omitempty"` // of Connecting: "sign-in", "list", "mount"; "wait" while the remote is away
 	Since      time.Time `json:"since"`          // of State

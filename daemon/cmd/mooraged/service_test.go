@@ -154,6 +154,9 @@ func TestGitDrive(t *testing.T) {
 		if _, err := h.client.Mount(t.Context(), d.Name, true); code(err) != want {
 			t.Errorf("%s: %v, want %s", url, err, want)
 		}
+		if err := h.client.Remove(t.Context(), d.Name); err != nil {
+			t.Error(err)
+		}
 	}
 	if _, err := h.client.Add(t.Context(), api.AddDrive{URL: "s3://bucket"}); code(err) != api.CodeComing {
 		t.Errorf("s3: %v", err)

@@ -348,10 +348,6 @@ func (d *drive) mount(ctx context.Context, o op) *api.Error {
 	default:
 		d.rest(api.Failed, e)
 	}
-	// Whoever waits has the error in hand, and nothing half-made stays behind.
-	if o.done != nil && !st.Remembered {
-		d.gone()
-	}
 	return e
 }
 
