@@ -184,7 +184,9 @@ func (f *FS) examine(d *desc, root bool) (o object, err error) {
 	d.dir = o.attr.Type == nfs.TypeDirectory
 	k := identity{volume: d.vol.id, ino: o.ino, birth: o.birth, gen: o.gen, typ: o.attr.Type}
 	if d.vol.handles {
-		o.handle, k.gen = inodeHandle(d.fd)
+		if o.handle, k.gen, err = inodeHandle(d.fd); err != nil {
+			return o, err // without it the id would be another one
+		}
 		if !root && d.vol != f.rootDesc.vol {
 			o.handle = "" // it could only be opened with a descriptor of its volume
 		}

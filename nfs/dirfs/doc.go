@@ -14,7 +14,8 @@
 // that knows neither birth time nor generation, such as some FUSE ones, a
 // reused number of the same type cannot be told apart; on FAT and exFAT, whose
 // inode numbers do not last, the parent and the name stand in for the number,
-// and an object that is renamed has a new id.) What a table does keep is where
+// and an object that is renamed has a new id; on overlayfs, a file of a lower
+// layer has a new one when it is first written to.) What a table does keep is where
 // an object was seen last. The table lives in Options.StateDir, about 70 bytes
 // on disk and 30 to 60 bytes in memory per object; a lost record costs a search
 // and never a wrong answer.

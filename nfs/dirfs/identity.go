@@ -39,12 +39,12 @@ func (k *identity) hash(salt byte) (nfs.ID, uint32) {
 
 // idOf gives k's id and its check for the index.
 func (x *index) idOf(k *identity) (nfs.ID, uint32) {
-	_, first := k.hash(0)
-	for salt := byte(0); ; salt++ {
-		id, _ := k.hash(salt)
-		if check, ok := x.known(id); !ok || check == first || salt == 255 {
+	id, first := k.hash(0)
+	for salt := byte(1); ; salt++ {
+		if check, ok := x.known(id); !ok || check == first || salt == 0 {
 			return id, first
 		}
+		id, _ = k.hash(salt)
 	}
 }
 

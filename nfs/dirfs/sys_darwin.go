@@ -45,12 +45,12 @@ func statFD(fd int, _ bool) (hostStat, error) {
 
 // inodeHandle gives what openHandle needs: APFS and HFS+ do not use an inode
 // number again.
-func inodeHandle(fd int) (handle string, gen uint32) {
+func inodeHandle(fd int) (handle string, gen uint32, err error) {
 	var st unix.Stat_t
-	if unix.Fstat(fd, &st) != nil {
-		return "", 0
+	if err := unix.Fstat(fd, &st); err != nil {
+		return "", 0, err
 	}
-	return string(binary.LittleEndian.AppendUint64(nil, st.Ino)), 0
+	return string(binary.LittleEndian.AppendUint64(nil, st.Ino)), 0, nil
 }
 
 // openHandle opens the object of a handle on the volume that fd is on.

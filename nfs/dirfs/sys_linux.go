@@ -80,15 +80,22 @@ var localTypes = map[string]bool{
 }
 
 // inodeHandle gives the kernel's handle of the object behind fd, as its type
-// and bytes, and a hash of it. Without one, both are zero.
-func inodeHandle(fd int) (handle string, gen uint32) {
+// and bytes, and a hash of it. Both are zero where the kernel never gives one.
+func inodeHandle(fd int) (handle string, gen uint32, err error) {
 	h, _, err := unix.NameToHandleAt(fd, "", unix.AT_EMPTY_PATH)
-	if err != nil || h.Size() > maxHandle-4 {
-		return "", 0
+	switch err {
+	case nil:
+	case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EOVERFLOW:
+		return "", 0, nil
+	default:
+		return "", 0, err
+	}
+	if h.Size() > maxHandle-4 {
+		return "", 0, nil
 	}
 	b := binary.LittleEndian.AppendUint32(make([]byte, 0, maxHandle), uint32(h.Type()))
 	b = append(b, h.Bytes()...)
-	return string(b), crc32.Checksum(b, castagnoli)
+	return string(b), crc32.Checksum(b, castagnoli), nil
 }
 
 // openHandle opens the object of a handle on the volume that fd is on. It
