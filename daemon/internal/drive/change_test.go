@@ -432,3 +432,27 @@ func TestStatFS(t *testing.T) {
 		t.Errorf("statfs: %+v, %v", st, err)
 	}
 }
+
+func TestHiddenNamesGoWithTheirFolder(t *testing.T) {
+	b := newBench(t, mem.New(mem.Options{}))
+	b.mkdir("d")
+	b.faults.EditListing(func(dir string, es []providers.Entry) []providers.Entry {
+		if dir == "d" {
+			es = append(es, providers.Entry{Name: "a\nb"}, providers.Entry{Name: ".."})
+		}
+		return es
+	})
+	b.open()
+	b.list(b.find("d").ID)
+	if n := b.d.Status().Hidden; n != 2 {
+		t.Errorf("the status tells of %d hidden names, want 2", n)
+	}
+	if err := b.mem.Rmdir(t.Context(), "d"); err != nil {
+		t.Fatal(err)
+	}
+	b.probe()
+	b.list(b.d.Root())
+	if n := b.d.Status().Hidden; n != 0 {
+		t.Errorf("the status tells of %d hidden names of a folder that is gone", n)
+	}
+}

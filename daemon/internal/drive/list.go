@@ -257,13 +257,8 @@ func (d *Drive) sweep(a *applier, version string, rev uint64) error {
 		}
 		n := &a.n
 		if was := int64(n.Hidden); was != a.hidden {
-			d.mu.Lock()
-			d.hidden += a.hidden - was
-			total := d.hidden
-			d.mu.Unlock()
-			tx.SetMeta("hidden", binary.BigEndian.AppendUint64(nil, uint64(total)))
 			n.Hidden = uint32(min(a.hidden, 1<<31))
-			d.health.wake()
+			d.addHidden(tx, int64(n.Hidden)-was)
 		}
 		n.Complete = true
 		n.ListVersion, n.ListRev = version, rev
@@ -275,6 +270,16 @@ func (d *Drive) sweep(a *applier, version string, rev uint64) error {
 		a.end()
 		return nil
 	})
+}
+
+// addHidden counts names that cannot be shown.
+func (d *Drive) addHidden(tx *nodes.Tx, n int64) {
+	d.mu.Lock()
+	d.hidden += n
+	total := d.hidden
+	d.mu.Unlock()
+	tx.SetMeta("hidden", binary.BigEndian.AppendUint64(nil, uint64(total)))
+	d.health.wake()
 }
 
 // applier brings the store to what the remote says of one directory.
@@ -311,6 +316,9 @@ func (a *applier) end() {
 	}
 	if a.moved || a.touched {
 		a.tx.Put(a.n)
+	}
+	if gone := a.tx.HiddenGone(); gone > 0 {
+		a.d.addHidden(a.tx, -gone)
 	}
 }
 

@@ -196,6 +196,7 @@ type Tx struct {
 	changes []Change
 	pending map[string][]byte // nil: deleted
 	touched []uint64          // nodes that the cache must forget
+	hidden  int64             // Hidden of directories that were removed
 }
 
 // Update runs fn and then makes its changes, all or none. An error of fn undoes
@@ -221,9 +222,6 @@ func (tx *Tx) Flush() error {
 	clear(tx.pending)
 	return err
 }
-
-// Len is the number of changes that wait for Flush.
-func (tx *Tx) Len() int { return len(tx.changes) }
 
 func (tx *Tx) set(key, value []byte) {
 	tx.pending[string(key)] = value
@@ -317,6 +315,7 @@ func (tx *Tx) removeNode(id uint64) error {
 	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return err
 	}
+	tx.hidden += int64(n.Hidden)
 	if err != nil || n.Kind == Dir {
 		var removeErr error
 		err := tx.s.Children(id, 0, func(e Entry) bool {
@@ -333,6 +332,14 @@ func (tx *Tx) removeNode(id uint64) error {
 		return tx.Flush()
 	}
 	return nil
+}
+
+// HiddenGone is how many hidden names went with the directories that were
+// removed since it was last asked.
+func (tx *Tx) HiddenGone() int64 {
+	n := tx.hidden
+	tx.hidden = 0
+	return n
 }
 
 // SetMeta keeps a value under a name.
