@@ -225,19 +225,23 @@ func (d *Drive) Status() Status {
 	return s
 }
 
-// update changes the nodes. Once they cannot be written, which the status
+// update changes the nodes. While they cannot be written, which the status
 // shows, what is known is still served, and nothing new.
 func (d *Drive) update(fn func(*nodes.Tx) error) error {
 	err := d.store.Update(fn)
-	if errors.Is(err, nodes.ErrBroken) {
-		d.mu.Lock()
-		first := d.storeErr == nil
-		d.storeErr = err
-		d.mu.Unlock()
-		if first {
-			d.o.Logger.Error("the drive's state cannot be written", "err", err)
-			d.health.wake()
-		}
+	var trouble error
+	if errors.Is(err, nodes.ErrBroken) || errors.Is(err, nodes.ErrFull) {
+		trouble = err
+	}
+	d.mu.Lock()
+	turned := (d.storeErr == nil) != (trouble == nil)
+	d.storeErr = trouble
+	d.mu.Unlock()
+	if turned {
+		d.health.wake()
+	}
+	if turned && trouble != nil {
+		d.o.Logger.Error("the drive's state cannot be written", "err", err)
 	}
 	return err
 }

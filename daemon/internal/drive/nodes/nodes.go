@@ -43,6 +43,7 @@ var (
 	ErrNotFound = errors.New("no such node")
 	ErrFormat   = errors.New("the drive's state was written by a newer version of Moorage")
 	ErrCorrupt  = errors.New("the drive's state is damaged")
+	ErrFull     = errors.New("no room for the drive's state")
 	ErrBroken   = errors.New("the drive's state cannot be written") // after a failed write, until reopened
 )
 

@@ -284,6 +284,38 @@ func TestFailedUpdateChangesNothing(t *testing.T) {
 	check(t, s, ids)
 }
 
+// A disk that is full is an error that passes, before anything is written.
+func TestNoRoom(t *testing.T) {
+	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(kv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ids := fill(t, s)
+	put := func() error {
+		return s.Update(func(tx *Tx) error {
+			n := sample()
+			n.ID = ids[0]
+			tx.Put(n)
+			return nil
+		})
+	}
+	avail := kv.avail
+	kv.avail = func() (uint64, error) { return reserve - 1, nil }
+	if err := put(); !errors.Is(err, ErrFull) {
+		t.Errorf("a full disk: %v", err)
+	}
+	check(t, s, ids)
+	kv.avail = avail
+	if err := put(); err != nil {
+		t.Errorf("after room was made: %v", err)
+	}
+}
+
 // brokenKV fails to write.
 type brokenKV struct {
 	KV
@@ -297,7 +329,7 @@ func (b *brokenKV) Apply(c []Change) error {
 	return b.KV.Apply(c)
 }
 
-func TestFullDisk(t *testing.T) {
+func TestFailedWrite(t *testing.T) {
 	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), discard)
 	if err != nil {
 		t.Fatal(err)

@@ -9,15 +9,21 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // pebbleKV is a KV in a folder.
 type pebbleKV struct {
 	db     *pebble.DB
+	avail  func() (uint64, error) // free bytes of the disk
 	broken atomic.Bool // a write failed; what the log holds is not known
 }
 
 var _ KV = (*pebbleKV)(nil)
+
+// reserve is how much of the disk is left free. Pebble ends the process when it
+// finds no room for its own tidying up.
+const reserve = 64 << 20
 
 func openPebble(dir string, log *slog.Logger) (*pebbleKV, error) {
 	o := &pebble.Options{
@@ -37,7 +43,11 @@ func openPebble(dir string, log *slog.Logger) (*pebbleKV, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pebbleKV{db: db}, nil
+	avail := func() (uint64, error) {
+		u, err := vfs.Default.GetDiskUsage(dir)
+		return u.AvailBytes, err
+	}
+	return &pebbleKV{db: db, avail: avail}, nil
 }
 
 func (p *pebbleKV) Get(key []byte) ([]byte, error) {
@@ -71,6 +81,9 @@ func (p *pebbleKV) Scan(from, to []byte, fn func(k, v []byte) bool) error {
 func (p *pebbleKV) Apply(changes []Change) (err error) {
 	if p.broken.Load() {
 		return ErrBroken
+	}
+	if free, err := p.avail(); err == nil && free < reserve {
+		return fmt.Errorf("%w: only %d MiB are free on the disk", ErrFull, free>>20)
 	}
 	defer func() {
 		if r := recover(); r != nil {
