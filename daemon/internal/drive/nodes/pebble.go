@@ -16,7 +16,7 @@ import (
 type pebbleKV struct {
 	db     *pebble.DB
 	avail  func() (uint64, error) // free bytes of the disk
-	broken atomic.Bool // a write failed; what the log holds is not known
+	broken atomic.Bool            // a write failed; what the log holds is not known
 }
 
 var _ KV = (*pebbleKV)(nil)
