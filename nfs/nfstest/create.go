@@ -148,6 +148,7 @@ func (e *env) testSetgidDirectory() {
 }
 
 func (e *env) testMkdir() {
+	need[nfs.Creator](e)
 	before := e.attr(e.base)
 	d := e.mkdir(e.owner, e.base, "d", 0o750)
 	if d.Type != nfs.TypeDirectory || d.Mode != 0o750 || len(e.list(d.ID, 10, false)) != 0 {
