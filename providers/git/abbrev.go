@@ -59,7 +59,7 @@ func (r *Remote) findAbbreviated(ctx context.Context, prefix string) (object.ID,
 		return object.ID{}, fmt.Errorf("%w: this server finds a commit by its full id only, not by %q", providers.ErrNoRevision, prefix)
 	}
 	err = r.flights.do(ctx, "history "+prefix, false, func(ctx context.Context) error {
-		done, err := r.request(ctx)
+		done, err := turn(ctx, r.requests)
 		if err != nil {
 			return err
 		}

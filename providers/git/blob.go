@@ -114,6 +114,9 @@ func (r *Remote) resolvePointer(ctx context.Context, snap *snapshot, p string, e
 func (r *Remote) blob(ctx context.Context, snap *snapshot, p string, e object.TreeEntry) (*store.Blob, error) {
 	for range 3 {
 		b, err := r.store.OpenFile(store.Key{ID: e.ID})
+		if err == nil && p != "" {
+			r.goOn(ctx, snap, p, e.ID)
+		}
 		if err == nil || !errors.Is(err, store.ErrNotFound) {
 			return b, err
 		}
@@ -141,19 +144,9 @@ func (r *Remote) obtainBlobs(ctx context.Context, snap *snapshot, ids []object.I
 	if !lazy(c) {
 		return r.awaitAll(ctx, c, snap, ids[:need])
 	}
-	keys := make([]blobKey, 0, len(ids))
-	for _, id := range ids {
-		keys = append(keys, blobKey{id})
-	}
-	fs, err := join(r.flights, keys, len(ids) > 1, func(ctx context.Context, keys []blobKey) error {
-		ids := make([]object.ID, len(keys))
-		for i, k := range keys {
-			ids[i] = k.id
-		}
-		return r.fetchBlobs(ctx, ids)
-	})
-	if err != nil {
-		return err
+	fs := r.startBlobs(ids)
+	if len(fs) == 0 {
+		return providers.ErrClosed
 	}
 	defer func() {
 		for _, f := range fs {
@@ -175,6 +168,26 @@ func (r *Remote) obtainBlobs(ctx context.Context, snap *snapshot, ids []object.I
 		}
 	}
 	return nil
+}
+
+// startBlobs begins to fetch blobs. The caller leaves the flights; there are none
+// after Close.
+func (r *Remote) startBlobs(ids []object.ID) []*flight {
+	keys := make([]blobKey, 0, len(ids))
+	for _, id := range ids {
+		keys = append(keys, blobKey{id})
+	}
+	fs, err := join(r.flights, keys, len(ids) > 1, func(ctx context.Context, keys []blobKey) error {
+		ids := make([]object.ID, len(keys))
+		for i, k := range keys {
+			ids[i] = k.id
+		}
+		return r.fetchBlobs(ctx, ids)
+	})
+	if err != nil {
+		return nil
+	}
+	return fs
 }
 
 // lost says what it means that the server refused to send id.

@@ -86,7 +86,8 @@ type Remote struct {
 	http       *transport.HTTP // nil unless reached over http
 	ssh        *transport.SSH  // nil unless reached over ssh
 	flights    *flights
-	requests   chan struct{} // one token per request in progress
+	requests   chan struct{} // one token per fetch in progress
+	downloads  chan struct{} // the same for large files
 	limits     pack.Limits
 	cacheLimit int64
 	trees      treeCache
@@ -105,7 +106,11 @@ type Remote struct {
 	closed bool
 }
 
-const maxRequests = 4
+const (
+	maxRequests  = 8 // fetches at a time; sshd allows ten sessions
+	maxDownloads = 4 // large files at a time, beside those
+	maxParallel  = 4 // what we ask a cache to ask for at a time
+)
 
 // Open opens the repository that u names. What is in the cache from an earlier
 // time is enough; then a remote that does not answer within moments is waited
@@ -128,7 +133,7 @@ func Open(ctx context.Context, u providers.URL, o Options) (*Remote, error) {
 	}
 	r := &Remote{
 		url: u, key: u.String(), log: o.Logger, clock: o.Clock,
-		flights: newFlights(), requests: make(chan struct{}, maxRequests), limits: pack.DefaultLimits(), cacheLimit: o.CacheLimit,
+		flights: newFlights(), requests: make(chan struct{}, maxRequests), downloads: make(chan struct{}, maxDownloads), limits: pack.DefaultLimits(), cacheLimit: o.CacheLimit,
 	}
 	r.trees.init()
 	if err := r.connectTransport(o); err != nil {
@@ -155,8 +160,8 @@ func (r *Remote) connectTransport(o Options) error {
 			return fmt.Errorf("open git repository: %w: a control character", providers.ErrURL)
 		}
 	}
-	if strings.HasPrefix(u.Host, "-") || strings.HasPrefix(u.User, "-") || (u.Host == "" && u.Transport != "file") {
-		return fmt.Errorf("open git repository: %w: host %q", providers.ErrURL, u.Host)
+	if strings.HasPrefix(u.Host, "-") || strings.HasPrefix(u.User, "-") || strings.HasPrefix(u.Path, "-") || (u.Host == "" && u.Transport != "file") {
+		return fmt.Errorf("open git repository: %w: an address that begins with a dash, or without a host", providers.ErrURL)
 	}
 	gitProgram, err := exec.LookPath("git")
 	if err != nil {
@@ -202,7 +207,7 @@ func hostPort(u providers.URL) string {
 func (r *Remote) Info() providers.Info {
 	return providers.Info{
 		Kind: providers.KindGit, StrongVersion: true, TreeVersion: true,
-		TimePrecision: time.Second, PreferredReadSize: 1 << 20, MaxParallel: maxRequests,
+		TimePrecision: time.Second, PreferredReadSize: 1 << 20, MaxParallel: maxParallel,
 	}
 }
 
@@ -260,11 +265,11 @@ func (r *Remote) connect(ctx context.Context) (*wire.Client, error) {
 	return r.client, nil
 }
 
-// request waits for its turn to send one.
-func (r *Remote) request(ctx context.Context) (done func(), err error) {
+// turn waits for a free place among slots.
+func turn(ctx context.Context, slots chan struct{}) (done func(), err error) {
 	select {
-	case r.requests <- struct{}{}:
-		return func() { <-r.requests }, nil
+	case slots <- struct{}{}:
+		return func() { <-slots }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -276,7 +281,7 @@ func (r *Remote) fetch(ctx context.Context, q wire.FetchRequest, header func(int
 	if err != nil {
 		return err
 	}
-	done, err := r.request(ctx)
+	done, err := turn(ctx, r.requests)
 	if err != nil {
 		return err
 	}

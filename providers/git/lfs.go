@@ -220,7 +220,7 @@ func (r *Remote) largeFile(ctx context.Context, snap *snapshot, p *lfs.Pointer) 
 }
 
 func (r *Remote) fetchLarge(ctx context.Context, snap *snapshot, p *lfs.Pointer) error {
-	done, err := r.request(ctx)
+	done, err := turn(ctx, r.downloads)
 	if err != nil {
 		return err
 	}

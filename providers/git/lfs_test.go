@@ -61,6 +61,22 @@ func (s *lfsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// set changes what the server does.
+func (s *lfsServer) set(change func(*lfsServer)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+}
+
+// count is how many large files were served since the last call.
+func (s *lfsServer) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.served
+	s.served = 0
+	return n
+}
+
 func (s *lfsServer) batch(w http.ResponseWriter, r *http.Request) {
 	var q struct {
 		Operation string
@@ -155,17 +171,17 @@ func TestLFS(t *testing.T) {
 			})
 			o := testOptions(t)
 			r := open(t, s.remoteURL(t, ""), o)
-			large.served = 0
+			large.count()
 			entries := listAll(t, r, "")
 			if err := r.Sizes(t.Context(), "", entries); err != nil {
 				t.Fatal(err)
 			}
-			if large.served != 0 {
+			if large.count() != 0 {
 				t.Error("a listing fetched large files")
 			}
 			compareTree(t, r, "", work, time.Unix(commitTime, 0))
-			if large.served != 3 {
-				t.Errorf("%d large files fetched", large.served)
+			if n := large.count(); n != 3 {
+				t.Errorf("%d large files fetched", n)
 			}
 			r.Close()
 
@@ -189,17 +205,17 @@ func TestLFSTrouble(t *testing.T) {
 		return mux
 	})
 	r := open(t, s.remoteURL(t, ""), testOptions(t))
-	large.away = true
+	large.set(func(s *lfsServer) { s.away = true })
 	if _, err := readFile(t.Context(), r, "a.bin", ""); !errors.Is(err, providers.ErrOffline) {
 		t.Errorf("LFS server away: %v", err)
 	}
-	large.away = false
-	large.spoil = true
+	large.set(func(s *lfsServer) { s.away = false })
+	large.set(func(s *lfsServer) { s.spoil = true })
 	if _, err := readFile(t.Context(), r, "a.bin", ""); !errors.Is(err, providers.ErrProtocol) {
 		t.Errorf("wrong content: %v", err)
 	}
-	large.spoil = false
-	large.cut = 1
+	large.set(func(s *lfsServer) { s.spoil = false })
+	large.set(func(s *lfsServer) { s.cut = 1 })
 	want, _ := os.ReadFile(filepath.Join(work, "a.bin"))
 	if got := mustRead(t, r, "a.bin"); got != string(want) {
 		t.Error("content differs after the download was interrupted")

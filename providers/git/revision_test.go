@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -272,10 +273,10 @@ func TestOffline(t *testing.T) {
 				runGit(t, repo, "config", "--unset", "uploadpack.allowFilter")
 			}
 			commit(t, repo, "main", "", commitTime, manyFiles()...)
-			away := false
+			var away atomic.Bool
 			s := serveHTTP(t, repo, func(h http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if away {
+					if away.Load() {
 						panic(http.ErrAbortHandler)
 					}
 					h.ServeHTTP(w, r)
@@ -291,7 +292,7 @@ func TestOffline(t *testing.T) {
 				fill.wait(t.Context())
 				fill.leave()
 			}
-			away = true
+			away.Store(true)
 			check := func(r *Remote) {
 				t.Helper()
 				compareNames(t, r, repo, "main")
@@ -313,7 +314,7 @@ func TestOffline(t *testing.T) {
 			r.Close()
 			r = open(t, s.remoteURL(t, ""), o) // restart
 			check(r)
-			away = false
+			away.Store(false)
 			if _, err := r.Probe(t.Context()); err != nil {
 				t.Errorf("back again: %v", err)
 			}

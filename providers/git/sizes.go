@@ -167,7 +167,7 @@ func (r *Remote) askSizes(ctx context.Context, c *wire.Client, ids []object.ID) 
 	for len(ids) > 0 {
 		n := min(len(ids), infoBatch)
 		err := r.flights.do(ctx, infoKey{ids[0]}, false, func(ctx context.Context) error {
-			done, err := r.request(ctx)
+			done, err := turn(ctx, r.requests)
 			if err != nil {
 				return err
 			}

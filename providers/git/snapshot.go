@@ -318,11 +318,6 @@ func (r *Remote) refs(ctx context.Context, prefixes ...string) ([]wire.Ref, erro
 	if err != nil {
 		return nil, err
 	}
-	done, err := r.request(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
 	return c.Refs(ctx, prefixes...)
 }
 

@@ -19,6 +19,7 @@ type walk struct {
 	mu   sync.Mutex
 	last time.Time
 	id   object.ID // of the last miss
+	mark object.ID // in the middle of what was fetched last: when it is used, more is fetched
 	run  int       // misses in a row, each soon after the one before
 }
 
@@ -59,7 +60,7 @@ func (r *Remote) filesAhead(ctx context.Context, snap *snapshot, p string, id ob
 	var ids []object.ID
 	dir, name := path.Split(p)
 	r.following(ctx, snap, strings.TrimSuffix(dir, "/"), name, func(*tree) bool { return true }, func(e object.TreeEntry) bool {
-		if seen[e.ID] || r.store.HasFile(store.Key{ID: e.ID}) {
+		if seen[e.ID] || r.store.HasFile(store.Key{ID: e.ID}) || r.flights.busy(blobKey{e.ID}) {
 			return true
 		}
 		size, ok := r.store.Size(store.Key{ID: e.ID})
@@ -74,7 +75,33 @@ func (r *Remote) filesAhead(ctx context.Context, snap *snapshot, p string, id ob
 		bytes += size
 		return len(ids) < files && bytes < walkBytes
 	})
+	if len(ids) > 0 {
+		r.files.mu.Lock()
+		r.files.mark = ids[len(ids)/2]
+		r.files.mu.Unlock()
+	}
 	return ids
+}
+
+// goOn fetches more in the background if id, the file at p, is in the middle of
+// what was fetched ahead.
+func (r *Remote) goOn(ctx context.Context, snap *snapshot, p string, id object.ID) {
+	r.files.mu.Lock()
+	due := r.files.mark == id
+	r.files.mu.Unlock()
+	if !due {
+		return
+	}
+	r.mu.Lock()
+	c := r.client
+	r.mu.Unlock()
+	ids := r.filesAhead(ctx, snap, p, id)
+	if c == nil || !lazy(c) || len(ids) < 2 {
+		return
+	}
+	for _, f := range r.startBlobs(ids) {
+		f.leave()
+	}
 }
 
 // foldersAhead returns folders with files of unknown size that come after dir,
