@@ -23,5 +23,5 @@ func TestKernel(t *testing.T) {
 	}
 	run("mem", Guest{Scripts: []string{"testdata/disk.sh"}, Timeout: 3 * time.Minute})
 	run("folder", Guest{Scripts: []string{"testdata/disk.sh", "testdata/crash.sh"}, Disk: 2 << 30, Timeout: 4 * time.Minute})
-	run("git", Guest{Timeout: 2 * time.Minute})
+	run("git", Guest{Timeout: 4 * time.Minute})
 }

@@ -35,7 +35,8 @@ type Guest struct {
 
 // guestInit is the guest's init. The root file system is the host's and can be
 // written, so tmpfs covers every place where programs leave things. The modules
-// stand in the order in which they need each other.
+// stand in the order in which they need each other. The disk goes without
+// barriers, because here the power does not fail and a flush costs 20 ms.
 const guestInit = `#!/bin/sh
 export PATH=/mnt/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/home TMPDIR=/tmp JOB=/mnt/job LC_ALL=C
 mount -t proc proc /proc; mount -t sysfs sys /sys
@@ -49,7 +50,7 @@ M=/usr/lib/uml/modules/$(uname -r)/kernel
 for m in net/sunrpc/sunrpc fs/nfs_common/grace fs/nfs_common/nfs_acl fs/lockd/lockd fs/netfs/netfs fs/fscache/fscache fs/nfs/nfs fs/nfs/nfsv3; do
 	[ ! -f $M/$m.ko ] || busybox insmod $M/$m.ko
 done
-if [ -e /mnt/job/disk ]; then mkdir /mnt/disk; mount -t ext4 /dev/ubda /mnt/disk; fi
+if [ -e /mnt/job/disk ]; then mkdir /mnt/disk; mount -t ext4 -o barrier=0 /dev/ubda /mnt/disk; fi
 cd /run
 if grep -qw nfs /proc/filesystems; then
 	. /mnt/job/env
@@ -103,7 +104,7 @@ func Run(t *testing.T, g Guest) string {
 	switch {
 	case readErr != nil:
 		t.Fatalf("the guest came to no end (%v): a panic, a hang, or longer than %v.\nThe script's output:\n%s\nThe end of the console:\n%s",
-			err, g.Timeout, out, tail(console, 3000))
+			err, g.Timeout, out, tail(console, 1000))
 	case strings.TrimSpace(string(status)) != "0":
 		t.Fatalf("the script ended with status %s:\n%s", bytes.TrimSpace(status), out)
 	}

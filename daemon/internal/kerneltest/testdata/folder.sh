@@ -3,6 +3,7 @@
 mkdir /mnt/disk/served /mnt/disk/mounted
 serve /mnt/disk/served
 attach /mnt/m
+export OTHERS=only
 all_of_disk /mnt/m served
 check "unmount" umount /mnt/m
 stop
@@ -10,7 +11,7 @@ check "the server ends in order" same $ENDED 0
 
 mkdir /mnt/f
 check "moorage mount" moorage mount /mnt/disk/mounted /mnt/f
-export OTHERS=none
+export OTHERS=none FILES=2000 # the guest takes 10 ms for a durable change
 all_of_disk /mnt/f mounted
 
 # What goes on beside the drive shows on it, and the other way round.

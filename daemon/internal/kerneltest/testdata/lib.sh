@@ -1,13 +1,18 @@
 # Checks for guest scripts: they are counted, and a failure does not end the script.
 passed=0 failed=0 CHECKLOG=/tmp/check.log
 
+# clock sets NOW, in hundredths of a second, without a process.
+clock() { read -r NOW _ </proc/uptime; NOW=${NOW%.*}${NOW#*.}; }
+
 # check NAME COMMAND...: COMMAND, often a function, runs in a subshell that ends
 # at the first error; beware that sh does not take "a && b" for an error if a
 # fails. What it prints is shown when it fails.
 check() {
 	name=$1; shift
+	clock; began=$NOW
 	( set -e; "$@" ) >$CHECKLOG 2>&1 </dev/null
 	status=$?
+	clock; name="$name ($(( (NOW - began) / 100 )).$(( (NOW - began) / 10 % 10 )) s)"
 	if [ $status = 0 ]; then
 		passed=$((passed + 1)); echo "ok   $name"
 	else
@@ -68,9 +73,8 @@ stop() {
 
 # all_of_disk DIR NAME runs disk.sh there and counts its checks as ours.
 all_of_disk() {
-	mkdir "$1/d" && sh $JOB/disk.sh "$1/d" >/tmp/disk.out
-	ended=$?
-	sed -E "s/^(ok  |FAIL) /\1 $2: /; /^passed/d" /tmp/disk.out
+	mkdir "$1/d"
+	sh $JOB/disk.sh "$1/d" 2>&1 | tee /tmp/disk.out | sed -uE "s/^(ok  |FAIL) /\1 $2: /; /^passed/d"
 	passed=$((passed + $(grep -c '^ok ' /tmp/disk.out))) failed=$((failed + $(grep -c '^FAIL' /tmp/disk.out)))
-	grep -q '^passed' /tmp/disk.out || { echo "FAIL $2: disk.sh ended with $ended before its end"; failed=$((failed + 1)); }
+	grep -q '^passed' /tmp/disk.out || { echo "FAIL $2: disk.sh did not come to its end"; failed=$((failed + 1)); }
 }
