@@ -221,7 +221,7 @@ func TestSSHLogin(t *testing.T) {
 	os.MkdirAll(filepath.Dir(mine), 0o700)
 	sshKeygen(t, mine, "")
 	s.authorize(t, mine+".pub")
-	writeFile(t, filepath.Join(h, ".ssh", "config"), fmt.Sprintf("Host work\n  HostName 127.0.0.1\n  Port %d\n  User %s\n  IdentityFile ~/keys/mine\n  IdentitiesOnly yes\n", s.port, s.user))
+	writeFile(t, filepath.Join(h, ".ssh", "config"), fmt.Sprintf("Match final all\n  Port 1\nHost work\n  HostName 127.0.0.1\n  Port %d\n  User %s\n  IdentityFile ~/keys/mine\n  IdentitiesOnly yes\n", s.port, s.user))
 	u = parseURL(t, "git+ssh://work"+repo)
 	if err := try(); err != nil {
 		t.Errorf("alias: %v", err)
@@ -247,6 +247,21 @@ func startAgent(t testing.TB) string {
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("ssh-agent did not start")
+		}
+	}
+}
+
+func TestRefusedURLs(t *testing.T) {
+	for _, u := range []providers.URL{
+		{Kind: "git", Transport: "ssh", Host: "-oProxyCommand=x", Path: "/repo.git"},
+		{Kind: "git", Transport: "ssh", Host: "h", User: "-l", Path: "/repo.git"},
+		{Kind: "git", Transport: "ssh", Host: "h", Path: "--upload-pack=x"},
+		{Kind: "git", Transport: "git", Host: "h\n", Path: "/repo.git"},
+		{Kind: "git", Transport: "https", Path: "/repo.git"},
+		{Kind: "git", Transport: "https", Host: "h", Path: "/repo.git", Revision: "a\x00b"},
+	} {
+		if _, err := Open(t.Context(), u, testOptions(t)); !errors.Is(err, providers.ErrURL) {
+			t.Errorf("%+v: %v", u, err)
 		}
 	}
 }

@@ -35,7 +35,7 @@ type Limits struct {
 // DefaultLimits fit the largest repositories that are known; git itself makes
 // no chain of deltas longer than 4095.
 func DefaultLimits() Limits {
-	return Limits{Objects: 4 << 20, Object: 64 << 20, Blob: 64 << 30, Total: 256 << 30, Depth: 4095, Spool: 1 << 30}
+	return Limits{Objects: 2 << 20, Object: 64 << 20, Blob: 64 << 30, Total: 256 << 30, Depth: 4095, Spool: 1 << 30}
 }
 
 // Sink takes the objects of a pack.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -151,6 +152,9 @@ func smallLimits() Limits {
 
 func TestPacksOfGit(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("git is missing, and CI=true")
+		}
 		t.Skip("git is not installed")
 	}
 	for _, f := range []object.Format{object.SHA1, object.SHA256} {

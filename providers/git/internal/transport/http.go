@@ -143,7 +143,6 @@ type Web struct {
 	login    Login
 	origin   string // of the drive's URL: only there the keyring's token goes
 	user     string // user name of the drive's URL
-	requests atomic.Int64
 	life     context.Context
 	end      context.CancelFunc
 	notFrom  atomic.Int64 // unix nanoseconds before which the server wants no request
@@ -205,9 +204,6 @@ func (w *Web) Close() error {
 	w.client.CloseIdleConnections()
 	return nil
 }
-
-// Requests is the number of requests sent so far.
-func (w *Web) Requests() int64 { return w.requests.Load() }
 
 func originOf(u *url.URL) string {
 	port := u.Port()
@@ -339,11 +335,11 @@ func (w *Web) send(ctx context.Context, q Request, u *url.URL, cred login.Creden
 	if q.Header != nil {
 		req.Header = q.Header.Clone()
 	}
+	// Some servers answer only programs whose name begins so.
 	req.Header.Set("User-Agent", "git/2.40 (moorage)")
 	if cred.Password != "" {
 		req.SetBasicAuth(cred.Username, cred.Password)
 	}
-	w.requests.Add(1)
 	guard := newWatch(w.timeouts.Header+w.timeouts.Connect, func() { cancel(errIdle) })
 	resp, err := w.client.Do(req)
 	if err != nil {

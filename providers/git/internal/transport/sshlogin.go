@@ -40,7 +40,8 @@ func loadSSHConfig(host string, port int, login string) (*sshConfig, error) {
 		return nil, fmt.Errorf("find the ssh settings: %w", err)
 	}
 	var files []*ssh_config.Config
-	for _, name := range append([]string{filepath.Join(home, ".ssh", "config")}, systemSSHConfig()...) {
+	own := filepath.Join(home, ".ssh", "config")
+	for _, name := range append([]string{own}, systemSSHConfig()...) {
 		b, err := os.ReadFile(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -48,7 +49,10 @@ func loadSSHConfig(host string, port int, login string) (*sshConfig, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the ssh settings: %w", err)
 		}
-		c, err := ssh_config.Decode(bytes.NewReader(b))
+		c, err := ssh_config.Decode(bytes.NewReader(plainBlocks(b)))
+		if err != nil && name != own {
+			continue // what distributions set there is about ciphers
+		}
 		if err != nil {
 			// Without them we might reach another host than the user's ssh.
 			return nil, fmt.Errorf("%w: the ssh settings in %s hold something Moorage does not understand: %w", providers.ErrUnsupported, name, err)
@@ -130,6 +134,24 @@ func loadSSHConfig(host string, port int, login string) (*sshConfig, error) {
 		}
 	}
 	return c, nil
+}
+
+// plainBlocks leaves out the blocks that the parser cannot judge: those of Match
+// with anything but "all" and "host".
+func plainBlocks(b []byte) []byte {
+	var out []byte
+	skip := false
+	for line := range bytes.Lines(b) {
+		fields := strings.Fields(strings.Replace(string(line), "=", " ", 1))
+		if len(fields) > 0 && (strings.EqualFold(fields[0], "host") || strings.EqualFold(fields[0], "match")) {
+			skip = strings.EqualFold(fields[0], "match") &&
+				!(len(fields) == 2 && strings.EqualFold(fields[1], "all")) && !(len(fields) == 3 && strings.EqualFold(fields[1], "host"))
+		}
+		if !skip {
+			out = append(out, line...)
+		}
+	}
+	return out
 }
 
 // sshLogins finds keys: those of the agent, then files.
