@@ -182,13 +182,16 @@ func NewWeb(client *http.Client, drive *url.URL, user string, l Login, to Timeou
 	}
 	if c.Transport == nil {
 		c.Transport = &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: to.Connect, KeepAlive: 30 * time.Second}).DialContext,
-			TLSHandshakeTimeout:    to.Connect,
-			ResponseHeaderTimeout:  to.Header,
-			IdleConnTimeout:        60 * time.Second,
-			MaxIdleConnsPerHost:    8,
-			ForceAttemptHTTP2:      true,
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: to.Connect, KeepAlive: 30 * time.Second}).DialContext,
+			TLSHandshakeTimeout:   to.Connect,
+			ResponseHeaderTimeout: to.Header,
+			IdleConnTimeout:       60 * time.Second,
+			MaxIdleConnsPerHost:   8,
+			ForceAttemptHTTP2:     true,
+			// A connection that died without a word, as in the sleep of a laptop, must
+			// not be used for one request after the other.
+			HTTP2:                  &http.HTTP2Config{SendPingTimeout: to.Connect, PingTimeout: to.Connect},
 			MaxResponseHeaderBytes: 256 << 10,
 		}
 	}
@@ -363,6 +366,7 @@ func (w *Web) netError(ctx, rctx context.Context, op string, err error) error {
 	if errors.Is(err, providers.ErrClosed) {
 		return fmt.Errorf("%s: %w", op, providers.ErrClosed)
 	}
+	w.client.CloseIdleConnections() // they may be as dead as this one
 	var urlErr *url.Error
 	if errors.As(err, &urlErr) {
 		err = urlErr.Err // its URL may say more than a log should hold
