@@ -11,7 +11,7 @@ check "the server ends in order" same $ENDED 0
 
 mkdir /mnt/f
 check "moorage mount" moorage mount /mnt/disk/mounted /mnt/f
-export OTHERS=none FILES=2000 # the guest takes 10 ms for a durable change
+export OTHERS=none
 all_of_disk /mnt/f mounted
 
 # What goes on beside the drive shows on it, and the other way round.

@@ -1,0 +1,62 @@
+package posix
+
+import (
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A user is a thread with an identity of its own, which runs what it is given.
+type user struct {
+	uid, gid uint32
+	groups   []uint32
+	work     chan func()
+	done     chan struct{}
+}
+
+// users are who the scripts know. All of "owner", "mate" (same group), "guest"
+// (same group by a supplementary one) and "other" are ordinary.
+func users() map[string]*user {
+	m := map[string]*user{
+		"root":  {uid: 0, gid: 0},
+		"owner": {uid: 1000, gid: 2000, groups: []uint32{3000}},
+		"mate":  {uid: 1001, gid: 2000},
+		"guest": {uid: 1002, gid: 2002, groups: []uint32{2001, 2000}},
+		"other": {uid: 1003, gid: 2003},
+	}
+	for _, u := range m {
+		u.work, u.done = make(chan func()), make(chan struct{})
+		go u.live()
+	}
+	return m
+}
+
+// live keeps its thread: an identity belongs to a thread in Linux.
+func (u *user) live() {
+	runtime.LockOSThread()
+	var p unsafe.Pointer
+	if len(u.groups) > 0 {
+		p = unsafe.Pointer(&u.groups[0])
+	}
+	calls := [][4]uintptr{
+		{unix.SYS_SETGROUPS, uintptr(len(u.groups)), uintptr(p)},
+		{unix.SYS_SETRESGID, uintptr(u.gid), uintptr(u.gid), uintptr(u.gid)},
+		{unix.SYS_SETRESUID, uintptr(u.uid), uintptr(u.uid), uintptr(u.uid)},
+	}
+	for _, c := range calls {
+		if _, _, e := unix.RawSyscall(c[0], c[1], c[2], c[3]); e != 0 {
+			panic(e)
+		}
+	}
+	for f := range u.work {
+		f()
+		u.done <- struct{}{}
+	}
+}
+
+// do runs f as this user.
+func (u *user) do(f func()) {
+	u.work <- f
+	<-u.done
+}
