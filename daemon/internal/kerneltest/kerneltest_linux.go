@@ -70,7 +70,7 @@ busybox poweroff -f
 // and shows the output.
 func Run(t *testing.T, g Guest) string {
 	t.Helper()
-	Need(t, append([]string{"linux.uml", "mount.nfs", "busybox", "timeout"}, g.Needs...)...)
+	Need(t, append([]string{"linux.uml", "mount.nfs", "busybox"}, g.Needs...)...)
 	job := t.TempDir()
 	for _, s := range g.Scripts {
 		text, err := os.ReadFile(s)
@@ -117,9 +117,9 @@ func boot(ctx context.Context, job string, env []string, limit time.Duration) ([
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	// The ptrace-based guest is several times faster when all its processes
-	// share one processor. "timeout" ends it should this process be killed.
-	args := append(onOneCPU(), "timeout", "-k", "5", fmt.Sprint(int(limit.Seconds())+10), "linux.uml", "mem=1G",
-		"root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "init="+filepath.Join(job, "init"), "con=null", "con0=fd:0,fd:1")
+	// share one processor.
+	args := append(onOneCPU(), "linux.uml", "mem=1G", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw",
+		"init="+filepath.Join(job, "init"), "con=null", "con0=fd:0,fd:1")
 	if disk := filepath.Join(job, "disk"); fileExists(disk) {
 		args = append(args, "ubd0="+disk)
 	}
@@ -127,6 +127,9 @@ func boot(ctx context.Context, job string, env []string, limit time.Duration) ([
 	cmd.Env = append(append(os.Environ(), "HOME="+job), env...) // it keeps its sockets in HOME
 	var console bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &console, &console
+	// Every process of the guest is one of the host in the same process group,
+	// and stays when the guest's kernel alone is killed. On SIGTERM the kernel
+	// takes them along, should this process end first.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
