@@ -29,8 +29,28 @@ func TestGitDaemon(t *testing.T) {
 		t.Errorf("version %d of the protocol", v)
 	}
 	compareTree(t, r, "", clone(t, repo, "main"), time.Unix(commitTime, 0))
+	moves(t, r, repo)
 	if _, err := Open(t.Context(), parseURL(t, base+"/other.git"), testOptions(t)); !errors.Is(err, providers.ErrNoRemote) {
 		t.Errorf("a repository that is not there: %v", err)
+	}
+}
+
+// moves asserts that a branch that moves is seen by the next probe, also on a
+// connection that has told the old one.
+func moves(t *testing.T, r *Remote, repo string) {
+	t.Helper()
+	for i, want := range []string{"first\n", "second\n"} {
+		before, err := r.Probe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit(t, repo, "main", "refs/heads/main^0", commitTime+int64(i)+1, file{"README.md", "100644", want})
+		if after, err := r.Probe(t.Context()); err != nil || after == before {
+			t.Errorf("the branch moved, the probe says %q, %v", after, err)
+		}
+		if got := mustRead(t, r, "README.md"); got != want {
+			t.Errorf("after the move: %q, want %q", got, want)
+		}
 	}
 }
 
@@ -40,9 +60,7 @@ func TestFile(t *testing.T) {
 	commit(t, repo, "main", "", commitTime, manyFiles()...)
 	r := open(t, parseURL(t, "git+file://"+repo), testOptions(t))
 	compareTree(t, r, "", clone(t, repo, "main"), time.Unix(commitTime, 0))
-	if _, err := r.Probe(t.Context()); err != nil {
-		t.Error(err)
-	}
+	moves(t, r, repo)
 	for _, missing := range []string{repo + "/objects", filepath.Dir(repo), "/nowhere"} {
 		if _, err := Open(t.Context(), parseURL(t, "git+file://"+missing), testOptions(t)); !errors.Is(err, providers.ErrNoRemote) {
 			t.Errorf("%s: %v", missing, err)
@@ -154,6 +172,7 @@ func TestSSH(t *testing.T) {
 				t.Errorf("%d entries", n)
 			}
 			compareTree(t, r, "", clone(t, repo, "main"), time.Unix(commitTime, 0))
+			moves(t, r, repo)
 			u.Path = "/nowhere/it's.git"
 			_, err := Open(t.Context(), u, testOptions(t))
 			if !errors.Is(err, providers.ErrNoRemote) || !strings.Contains(err.Error(), "it's.git") {

@@ -36,6 +36,7 @@ type Stream struct {
 
 	mu     sync.Mutex
 	idle   []*stream
+	stale  int // connections made before this number of Refresh calls have old refs
 	active int // connections in use, or being made
 	timer  *time.Timer
 }
@@ -56,6 +57,8 @@ type stream struct {
 	conn
 	br     *bufio.Reader
 	advert []byte
+	asked  bool // the server may have read its refs for it
+	age    int  // Stream.stale when it was made
 }
 
 // Close ends all connections.
@@ -90,7 +93,10 @@ func (s *Stream) open(ctx context.Context) (*stream, error) {
 		return nil, offline(ctx, "connect", err)
 	}
 	g := s.guard(ctx, c, s.timeouts.Header)
-	st := &stream{conn: c, br: bufio.NewReaderSize(c, 64<<10)}
+	s.mu.Lock()
+	age := s.stale
+	s.mu.Unlock()
+	st := &stream{conn: c, br: bufio.NewReaderSize(c, 64<<10), age: age}
 	st.advert, err = readAdvertisement(st.br)
 	g.stop()
 	if err != nil {
@@ -154,13 +160,33 @@ func (s *Stream) use() (done func()) {
 // keep puts st with the idle ones.
 func (s *Stream) keep(st *stream) {
 	s.mu.Lock()
-	if s.life.Err() != nil || len(s.idle) >= maxIdle {
+	if s.life.Err() != nil || len(s.idle) >= maxIdle || st.asked && st.age < s.stale {
 		s.mu.Unlock()
 		st.Close()
 		return
 	}
 	s.idle = append(s.idle, st)
 	s.mu.Unlock()
+}
+
+// Refresh lets go of the connections on which requests were made: git's
+// upload-pack reads loose refs once, and tells them again as long as it runs.
+func (s *Stream) Refresh() {
+	s.mu.Lock()
+	s.stale++
+	var asked, fresh []*stream
+	for _, st := range s.idle {
+		if st.asked {
+			asked = append(asked, st)
+		} else {
+			fresh = append(fresh, st)
+		}
+	}
+	s.idle = fresh
+	s.mu.Unlock()
+	for _, st := range asked {
+		st.Close()
+	}
 }
 
 func (s *Stream) hangUpIdle() {
@@ -206,6 +232,7 @@ func (s *Stream) call(ctx context.Context, request []byte) (*streamReply, error)
 			}
 		}
 		g := s.guard(ctx, st.conn, s.timeouts.Header)
+		st.asked = true
 		_, err := st.Write(request)
 		if err == nil {
 			_, err = st.br.Peek(1)

@@ -31,6 +31,12 @@ type Transport interface {
 	Close() error
 }
 
+// Refresher is a Transport whose connections outlive a request.
+type Refresher interface {
+	// Refresh makes the next Call learn the refs as they are now.
+	Refresh()
+}
+
 // Reply is the answer to a request.
 type Reply interface {
 	io.Reader
@@ -175,6 +181,9 @@ func (c *Client) Refs(ctx context.Context, prefixes ...string) ([]Ref, error) {
 	b = pktline.Append(b, "symrefs\n")
 	for _, p := range prefixes {
 		b = pktline.Append(b, "ref-prefix "+p+"\n")
+	}
+	if r, ok := c.t.(Refresher); ok {
+		r.Refresh()
 	}
 	rep, err := c.t.Call(ctx, pktline.AppendFlush(b))
 	if err != nil {
