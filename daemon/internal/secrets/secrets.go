@@ -40,8 +40,8 @@ func New(timeout time.Duration) *Keyring {
 }
 
 // Get returns the secret of drive id.
-func (k *Keyring) Get(ctx context.Context, id string) (secret string, err error) {
-	err = k.call(ctx, func() (err error) { secret, err = keyring.Get(service, id); return err }, nil)
+func (k *Keyring) Get(ctx context.Context, id string) (string, error) {
+	secret, err := k.call(ctx, func() (string, error) { return keyring.Get(service, id) }, nil)
 	if err != nil {
 		return "", fmt.Errorf("read a secret from the keyring: %w", err)
 	}
@@ -51,7 +51,7 @@ func (k *Keyring) Get(ctx context.Context, id string) (secret string, err error)
 // Set stores the secret of drive id. If the caller was told that it failed, it
 // is not stored, even when a person unlocks the keyring later.
 func (k *Keyring) Set(ctx context.Context, id, secret string) error {
-	err := k.call(ctx, func() error { return keyring.Set(service, id, secret) },
+	_, err := k.call(ctx, func() (string, error) { return "", keyring.Set(service, id, secret) },
 		func() { _ = keyring.Delete(service, id) })
 	if err != nil {
 		return fmt.Errorf("store a secret in the keyring: %w", err)
@@ -61,7 +61,7 @@ func (k *Keyring) Set(ctx context.Context, id, secret string) error {
 
 // Delete takes the secret of drive id away, if there is one.
 func (k *Keyring) Delete(ctx context.Context, id string) error {
-	err := k.call(ctx, func() error { return keyring.Delete(service, id) }, nil)
+	_, err := k.call(ctx, func() (string, error) { return "", keyring.Delete(service, id) }, nil)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("remove a secret from the keyring: %w", err)
 	}
@@ -70,7 +70,7 @@ func (k *Keyring) Delete(ctx context.Context, id string) error {
 
 // Check reports whether the keyring works, without changing it.
 func (k *Keyring) Check(ctx context.Context) error {
-	err := k.call(ctx, func() error { _, err := keyring.Get(service, "check"); return err }, nil)
+	_, err := k.call(ctx, func() (string, error) { return keyring.Get(service, "check") }, nil)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -79,27 +79,31 @@ func (k *Keyring) Check(ctx context.Context) error {
 
 // call runs f, which may hang for ever on a prompt. If f succeeds after the
 // caller was told that it did not, undo runs.
-func (k *Keyring) call(ctx context.Context, f func() error, undo func()) error {
+func (k *Keyring) call(ctx context.Context, f func() (string, error), undo func()) (string, error) {
 	if err := available(); err != nil {
-		return err
+		return "", err
 	}
 	timer := time.NewTimer(k.timeout)
 	defer timer.Stop()
 	select {
 	case k.turn <- struct{}{}:
 	case <-timer.C:
-		return ErrTimeout
+		return "", ErrTimeout
 	case <-ctx.Done():
-		return ctx.Err()
+		return "", ctx.Err()
 	}
-	result := make(chan error) // unbuffered: delivered, or known not to be
+	type result struct {
+		secret string
+		err    error
+	}
+	results := make(chan result) // unbuffered: delivered, or known not to be
 	gone := make(chan struct{})
 	defer close(gone)
 	go func() {
 		defer func() { <-k.turn }()
-		err := f()
+		s, err := f()
 		select {
-		case result <- classify(err):
+		case results <- result{s, classify(err)}:
 		case <-gone:
 			if err == nil && undo != nil {
 				undo()
@@ -107,12 +111,12 @@ func (k *Keyring) call(ctx context.Context, f func() error, undo func()) error {
 		}
 	}()
 	select {
-	case err := <-result:
-		return err
+	case r := <-results:
+		return r.secret, r.err
 	case <-timer.C:
-		return ErrTimeout
+		return "", ErrTimeout
 	case <-ctx.Done():
-		return ctx.Err()
+		return "", ctx.Err()
 	}
 }
 

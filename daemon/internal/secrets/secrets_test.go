@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,13 +32,17 @@ func inSession(t *testing.T, prepare string) bool {
 			t.Skipf("%s is not installed (apt install dbus gnome-keyring)", p)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	home := t.TempDir()
 	cmd := exec.CommandContext(ctx, "dbus-run-session", "--", "sh", "-c",
 		prepare+` exec "$0" -test.run="^$1\$" -test.v`, os.Args[0], t.Name())
 	cmd.Env = append(os.Environ(), inBus+"="+t.Name(), "HOME="+home, "XDG_RUNTIME_DIR="+home,
 		"XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home, "DISPLAY=", "WAYLAND_DISPLAY=")
+	// The whole family ends with the test, also if the daemon hangs.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 2 * time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
