@@ -104,13 +104,14 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
+		cache := &usage{dir: r.CacheDir}
 		return &mounts.Source{
 			FS:       d,
 			Close:    func() error { return errors.Join(d.Close(), p.Close()) },
 			ReadOnly: true, // the engine does not write yet
 			Health: func() mounts.Health {
 				s := d.Status()
-				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: s.CacheUsed}
+				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: cache.measure()}
 			},
 			Changes: d.Changes(),
 		}, nil

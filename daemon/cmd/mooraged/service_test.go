@@ -126,7 +126,7 @@ func TestGitDrive(t *testing.T) {
 	h.service()
 	repo := repository(t, "hello", "hello, drive\n")
 	d := h.mount(api.AddDrive{URL: "git+file://" + repo, Remember: true})
-	if d.Name != "repo" || !d.ReadOnly || d.Revision == "" || d.Kind != "git" {
+	if d.Name != "repo" || !d.ReadOnly || d.Revision == "" || d.Kind != "git" || d.Cache.Used == 0 {
 		t.Errorf("mounted %+v", d)
 	}
 	if tab, err := h.table.List(t.Context()); err != nil || len(tab) != 1 || !tab[0].ReadOnly {
