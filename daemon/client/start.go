@@ -67,6 +67,7 @@ func Start(ctx context.Context) error {
 	cmd.Stderr = out
 	cmd.Dir = filepath.VolumeName(program) + string(filepath.Separator) // holds no folder busy
 	cmd.SysProcAttr = detached()
+	keepDescriptors()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the service: %w", err)
 	}

@@ -15,3 +15,6 @@ func detached() *syscall.SysProcAttr {
 		CreationFlags: windows.DETACHED_PROCESS | windows.CREATE_NEW_PROCESS_GROUP,
 	}
 }
+
+// keepDescriptors has nothing to do: handles are inherited only by name.
+func keepDescriptors() {}

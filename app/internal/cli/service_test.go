@@ -6,6 +6,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -139,5 +142,29 @@ func TestProgramDemo(t *testing.T) {
 	}
 	if out := s.run(0, "", "status", "--json"); out != "[]\n" {
 		t.Errorf("the drive that could not be mounted stays: %s", out)
+	}
+}
+
+// TestServiceInheritsNothing gives the first command a descriptor that a shell
+// would have opened. If the service kept it, the reader would wait for ever.
+func TestServiceInheritsNothing(t *testing.T) {
+	s := newSession(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := s.command("status")
+	cmd.ExtraFiles = []*os.File{w}
+	out, err := cmd.CombinedOutput()
+	w.Close()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := r.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the service holds a descriptor of whoever started it: %v", err)
 	}
 }
