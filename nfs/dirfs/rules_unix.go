@@ -43,14 +43,15 @@ func mayChange(c *nfs.Caller, dir *nfs.Attr) error {
 	return nil
 }
 
-// dataMode is the mode after an ordinary caller changed the data or the owner
-// of a file: without setuid, and without setgid where that is not a lock mark.
-func dataMode(c *nfs.Caller, mode uint32) uint32 {
+// dataMode is the mode after c changed the data of a: an ordinary caller ends
+// setuid, and setgid unless that is a lock mark which c could have set.
+func dataMode(c *nfs.Caller, a *nfs.Attr) uint32 {
+	mode := a.Mode
 	if c.UID == 0 {
 		return mode
 	}
 	mode &^= modeSetuid
-	if mode&0o010 != 0 {
+	if mode&0o010 != 0 || !c.In(a.GID) {
 		mode &^= modeSetgid
 	}
 	return mode
@@ -127,7 +128,7 @@ func newborn(c *nfs.Caller, dir *nfs.Attr, typ nfs.FileType, set *nfs.SetAttr, m
 		}
 		b.gid = set.GID
 	}
-	if c.UID != 0 && !c.In(b.gid) {
+	if c.UID != 0 && b.mode&0o010 != 0 && !c.In(b.gid) {
 		b.mode &^= modeSetgid
 	}
 	if typ == nfs.TypeDirectory && dir.Mode&modeSetgid != 0 {

@@ -80,7 +80,7 @@ func (f *FS) write(c *nfs.Caller, id nfs.ID, d *desc, a *nfs.Attr, p []byte, off
 		return err
 	}
 	defer f.fds.release(w)
-	if mode := dataMode(c, a.Mode); mode != a.Mode && len(p) > 0 {
+	if mode := dataMode(c, a); mode != a.Mode && len(p) > 0 {
 		if err := chmodFD(w, mode); err != nil {
 			return err
 		}
@@ -221,7 +221,7 @@ func (f *FS) truncate(c *nfs.Caller, id nfs.ID, d *desc, a *nfs.Attr, size uint6
 		return err
 	}
 	defer f.fds.release(w)
-	if mode := dataMode(c, a.Mode); mode != a.Mode {
+	if mode := dataMode(c, a); mode != a.Mode {
 		if err := chmodFD(w, mode); err != nil {
 			return err
 		}

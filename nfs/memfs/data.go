@@ -89,7 +89,7 @@ func (f *FS) Write(_ context.Context, c *nfs.Caller, id nfs.ID, p []byte, off ui
 		n.data.write(p, off)
 		n.size = max(n.size, off+uint64(len(p)))
 		if c.UID != 0 {
-			n.dropPrivileges()
+			n.dropPrivileges(c)
 		}
 		n.modified(f.clock())
 		return nil
@@ -190,7 +190,7 @@ func (f *FS) apply(c *nfs.Caller, n *node, set *nfs.SetAttr) {
 		n.size = set.Size
 		n.mtime = n.ctime
 		if c.UID != 0 {
-			n.dropPrivileges()
+			n.dropPrivileges(c)
 		}
 	}
 	if set.Valid&nfs.SetUID != 0 {
@@ -206,7 +206,7 @@ func (f *FS) apply(c *nfs.Caller, n *node, set *nfs.SetAttr) {
 			n.mode &^= setgid
 		}
 	case set.Valid&(nfs.SetUID|nfs.SetGID) != 0 && n.typ != nfs.TypeDirectory:
-		n.dropPrivileges()
+		n.dropPrivileges(c)
 	}
 	switch {
 	case set.Valid&nfs.SetAtime != 0:

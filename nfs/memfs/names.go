@@ -158,8 +158,16 @@ func (f *FS) create(c *nfs.Caller, d *node, a *nfs.Attr, name string, n *node, s
 	if n.typ != nfs.TypeRegular {
 		set.Valid &^= nfs.SetSize
 	}
-	if set.Valid != 0 {
+	wantsMode := set.Valid&nfs.SetMode != 0
+	if set.Valid &^= nfs.SetMode; set.Valid != 0 {
 		f.apply(c, n, set)
+	}
+	if wantsMode {
+		n.mode = set.Mode & permBits
+	}
+	// Unlike chmod, making a file takes only the setgid bit that means a group.
+	if c.UID != 0 && n.mode&groupExecute != 0 && !c.In(n.gid) {
+		n.mode &^= setgid
 	}
 	n.mode |= inherit
 	if err := f.add(c, d, a, name, n, n.charged, 1); err != nil {

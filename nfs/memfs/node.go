@@ -77,12 +77,12 @@ func (n *node) modified(now time.Time) {
 
 func (n *node) accessed(now time.Time) { n.atime.Store(now.UnixNano()) }
 
-// dropPrivileges clears the set-id bits that a change by c, who is not the
-// superuser, ends. A setgid bit without group execution means mandatory locking
-// and stays. It needs mu.
-func (n *node) dropPrivileges() {
+// dropPrivileges clears the set-id bits that a change by c ends. A setgid bit
+// without group execution means mandatory locking and stays, where c could have
+// set it. It needs mu.
+func (n *node) dropPrivileges(c *nfs.Caller) {
 	n.mode &^= setuid
-	if n.mode&groupExecute != 0 {
+	if n.mode&groupExecute != 0 || c.UID != 0 && !c.In(n.gid) {
 		n.mode &^= setgid
 	}
 }

@@ -145,6 +145,11 @@ func (e *env) testSetgidDirectory() {
 	if g.Mode&0o2000 != 0 {
 		e.Errorf("setgid for a group that the caller is not in: mode %o", g.Mode)
 	}
+	// Without group execution the bit is the mark of mandatory locks.
+	h := e.file(e.owner, d.ID, "h", 0o2745)
+	if h.Mode != 0o2745 {
+		e.Errorf("mode %o of a new file, want 2745", h.Mode)
+	}
 }
 
 func (e *env) testMkdir() {

@@ -249,4 +249,17 @@ func (e *env) testSetIDBits() {
 			e.Errorf("mode %o after a truncate by %s, want 0777", got, who)
 		}
 	}
+	// Without group execution, setgid stays for those who could set it.
+	for _, c := range []struct {
+		who  string
+		c    *nfs.Caller
+		want uint32
+	}{{"the owner", e.owner, 0o2767}, {"one of the group", e.group, 0o2767}, {"somebody else", e.other, 0o767}} {
+		e.chmod(e.owner, a.ID, 0o2767)
+		_, _, err := f.Write(e.ctx, c.c, a.ID, []byte("x"), 0, nfs.FileSync)
+		e.must("write", err)
+		if got := e.attr(a.ID).Mode; got != c.want {
+			e.Errorf("mode %o after a write by %s, want %o", got, c.who, c.want)
+		}
+	}
 }

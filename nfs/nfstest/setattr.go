@@ -191,6 +191,8 @@ func (e *env) testSetTimesPermission() {
 		e.chmod(e.owner, a.ID, c.perm)
 		e.want(fmt.Sprintf("explicit times on %#o by %s", c.perm, c.who), e.trySet(c.c, a.ID, explicit), c.explicit)
 		e.want(fmt.Sprintf("the present time on %#o by %s", c.perm, c.who), e.trySet(c.c, a.ID, now), c.now)
+		// This is what Linux makes of the O_TRUNC of an empty file.
+		e.want(fmt.Sprintf("the present mtime alone on %#o by %s", c.perm, c.who), e.trySet(c.c, a.ID, nfs.SetAttr{Valid: nfs.SetMtimeNow}), c.now)
 	}
 }
 
