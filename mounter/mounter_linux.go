@@ -77,7 +77,13 @@ func isMounted(dir string) bool {
 	return false
 }
 
+// findMountNFS returns the path of a mount.nfs that can work, "" if there is
+// none. It asks the C library for the number of "tcp", and gives up where the
+// list of protocols (Debian's netbase) is not installed.
 func findMountNFS() string {
+	if _, err := os.Stat("/etc/protocols"); err != nil {
+		return ""
+	}
 	for _, d := range sbin {
 		p := filepath.Join(d, "mount.nfs")
 		if fi, err := os.Stat(p); err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0 {
@@ -158,8 +164,10 @@ func errnoError(s Spec, err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM):
 		e.Kind, e.What, e.Do = ErrPermission, "The kernel does not let this process mount NFS.", "Run the service as root of the host, not of a container."
-	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.EPROTONOSUPPORT):
-		e.Kind, e.What, e.Do = ErrUnsupported, "The kernel has no NFS version 3 client.", noClientRemedy
+	case errors.Is(err, unix.ENODEV):
+		e.Kind, e.What, e.Do = ErrUnsupported, noClient, noClientRemedy
+	case errors.Is(err, unix.EPROTONOSUPPORT):
+		e.Kind, e.What, e.Do = ErrUnsupported, "This kernel's NFS client knows no NFS version 3.", noClientRemedy
 	case errors.Is(err, unix.EBUSY):
 		e.Kind, e.What, e.Do = ErrDir, "The folder is in use as a mount point.", "Choose another folder."
 	case errors.Is(err, unix.ECONNREFUSED):
@@ -167,19 +175,24 @@ func errnoError(s Spec, err error) error {
 	case errors.Is(err, unix.ETIMEDOUT):
 		e.Kind, e.What, e.Do = ErrTimeout, fmt.Sprintf("The server on %s port %d does not answer.", s.Address, s.Port), "Try again."
 	default:
-		e.Kind, e.What = ErrRefused, fmt.Sprintf("The server on %s port %d did not give out %s.", s.Address, s.Port, s.Export)
+		// Not the export's path: what protects the drive may be in it.
+		e.Kind, e.What, e.Do = ErrRefused, fmt.Sprintf("The system could not mount from the server on %s port %d.", s.Address, s.Port),
+			"Try again; the kernel's log (dmesg) may say more."
 	}
 	return e
 }
 
-const noClientRemedy = "Load it with modprobe nfs, install the kernel's extra modules, or use a machine whose kernel has it. " +
-	"moorage serve URL works without it."
+const (
+	noClient       = "This kernel has no NFS client."
+	noClientRemedy = "Load it with modprobe nfs, install the kernel's extra modules, or use a machine whose kernel has it. " +
+		"moorage serve URL works without it."
+)
 
 // diagnose says why mount.nfs failed, from facts and not from its words.
 func diagnose(ctx context.Context, s Spec, cause error) error {
 	if !kernelHasNFS() {
 		return &Error{Op: "mount", Dir: s.Dir, Kind: ErrUnsupported, Err: cause,
-			What: "The kernel has no NFS client.", Do: noClientRemedy}
+			What: noClient, Do: noClientRemedy}
 	}
 	switch alive(ctx, s.Address, s.Port) {
 	case serverGone:

@@ -148,7 +148,7 @@ func probe(context.Context) []Check {
 		client.Detail = "This kernel has no NFS client, and there is no module for it."
 		client.Remedy = noClientRemedy
 	}
-	command := Check{Name: "mount.nfs", OK: true, Detail: "Not installed, and not needed: the kernel is asked directly."}
+	command := Check{Name: "mount.nfs", OK: true, Detail: "Not usable here, and not needed: the kernel is asked directly."}
 	if p := findMountNFS(); p != "" {
 		command.Detail = p
 	}

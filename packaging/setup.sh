@@ -79,7 +79,7 @@ install_window() {
 # install_client: the NFS client's user-land part and what a drive may call.
 install_client() {
   case $(system) in
-    debian) apt_install nfs-common git ca-certificates ;;
+    debian) apt_install nfs-common netbase git ca-certificates ;;
     fedora) dnf_install nfs-utils git ca-certificates ;;
   esac
 }
