@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +48,69 @@ func TestChangedFile(t *testing.T) {
 			b.Errorf("the file was id %d and is %d", was.ID, a.ID)
 		}
 	})
+}
+
+// standIns shows other sizes than the remote has, at the same versions: a file that
+// stands for another one, as with Git LFS, when it begins or ceases to.
+type standIns struct {
+	*providertest.Faults
+	size atomic.Int64 // -1: as it is
+}
+
+func (s *standIns) Stat(ctx context.Context, p string) (providers.Entry, error) {
+	e, err := s.Faults.Stat(ctx, p)
+	return s.entry(e), err
+}
+
+func (s *standIns) ReadDir(ctx context.Context, p, cursor string) (providers.Page, error) {
+	page, err := s.Faults.ReadDir(ctx, p, cursor)
+	for i, e := range page.Entries {
+		page.Entries[i] = s.entry(e)
+	}
+	return page, err
+}
+
+func (s *standIns) Open(ctx context.Context, p string, v providers.Version) (providers.Object, error) {
+	o, err := s.Faults.Open(ctx, p, v)
+	if err != nil {
+		return nil, err
+	}
+	return standIn{o, s.entry(o.Entry())}, nil
+}
+
+func (s *standIns) entry(e providers.Entry) providers.Entry {
+	if n := s.size.Load(); n >= 0 && e.Mode.IsRegular() {
+		e.Size = n
+	}
+	return e
+}
+
+type standIn struct {
+	providers.Object
+	e providers.Entry
+}
+
+func (s standIn) Entry() providers.Entry { return s.e }
+
+// A file whose size changes at the same version is read with its new size, also
+// if it is open here since before.
+func TestOtherSizeAtTheSameVersion(t *testing.T) {
+	b := newBench(t, mem.New(mem.Options{}))
+	s := &standIns{Faults: b.faults}
+	s.size.Store(4)
+	b.o.Provider = s
+	b.put("d/f", "whole file")
+	b.open()
+	was := b.find("d/f")
+	b.holds(was.ID, "whol")
+	s.size.Store(-1)
+	b.put("d/g", "") // something else moves the folder
+	b.probe()
+	now := b.find("d/f")
+	b.holds(was.ID, "whole file")
+	if now = b.getattr(was.ID); now.Size != 10 || !now.Mtime.After(was.Mtime) {
+		b.Errorf("size %d at %v, then %d at %v", was.Size, was.Mtime, now.Size, now.Mtime)
+	}
 }
 
 func TestRemovedFile(t *testing.T) {

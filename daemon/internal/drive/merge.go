@@ -57,7 +57,8 @@ func sameContent(n *nodes.Node, e providers.Entry) bool {
 		return true // its names are compared when it is listed
 	}
 	if e.Version != "" && n.Version != "" {
-		return string(e.Version) == n.Version
+		// What stands for a file elsewhere (Git LFS) shows as that file or as itself.
+		return string(e.Version) == n.Version && (e.Size < 0 || n.Size < 0 || e.Size == n.Size)
 	}
 	return (e.Size < 0 || n.Size < 0 || e.Size == n.Size) && e.ModTime.Equal(n.RemoteTime)
 }

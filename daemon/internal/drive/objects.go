@@ -16,11 +16,11 @@ type versionKey struct {
 	version string
 }
 
-// keyOf names the version that a node shows. Where the remote has no versions,
-// size and time tell them apart.
+// keyOf names the version that a node shows, with the size that it has there: see
+// sameContent. Where the remote has no versions, size and time tell them apart.
 func keyOf(n *nodes.Node) versionKey {
 	if n.Version != "" {
-		return versionKey{n.ID, "v" + n.Version}
+		return versionKey{n.ID, fmt.Sprintf("v%d:%s", n.Size, n.Version)}
 	}
 	return versionKey{n.ID, fmt.Sprintf("t%d:%d", n.Size, n.RemoteTime.UnixNano())}
 }
@@ -69,6 +69,20 @@ func (s *objects) release(o *openObject) {
 	s.mu.Unlock()
 	if last {
 		s.closeObject(o)
+	}
+}
+
+// drop makes sure that nobody finds o any more.
+func (s *objects) drop(o *openObject) {
+	s.mu.Lock()
+	e, ok := s.m[o.key]
+	ok = ok && e.Value.(*openObject) == o
+	if ok {
+		s.unlink(e)
+	}
+	s.mu.Unlock()
+	if ok {
+		s.release(o)
 	}
 }
 

@@ -117,6 +117,7 @@ func (d *Drive) readFull(ctx context.Context, n nodes.Node, b []byte, off int64)
 	}
 	defer d.objects.release(o)
 	if e := o.Entry(); e.Size != n.Size || (n.Version == "" && !e.ModTime.Equal(n.RemoteTime)) {
+		d.objects.drop(o) // else it would be found again and again
 		return fmt.Errorf("%q has %d bytes of %v, not %d of %v: %w", n.Name, e.Size, e.ModTime, n.Size, n.RemoteTime, providers.ErrChanged)
 	}
 	if r, ok := o.Object.(io.ReaderAt); ok {
@@ -135,7 +136,11 @@ func (d *Drive) readFull(ctx context.Context, n nodes.Node, b []byte, off int64)
 		if err != nil {
 			return err
 		}
-		m := copy(b, chunk[off-i*chunkSize:])
+		at := off - i*chunkSize
+		if at >= int64(len(chunk)) {
+			return fmt.Errorf("read %q: %d bytes of %d: %w", n.Name, off, n.Size, io.ErrUnexpectedEOF)
+		}
+		m := copy(b, chunk[at:])
 		b, off = b[m:], off+int64(m)
 	}
 	return nil
