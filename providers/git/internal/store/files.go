@@ -42,7 +42,7 @@ type file struct {
 // Blob is an open file of the store. It is safe for concurrent use.
 type Blob struct {
 	store *Store
-	key   Key
+	file  *file // counts this one as open, also after the store has forgotten it
 	size  int64
 	f     *os.File
 	once  sync.Once
@@ -64,9 +64,7 @@ func (b *Blob) Close() error {
 		err = b.f.Close()
 		b.store.mu.Lock()
 		defer b.store.mu.Unlock()
-		if fl := b.store.files[b.key]; fl != nil {
-			fl.open--
-		}
+		b.file.open--
 	})
 	return err
 }
@@ -149,7 +147,7 @@ func (s *Store) OpenFile(k Key) (*Blob, error) {
 	if touch {
 		os.Chtimes(path, now, now)
 	}
-	return &Blob{store: s, key: k, size: fi.Size(), f: f}, nil
+	return &Blob{store: s, file: fl, size: fi.Size(), f: f}, nil
 }
 
 // verify finds out whether f is the file that k names.

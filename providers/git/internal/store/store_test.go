@@ -287,3 +287,31 @@ func FuzzLog(f *testing.F) {
 		}
 	})
 }
+
+// A file that is fetched anew while its old copy is still open is evicted like
+// any other, once.
+func TestEvictAfterRefetch(t *testing.T) {
+	now := time.Now()
+	s := open(t, t.TempDir(), Options{Limit: 1000, Clock: func() time.Time { return now }})
+	first := blob(t, s, strings.Repeat("a", 600))
+	held, err := s.OpenFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(s.filePath(first)); err != nil { // somebody cleans up
+		t.Fatal(err)
+	}
+	if _, err := s.OpenFile(first); !errors.Is(err, ErrNotFound) {
+		t.Fatal(err)
+	}
+	blob(t, s, strings.Repeat("a", 600))
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	second := blob(t, s, strings.Repeat("b", 600))
+	s.Evict()
+	if s.HasFile(first) || !s.HasFile(second) {
+		t.Errorf("first there %v, second there %v, %d bytes", s.HasFile(first), s.HasFile(second), s.Used())
+	}
+}
