@@ -211,6 +211,10 @@ func (r *Remote) Info() providers.Info {
 	}
 }
 
+// CacheUsed is how many bytes of files the cache has, which CacheLimit bounds. It
+// does no I/O.
+func (r *Remote) CacheUsed() int64 { return r.store.Used() }
+
 // Close ends all requests and everything that goes on in the background.
 // Objects that are open stay readable.
 func (r *Remote) Close() error {

@@ -372,7 +372,7 @@ func TestCacheLimit(t *testing.T) {
 			now.Add(11)
 		}
 	}
-	if used := r.store.Used(); used > 120_000 {
+	if used := r.CacheUsed(); used > 120_000 {
 		t.Errorf("%d bytes in the cache", used)
 	}
 }

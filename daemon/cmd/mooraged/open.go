@@ -91,6 +91,18 @@ func openFolder(_ context.Context, u providers.URL, r mounts.Request) (*mounts.S
 	return nil, fmt.Errorf("open folder: %w", err)
 }
 
+// cacheLimit is how many bytes of files a drive keeps on this computer. What was
+// not read for the longest time goes first; it can be fetched again.
+const cacheLimit = 10 << 30
+
+// caching is a provider that keeps files on this computer.
+type caching interface {
+	// CacheUsed is how many bytes of them. It does no I/O.
+	CacheUsed() int64
+}
+
+var _ caching = (*git.Remote)(nil)
+
 // remote opens drives of a kind that has a provider: the drive engine makes a
 // file system of it.
 func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error)) openFunc {
@@ -104,14 +116,17 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
-		cache := &usage{dir: r.CacheDir}
+		used := func() int64 { return 0 }
+		if c, ok := p.(caching); ok {
+			used = c.CacheUsed
+		}
 		return &mounts.Source{
 			FS:       d,
 			Close:    func() error { return errors.Join(d.Close(), p.Close()) },
 			ReadOnly: true, // the engine does not write yet
 			Health: func() mounts.Health {
 				s := d.Status()
-				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: cache.measure()}
+				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: used(), CacheLimit: cacheLimit}
 			},
 			Changes: d.Changes(),
 		}, nil
@@ -120,8 +135,9 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 
 func openGit(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {
 	return git.Open(ctx, u, git.Options{
-		CacheDir: filepath.Join(r.CacheDir, "git"),
-		Logger:   r.Logger,
+		CacheDir:   filepath.Join(r.CacheDir, "git"),
+		CacheLimit: cacheLimit,
+		Logger:     r.Logger,
 		Credential: func(ctx context.Context, q git.CredentialRequest) (git.Credential, error) {
 			// The repository may send us to another server for its large files.
 			host, _, err := net.SplitHostPort(q.Host)

@@ -240,9 +240,10 @@ func (d *drive) run(ctx context.Context) {
 		}
 		var changes <-chan struct{}
 		var died <-chan struct{}
-		var again <-chan time.Time
+		var again, measure <-chan time.Time
 		if d.live != nil {
 			changes, died = d.live.src.Changes, d.live.srv.Done()
+			measure = time.After(d.m.o.Measure)
 		}
 		if d.retry != nil {
 			again = d.retry.C
@@ -251,6 +252,10 @@ func (d *drive) run(ctx context.Context) {
 		case <-d.wake:
 		case <-changes:
 			d.refresh()
+		case <-measure:
+			if used := d.live.src.health().CacheUsed; used != d.describe().Cache.Used {
+				d.refresh()
+			}
 		case <-died:
 			d.collapse()
 		case <-again:

@@ -358,6 +358,8 @@ func TestDegraded(t *testing.T) {
 	if d := w.mount("x"); d.State != api.Mounted || d.Revision != "r1" || d.Cache.Used != 5 {
 		t.Errorf("mounted: %+v", d)
 	}
+	w.opener.set(func(*opener) { h.CacheUsed, h.CacheLimit = 6, 7 }) // reading changes nothing else
+	w.until("x", func(d api.Drive) bool { return d.Cache == api.Cache{Used: 6, Limit: 7} })
 	w.opener.set(func(*opener) { h = mounts.Health{Err: providers.ErrOffline, Revision: "r1"} })
 	waves <- struct{}{}
 	d := w.until("x", in(api.Degraded))

@@ -53,6 +53,7 @@ type Options struct {
 	CheckPeer func(net.Conn) error                            // nil: as the system allows
 	Watch     func(ctx context.Context, changed func()) error // calls changed when the mount table may have changed; nil: the system's
 	Retry     time.Duration                                   // first pause before trying again; 0: 2 s
+	Measure   time.Duration                                   // how often what a mounted drive keeps is looked at; 0: 10 s
 }
 
 // Manager keeps all drives. Its methods may be called concurrently.
@@ -80,6 +81,9 @@ func New(o Options) *Manager {
 	}
 	if o.Retry == 0 {
 		o.Retry = 2 * time.Second
+	}
+	if o.Measure == 0 {
+		o.Measure = 10 * time.Second
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Manager{o: o, ctx: ctx, cancel: cancel, drives: make(map[string]*drive)}

@@ -61,7 +61,7 @@ func (w *world) start() {
 		CacheDir: filepath.Join(w.dir, "cache"), MountsDir: filepath.Join(w.dir, "Moorage"), Events: w.hub,
 		Logger: slog.New(slog.NewTextHandler(logTo{w.t}, nil)), Clock: time.Now, Rand: rand.Reader,
 		CheckPeer: func(net.Conn) error { return nil }, // the tests are the kernel
-		Watch:     w.mounter.Watch, Retry: 10 * time.Millisecond,
+		Watch:     w.mounter.Watch, Retry: 10 * time.Millisecond, Measure: 10 * time.Millisecond,
 	})
 	w.m = m
 	if err := m.Start(w.t.Context()); err != nil {
