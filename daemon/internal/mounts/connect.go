@@ -95,7 +95,7 @@ func (d *drive) connect(ctx context.Context) (err error) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return mountProblem(err, mnt.Dir)
+		return mountProblem(err, st.Name, mnt.Dir)
 	}
 	d.live = &live{src: src, srv: srv, gate: g, mount: mnt}
 	return nil
@@ -194,7 +194,7 @@ func (d *drive) unmount(ctx context.Context, force bool) *api.Error {
 		err := d.m.o.Mounter.Unmount(ctx, d.live.mount.Dir, force)
 		if err != nil && !errors.Is(err, mounter.ErrNotMounted) {
 			d.log.Warn("unmounting failed", "force", force, "err", err)
-			return mountProblem(err, d.live.mount.Dir)
+			return mountProblem(err, d.name(), d.live.mount.Dir)
 		}
 		d.down(true)
 		d.log.Info("unmounted")
@@ -215,7 +215,7 @@ func (d *drive) discard(ctx context.Context) *api.Error {
 	mnt := *d.settings().Mount
 	if err := d.m.o.Mounter.Unmount(ctx, mnt.Dir, true); err != nil && !errors.Is(err, mounter.ErrNotMounted) {
 		d.log.Error("a mount that nobody serves stays", "dir", mnt.Dir, "err", err)
-		return mountProblem(err, mnt.Dir)
+		return mountProblem(err, d.name(), mnt.Dir)
 	}
 	d.unmounted(mnt)
 	return nil
@@ -235,7 +235,7 @@ func (d *drive) forget(ctx context.Context) *api.Error {
 	switch {
 	case d.live != nil:
 		if err := d.m.o.Mounter.Unmount(ctx, d.live.mount.Dir, false); err != nil && !errors.Is(err, mounter.ErrNotMounted) {
-			return mountProblem(err, d.live.mount.Dir)
+			return mountProblem(err, d.name(), d.live.mount.Dir)
 		}
 		d.down(true)
 		d.rest(api.Stopped, nil)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -160,8 +161,8 @@ func within[T any](ctx context.Context, f func() (T, error), late func(T)) (T, e
 	}
 }
 
-// mountProblem explains what the mounter said.
-func mountProblem(err error, dir string) *api.Error {
+// mountProblem explains what the mounter said of the drive called name at dir.
+func mountProblem(err error, name, dir string) *api.Error {
 	code, exit := api.CodeMount, api.ExitFailed
 	switch {
 	case errors.Is(err, mounter.ErrUnsupported):
@@ -184,9 +185,16 @@ func mountProblem(err error, dir string) *api.Error {
 	if !errors.As(err, &me) {
 		return problem.Of(err, dir)
 	}
-	what := fmt.Sprintf("The %s of %s failed: %s", me.Op, me.Dir, me.What)
-	if me.Err != nil {
-		what += fmt.Sprintf(" (%v)", me.Err)
+	what := me.What
+	if code == api.CodeMount && me.Err != nil { // nobody knows why, so the system's own words may help
+		what = strings.TrimSuffix(what, ".") + ": " + strings.TrimRight(strings.Join(strings.Fields(me.Err.Error()), " "), ".") + "."
 	}
-	return problem.New(exit, code, what, "", me.Do)
+	means := fmt.Sprintf("The drive %s cannot be mounted at %s.", name, dir)
+	switch {
+	case code == api.CodeNotMounted:
+		means = ""
+	case me.Op == "unmount":
+		means = fmt.Sprintf("The drive %s stays mounted at %s.", name, dir)
+	}
+	return problem.New(exit, code, what, means, me.Do)
 }

@@ -174,6 +174,30 @@ func TestFailedMountsLeaveNothing(t *testing.T) {
 	}
 }
 
+// What the system said in its own words is shown only where nobody knows better.
+func TestMountProblemsAreShort(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.add(api.AddDrive{URL: "fake:a", Remember: true})
+	dir := filepath.Join(w.dir, "Moorage", "a")
+	for _, tt := range []struct {
+		err  mounter.Error
+		want api.Problem
+	}{
+		{mounter.Error{Op: "mount", Kind: mounter.ErrUnsupported, What: "This kernel has no NFS client.", Do: "Load it.", Err: syscall.ENODEV},
+			api.Problem{Code: api.CodeNoClient, What: "This kernel has no NFS client.", Means: "The drive a cannot be mounted at " + dir + ".", Do: "Load it."}},
+		{mounter.Error{Op: "mount", Kind: mounter.ErrRefused, What: "The system could not mount.", Do: "Try again.", Err: errors.New("mount.nfs: an odd\nthing.")},
+			api.Problem{Code: api.CodeMount, What: "The system could not mount: mount.nfs: an odd thing.", Means: "The drive a cannot be mounted at " + dir + ".", Do: "Try again."}},
+	} {
+		w.mounter.OnMount = func(context.Context, mounter.Spec) error { return &tt.err }
+		_, err := w.m.Mount(t.Context(), "a", true)
+		var e *api.Error
+		if !errors.As(err, &e) || e.Problem != tt.want {
+			t.Errorf("got %+v, want %+v", err, tt.want)
+		}
+	}
+}
+
 func TestSecretsAreNeverInFiles(t *testing.T) {
 	w := newWorld(t)
 	w.start()
