@@ -87,6 +87,11 @@ func remote(err error, url string) *api.Error {
 	case errors.Is(err, providers.ErrProtocol):
 		return New(api.ExitFailed, api.CodeOffline, fmt.Sprintf("%s gave an answer that makes no sense%s.", url, because(err, providers.ErrProtocol)),
 			"", "Check that the address is one of a repository and not of a web page or a login portal.")
+	case errors.Is(err, providers.ErrUnsupported):
+		return New(api.ExitFailed, api.CodeInternal, fmt.Sprintf("%s cannot be opened by this version%s.", url, because(err, providers.ErrUnsupported)),
+			"", "Give another address of the same repository, such as that for https.")
+	case errors.Is(err, providers.ErrNotDir):
+		return New(api.ExitNotFound, api.CodeNoRemote, fmt.Sprintf("A part of %s is a file and not a folder.", url), "", "Check the path behind the revision.")
 	}
 	return nil
 }
@@ -107,7 +112,7 @@ func local(err error, url string) *api.Error {
 	case errors.Is(err, secrets.ErrTooBig):
 		return New(api.ExitUsage, api.CodeKeyring, "The secret is too long for this system's keyring.", "", "Use a shorter token.")
 	case errors.Is(err, secrets.ErrNone):
-		return New(api.ExitMissing, api.CodeKeyring, "This session has no keyring that works: "+detail(err)+".",
+		return New(api.ExitMissing, api.CodeKeyring, "This session has no keyring that works"+because(err, secrets.ErrNone)+".",
 			"Moorage keeps secrets nowhere else, so the secret was not stored.",
 			"Start a secret service such as gnome-keyring or KWallet, or sign in with the remote's own tool.")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, providers.ErrFull), errors.Is(err, errDiskQuota):
@@ -150,10 +155,11 @@ func detail(err error) string {
 func because(err, wrapped error) string {
 	s := detail(err)
 	if i := strings.LastIndex(s, wrapped.Error()); i >= 0 {
-		s = strings.TrimPrefix(s[i+len(wrapped.Error()):], ": ")
-	}
-	if s == "" {
-		return ""
+		s = s[i+len(wrapped.Error()):]
+		if !strings.HasPrefix(s, ": ") {
+			return ""
+		}
+		return s
 	}
 	return ": " + s
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/internal/config"
+	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/providers"
 )
 
@@ -21,6 +22,8 @@ func TestOf(t *testing.T) {
 	}{
 		{fmt.Errorf("open git repository: %w: dial tcp: connection refused", providers.ErrOffline), api.CodeOffline, "u cannot be reached: dial tcp: connection refused."},
 		{providers.ErrOffline, api.CodeOffline, "u cannot be reached."},
+		{fmt.Errorf("ask h: %w (404); more", providers.ErrNoRemote), api.CodeNoRemote, "login may not see it."},
+		{fmt.Errorf("store a secret: %w: there is no D-Bus session", secrets.ErrNone), api.CodeKeyring, "no keyring that works: there is no D-Bus session."},
 		{fmt.Errorf("%w: say what you mean", providers.ErrURL), api.CodeBadURL, "Not a drive URL: say what you mean."},
 		{&providers.ComingError{Kind: providers.KindS3}, api.CodeComing, "S3"},
 		{&config.Error{Path: "/c", Line: 3, Column: 4, Text: "bad"}, api.CodeConfig, "/c, line 3, column 4: bad."},

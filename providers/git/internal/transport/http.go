@@ -301,7 +301,7 @@ func (w *Web) statusError(q Request, u *url.URL, resp *http.Response) error {
 	case c == http.StatusForbidden:
 		return fmt.Errorf("ask %s: %w: the server refuses this login (403)", u.Host, providers.ErrAuth)
 	case (c == http.StatusNotFound || c == http.StatusGone) && q.Repo:
-		return fmt.Errorf("ask %s: %w (%d); a private one looks the same to a login that may not see it", u.Host, providers.ErrNoRemote, c)
+		return fmt.Errorf("ask %s: %w: the server answers %d", u.Host, providers.ErrNoRemote, c)
 	case c == http.StatusProxyAuthRequired:
 		return fmt.Errorf("ask %s: %w: the proxy wants a login (407)", u.Host, providers.ErrOffline)
 	case c >= 500 || c == http.StatusRequestTimeout:

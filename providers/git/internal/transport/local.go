@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -62,7 +63,9 @@ func NewFile(git, path string, to Timeouts) *Stream {
 		if git == "" {
 			return nil, fmt.Errorf("%w: to read a repository of this computer Moorage runs git, and there is no git. Install it", providers.ErrUnsupported)
 		}
-		if _, err := os.Stat(path); err != nil {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: there is no such folder", providers.ErrNoRemote)
+		} else if err != nil {
 			return nil, fmt.Errorf("%w: %w", providers.ErrNoRemote, err)
 		}
 		if !filepath.IsAbs(path) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/moorage/moorage/providers"
@@ -72,6 +73,9 @@ func offline(ctx context.Context, op string, err error) error {
 	var dns *net.DNSError
 	if errors.As(err, &dns) && dns.IsNotFound {
 		return fmt.Errorf("%s: %w: no host of that name", op, providers.ErrOffline)
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("%s: %w: nothing listens there", op, providers.ErrOffline)
 	}
 	return fmt.Errorf("%s: %w: %w", op, providers.ErrOffline, err)
 }
