@@ -204,9 +204,7 @@ func (d *drive) unmount(ctx context.Context, force bool) *api.Error {
 		}
 	}
 	d.rest(api.Stopped, nil)
-	if !d.settings().Remembered {
-		d.gone()
-	}
+	d.goneUnlessRemembered()
 	return nil
 }
 
@@ -244,9 +242,9 @@ func (d *drive) forget(ctx context.Context) *api.Error {
 			return err
 		}
 	}
-	st := d.settings()
 	d.m.edits.Lock()
 	defer d.m.edits.Unlock()
+	st := d.settings()
 	if st.Remembered {
 		if err := d.m.o.Config.Remove(d.id); err != nil {
 			return problem.Of(err, st.URL)
@@ -256,9 +254,23 @@ func (d *drive) forget(ctx context.Context) *api.Error {
 	return nil
 }
 
-// gone ends d and removes its traces.
+// goneUnlessRemembered ends a drive that was wanted only while it was mounted.
+func (d *drive) goneUnlessRemembered() {
+	d.m.edits.Lock() // an edit may be about to remember it
+	defer d.m.edits.Unlock()
+	if !d.settings().Remembered {
+		d.gone()
+	}
+}
+
+// gone ends d and removes its traces. The caller holds Manager.edits.
 func (d *drive) gone() {
 	d.over = true
+	d.saving.Lock() // what is being saved is saved, and removed below
+	d.mu.Lock()
+	d.erased = true
+	d.mu.Unlock()
+	d.saving.Unlock()
 	d.m.unlist(d)
 	d.m.erase(d.settings())
 }
@@ -284,9 +296,7 @@ func (d *drive) table(ctx context.Context, table []mounter.Mount) {
 	d.log.Info("the mount was taken away by somebody else")
 	d.down(true)
 	d.rest(api.Stopped, nil)
-	if !d.settings().Remembered {
-		d.gone()
-	}
+	d.goneUnlessRemembered()
 }
 
 // collapse is for a server that ended by itself: without it everybody who

@@ -40,6 +40,7 @@ type drive struct {
 	cancel context.CancelFunc // of the op at work, if it may be cut short
 	held   bool               // no op may begin, see hold
 	ended  bool               // run is over: ops are refused
+	erased bool               // nothing of it is shown or saved any more
 }
 
 // live is what a mounted drive consists of.
@@ -104,7 +105,12 @@ func (d *drive) settings() state.Drive {
 func (d *drive) save(change func(*state.Drive)) error {
 	d.saving.Lock()
 	defer d.saving.Unlock()
-	st := d.settings()
+	d.mu.Lock()
+	st, erased := d.st, d.erased
+	d.mu.Unlock()
+	if erased {
+		return noDrive(st.Name)
+	}
 	change(&st)
 	if err := d.m.o.State.Save(st); err != nil {
 		return err
@@ -155,7 +161,9 @@ func (d *drive) show(change func(v *api.Drive)) {
 		q.Time = d.m.o.Clock()
 		d.view.Problem = &q
 	}
-	d.m.o.Events.Put(d.describeLocked())
+	if !d.erased { // whoever came too late must not bring it back
+		d.m.o.Events.Put(d.describeLocked())
+	}
 }
 
 // rest shows that d is not served: in state s, for the reason p.

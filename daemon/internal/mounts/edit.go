@@ -2,6 +2,7 @@ package mounts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -219,6 +220,9 @@ func (m *Manager) SetSecret(ctx context.Context, name, secret string) error {
 	}
 	if err == nil {
 		err = d.save(func(s *state.Drive) { s.Secret = secret != "" })
+		if isGone(err) && secret != "" {
+			err = errors.Join(err, m.o.Secrets.Delete(ctx, d.id))
+		}
 	}
 	if err != nil {
 		return problem.Of(err, d.settings().URL)
@@ -228,4 +232,10 @@ func (m *Manager) SetSecret(ctx context.Context, name, secret string) error {
 		d.put(op{kind: opMount, retry: true})
 	}
 	return nil
+}
+
+// isGone reports whether err says that the drive was removed meanwhile.
+func isGone(err error) bool {
+	e, ok := errors.AsType[*api.Error](err)
+	return ok && e.Problem.Code == api.CodeNoDrive
 }

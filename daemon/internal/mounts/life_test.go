@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -447,4 +448,42 @@ func TestServiceEndsWithinBounds(t *testing.T) {
 	if _, err := w.m.Mount(t.Context(), "x", true); code(err) != api.CodeStopping {
 		t.Errorf("Mount after the end: %v", err)
 	}
+}
+
+// Whoever asks something of a drive that is just going does not bring it back:
+// neither to those who watch, nor to the disk, nor to the keyring.
+func TestRacesWithTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	for range 50 {
+		w.add(api.AddDrive{URL: "fake:x"})
+		w.mount("x")
+		var wg sync.WaitGroup
+		for _, f := range []func() error{
+			func() error { _, err := w.m.Unmount(t.Context(), "x", api.UnmountDrive{Wait: true}); return err },
+			func() error { _, err := w.m.Mount(t.Context(), "x", false); return err },
+			func() error { return w.m.SetSecret(t.Context(), "x", "token") },
+		} {
+			wg.Go(func() {
+				var e *api.Error
+				if err := f(); err != nil && (!errors.As(err, &e) || e.Problem.Code != api.CodeNoDrive) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if err := w.m.Remove(t.Context(), "x"); err != nil {
+			problem(t, err, api.CodeNoDrive, api.ExitNotFound)
+		}
+		w.untilGone("x")
+	}
+	if n := w.secrets.len(); n != 0 {
+		t.Errorf("%d secrets of drives that are gone", n)
+	}
+	s := w.hub.Subscribe()
+	defer s.Close()
+	if e, err := s.Next(t.Context()); err != nil || e.Kind != api.Ready {
+		t.Errorf("told of a drive that is gone: %+v, %v", e.Drive, err)
+	}
+	w.nothingLeft()
 }
