@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,11 +34,10 @@ func run() int {
 	}
 	var e *api.Error
 	if errors.As(err, &e) {
-		fmt.Fprintln(os.Stderr, "mooraged:", e.Problem.What)
-		for _, s := range []string{e.Problem.Means, e.Problem.Do} {
-			if s != "" {
-				fmt.Fprintln(os.Stderr, s)
-			}
+		// As the moorage command says it, which becomes this program to serve.
+		fmt.Fprintln(os.Stderr, "mooraged:", strings.TrimSpace(e.Problem.What+" "+e.Problem.Means))
+		if e.Problem.Do != "" {
+			fmt.Fprintln(os.Stderr, " ", e.Problem.Do)
 		}
 		if e.Exit == api.ExitNotFound { // a word of the service's clients
 			return api.ExitFailed

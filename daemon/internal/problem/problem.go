@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -116,7 +117,11 @@ func local(err error, url string) *api.Error {
 			"Moorage keeps secrets nowhere else, so the secret was not stored.",
 			"Start a secret service such as gnome-keyring or KWallet, or sign in with the remote's own tool.")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, providers.ErrFull), errors.Is(err, errDiskQuota):
-		return New(api.ExitFailed, api.CodeDiskFull, "This computer has no space left for the files of the drive: "+detail(err)+".",
+		where := ""
+		if errors.As(err, &path) {
+			where = " in " + filepath.Dir(path.Path)
+		}
+		return New(api.ExitFailed, api.CodeDiskFull, "This computer has no space left for the files of the drive"+where+".",
 			"", "Free some space, then try again.")
 	case errors.Is(err, context.DeadlineExceeded):
 		return New(api.ExitFailed, api.CodeTimeout, fmt.Sprintf("%s did not answer in time.", url), "", "Check the network, then try again.")
@@ -129,7 +134,7 @@ func local(err error, url string) *api.Error {
 		return New(api.ExitFailed, api.CodePermission, fmt.Sprintf("%s may not be read or written: %s.", url, detail(err)),
 			"", "Check the owner and the permissions.")
 	case errors.Is(err, fs.ErrNotExist):
-		return New(api.ExitNotFound, api.CodeNoRemote, fmt.Sprintf("%s does not exist: %s.", url, detail(err)), "", "Check the spelling.")
+		return New(api.ExitNotFound, api.CodeNoRemote, fmt.Sprintf("%s does not exist%s.", url, because(err, fs.ErrNotExist)), "", "Check the spelling.")
 	}
 	return nil
 }

@@ -27,7 +27,9 @@ func TestOf(t *testing.T) {
 		{fmt.Errorf("%w: say what you mean", providers.ErrURL), api.CodeBadURL, "Not a drive URL: say what you mean."},
 		{&providers.ComingError{Kind: providers.KindS3}, api.CodeComing, "S3"},
 		{&config.Error{Path: "/c", Line: 3, Column: 4, Text: "bad"}, api.CodeConfig, "/c, line 3, column 4: bad."},
-		{fmt.Errorf("save: %w", &fs.PathError{Op: "write", Path: "/x", Err: syscall.ENOSPC}), api.CodeDiskFull, "no space left"},
+		{fmt.Errorf("save: %w", &fs.PathError{Op: "write", Path: "/x", Err: syscall.ENOSPC}), api.CodeDiskFull, "no space left for the files of the drive in /."},
+		{fmt.Errorf("open the drive's state: %w: 0 MiB", syscall.ENOSPC), api.CodeDiskFull, "no space left for the files of the drive."},
+		{fmt.Errorf("open: folder %q: %w", "sub", fs.ErrNotExist), api.CodeNoRemote, "u does not exist."},
 		{&fs.PathError{Op: "open", Path: "/x", Err: fs.ErrNotExist}, api.CodePermission, "/x"},
 		{errors.New("two\nlines" + strings.Repeat("x", 1000)), api.CodeInternal, "two lines"},
 	} {

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"syscall"
 )
 
 // Root is the id of the root directory.
@@ -43,7 +44,7 @@ var (
 	ErrNotFound = errors.New("no such node")
 	ErrFormat   = errors.New("the drive's state was written by a newer version of Moorage")
 	ErrCorrupt  = errors.New("the drive's state is damaged")
-	ErrFull     = errors.New("no room for the drive's state")
+	ErrFull     = fmt.Errorf("no room for the drive's state: %w", syscall.ENOSPC)
 	ErrBroken   = errors.New("the drive's state cannot be written") // after a failed write, until reopened
 )
 

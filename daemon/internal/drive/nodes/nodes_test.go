@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -306,7 +307,7 @@ func TestNoRoom(t *testing.T) {
 	}
 	avail := kv.avail
 	kv.avail = func() (uint64, error) { return reserve - 1, nil }
-	if err := put(); !errors.Is(err, ErrFull) {
+	if err := put(); !errors.Is(err, ErrFull) || !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("a full disk: %v", err)
 	}
 	check(t, s, ids)
