@@ -450,6 +450,23 @@ func TestServiceEndsWithinBounds(t *testing.T) {
 	}
 }
 
+// A secret that comes while its drive is being removed stays nowhere.
+func TestSecretOfARemovedDrive(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.add(api.AddDrive{URL: "fake:x"})
+	w.secrets.onSet = func() {
+		if err := w.m.Remove(t.Context(), "x"); err != nil {
+			t.Error(err)
+		}
+	}
+	problem(t, w.m.SetSecret(t.Context(), "x", "token"), api.CodeNoDrive, api.ExitNotFound)
+	if n := w.secrets.len(); n != 0 {
+		t.Errorf("%d secrets of drives that are gone", n)
+	}
+	w.nothingLeft()
+}
+
 // Whoever asks something of a drive that is just going does not bring it back:
 // neither to those who watch, nor to the disk, nor to the keyring.
 func TestRacesWithTheEnd(t *testing.T) {

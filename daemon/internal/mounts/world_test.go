@@ -286,6 +286,8 @@ func (o *opener) set(f func(*opener)) {
 
 // keyring is a keyring that works, or does not.
 type keyring struct {
+	onSet func() // called after a secret was stored; nil: nothing
+
 	mu  sync.Mutex
 	m   map[string]string
 	err error
@@ -301,6 +303,9 @@ func (k *keyring) Get(_ context.Context, id string) (string, error) {
 }
 
 func (k *keyring) Set(_ context.Context, id, s string) error {
+	if k.onSet != nil {
+		defer k.onSet()
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.err != nil {
