@@ -1,11 +1,14 @@
 package posix
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +20,9 @@ import (
 type check struct {
 	name   string
 	script string
+	// world is a script of what is there first. The verb "restore" makes it again
+	// after a step that has succeeded.
+	world string
 }
 
 // A step is one line of a script and what it gave.
@@ -34,6 +40,7 @@ type machine struct {
 	steps []step
 
 	at    string // the directory of the running check
+	world string // of the running check
 	files map[string]int
 	marks map[string]unix.Stat_t
 }
@@ -42,49 +49,111 @@ type machine struct {
 func (m *machine) run(n int, c check) error {
 	name := fmt.Sprintf("c%d", n)
 	m.at, m.files, m.marks = filepath.Join(m.dir, name), map[string]int{}, map[string]unix.Stat_t{}
-	if err := unix.Mkdir(m.at, 0o777); err != nil {
+	var err error
+	if m.users["root"].do(func() { err = unix.Mkdir(m.at, 0o777) }); err != nil {
 		return fmt.Errorf("mkdir %s: %w", m.at, err)
+	}
+	if m.world = c.world; m.world != "" {
+		if err := m.build(); err != nil {
+			return err
+		}
 	}
 	for line := range strings.Lines(c.script) {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		who, rest, named := strings.Cut(line, ": ")
-		if !named {
-			who, rest = "root", line
+		if line == "restore" {
+			if last := m.steps[len(m.steps)-1].result; !strings.HasPrefix(last, "E") {
+				if err := m.build(); err != nil {
+					return fmt.Errorf("%s: %w", c.name, err)
+				}
+			}
+			continue
 		}
-		words := strings.Fields(rest)
-		v, ok := verbs[words[0]]
-		u := m.users[who]
-		if !ok || u == nil {
-			return fmt.Errorf("%s: no such step: %s", c.name, line)
-		}
-		var out string
-		var err error
-		u.do(func() { out, err = v(m, words[1:]) })
-		if e, ok := err.(unix.Errno); ok {
-			out = unix.ErrnoName(e)
-		} else if err != nil {
+		out, err := m.do(line)
+		if err != nil {
 			return fmt.Errorf("%s: %s: %w", c.name, line, err)
 		}
 		m.steps = append(m.steps, step{c.name, line, out})
 	}
+	m.closeFiles()
+	unix.Umask(0)
+	for _, at := range []string{m.dir, m.view} {
+		var left string
+		m.users["root"].do(func() { left = m.tree(filepath.Join(at, name)) })
+		m.steps = append(m.steps, step{c.name, map[string]string{m.dir: "what is left", m.view: "what is left, seen past the mount"}[at], left})
+	}
+	return nil
+}
+
+// stepLimit is how long one step may take.
+const stepLimit = 20 * time.Second
+
+// do runs one line.
+func (m *machine) do(line string) (out string, err error) {
+	who, rest, named := strings.Cut(line, ": ")
+	if !named {
+		who, rest = "root", line
+	}
+	words := strings.Fields(rest)
+	v, u := verbs[words[0]], m.users[who]
+	if v == nil || u == nil {
+		return "", errors.New("no such verb or user")
+	}
+	hang := time.AfterFunc(stepLimit, func() {
+		fmt.Printf("FAIL: %s hangs: %s\n", m.at, line)
+		os.Exit(1)
+	})
+	u.do(func() { out, err = v(m, words[1:]) })
+	hang.Stop()
+	var e unix.Errno
+	if errors.As(err, &e) {
+		return strings.TrimSpace(unix.ErrnoName(e) + " " + strings.TrimPrefix(out, "ok")), nil
+	}
+	return out, err
+}
+
+// build makes the world of the check, and nothing else.
+func (m *machine) build() error {
+	m.closeFiles()
+	var err error
+	m.users["root"].do(func() {
+		var names []os.DirEntry
+		names, err = os.ReadDir(m.at)
+		for _, n := range names {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(m.at, n.Name())))
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("clean up: %w", err)
+	}
+	for line := range strings.Lines(m.world) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if out, err := m.do(line); err != nil || out != "ok" {
+			return fmt.Errorf("%s: %s %w", line, out, err)
+		}
+	}
+	return nil
+}
+
+func (m *machine) closeFiles() {
 	for _, fd := range m.files {
 		unix.Close(fd)
 	}
-	unix.Umask(0)
-	m.steps = append(m.steps,
-		step{c.name, "what is left", m.tree(m.at)},
-		step{c.name, "what is left, seen from elsewhere", m.tree(filepath.Join(m.view, name))})
-	return nil
+	clear(m.files)
 }
 
 var longName = regexp.MustCompile(`\{(\d+)(?:/(\d+))?\}`)
 
-// path is the argument s as a path.
+// path is the argument s as a path; one that begins with ~ goes past the mount.
 func (m *machine) path(s string) string {
 	if s == "''" {
 		return ""
+	}
+	if rest, ok := strings.CutPrefix(s, "~"); ok {
+		return filepath.Join(m.view, filepath.Base(m.at)) + "/" + expand(rest)
 	}
 	return m.at + "/" + expand(s)
 }
@@ -102,9 +171,10 @@ func expand(s string) string {
 	})
 }
 
-// whole are the kinds of objects, and kind makes one named p of a kind.
+// kinds are the kinds of objects.
 var kinds = []string{"file", "dir", "symlink", "fifo", "socket", "char", "block"}
 
+// make1 is the script that makes an object of a kind.
 func make1(kind, p string) string {
 	switch kind {
 	case "file":

@@ -19,17 +19,35 @@ type user struct {
 // (same group by a supplementary one) and "other" are ordinary.
 func users() map[string]*user {
 	m := map[string]*user{
-		"root":  {uid: 0, gid: 0},
+		"root":  {uid: 0, gid: 0}, // any thread will do
 		"owner": {uid: 1000, gid: 2000, groups: []uint32{3000}},
 		"mate":  {uid: 1001, gid: 2000},
 		"guest": {uid: 1002, gid: 2002, groups: []uint32{2001, 2000}},
 		"other": {uid: 1003, gid: 2003},
 	}
 	for _, u := range m {
-		u.work, u.done = make(chan func()), make(chan struct{})
-		go u.live()
+		if u.uid != 0 {
+			u.start()
+		}
 	}
 	return m
+}
+
+// start gives the user a thread.
+func (u *user) start() {
+	u.work, u.done = make(chan func()), make(chan struct{})
+	go u.live()
+}
+
+// more are n more threads of the same person.
+func (u *user) more(n int) []*user {
+	var out []*user
+	for range n {
+		t := &user{uid: u.uid, gid: u.gid, groups: u.groups}
+		t.start()
+		out = append(out, t)
+	}
+	return out
 }
 
 // live keeps its thread: an identity belongs to a thread in Linux.
@@ -55,8 +73,21 @@ func (u *user) live() {
 	}
 }
 
+// alone is a computer with one user, who is everybody.
+func alone(m map[string]*user) map[string]*user {
+	out := map[string]*user{}
+	for name := range m {
+		out[name] = m["owner"]
+	}
+	return out
+}
+
 // do runs f as this user.
 func (u *user) do(f func()) {
+	if u.work == nil {
+		f()
+		return
+	}
 	u.work <- f
 	<-u.done
 }
