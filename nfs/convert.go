@@ -10,8 +10,6 @@ import (
 
 const (
 	maxName = 255 // bytes of a name
-	// maxTarget is the longest target of a symbolic link, in bytes.
-	maxTarget = 1024
 	// maxOffset is the end of the longest file: what off_t can say.
 	maxOffset = math.MaxInt64
 	modeBits  = 0o7777

@@ -51,7 +51,7 @@
 // MiB at most; a page of a directory is at most 128 KiB. Connections, calls in
 // work, and memory are bounded by [Limits]: a client that does not read its
 // replies is not read any more, then cut off, and harms nobody else. Names are
-// 1 to 255 bytes without '/' and NUL; targets of symbolic links are at most 1024
+// 1 to 255 bytes without '/' and NUL; targets of symbolic links are at most 4095
 // bytes; AUTH_SYS carries 16 groups at most. Times reach from 1970 to 2106.
 //
 // # Security

@@ -78,8 +78,9 @@ func (c *Caller) In(gid uint32) bool {
 // done, with ctx's error: the client is told to ask again ([ErrJukebox]).
 //
 // The file system checks c's permissions as POSIX says ([Permits] helps), with
-// the one exception that NFSv3 needs because it has no open: the owner of a
-// regular file may always read and write its data.
+// the exceptions that NFSv3 needs because it has no open (RFC 1813 §4.4): the
+// owner of a regular file may always read and write its data, and whoever may
+// execute it may read it.
 //
 // Names are bytes, at most 255 of them, never empty and without '/' and NUL;
 // the server refuses others before it calls. "." and ".." reach Lookup only.
@@ -235,9 +236,13 @@ type Creator interface {
 	Mkdir(ctx context.Context, c *Caller, dir ID, name string, set SetAttr) (Attr, WCC, error)
 }
 
+// MaxTarget is the longest target of a symbolic link, in bytes: what a path
+// may have on Linux (PATH_MAX less its NUL), and more than elsewhere.
+const MaxTarget = 4095
+
 // Symlinker makes symbolic links and reads them.
 type Symlinker interface {
-	// Symlink stores target (at most 1024 bytes) as it is.
+	// Symlink stores target (at most MaxTarget bytes) as it is.
 	Symlink(ctx context.Context, c *Caller, dir ID, name, target string, set SetAttr) (Attr, WCC, error)
 	LinkReader
 }

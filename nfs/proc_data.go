@@ -221,7 +221,7 @@ func (c *call) symlink(d *xdr.Decoder) bool {
 		switch {
 		case x.linkMk == nil:
 			return Attr{}, WCC{}, x.missing()
-		case len(a.Target) > maxTarget:
+		case len(a.Target) > MaxTarget:
 			return Attr{}, WCC{}, ErrNameTooLong
 		case len(a.Target) == 0, bytes.IndexByte(a.Target, 0) >= 0:
 			return Attr{}, WCC{}, ErrInval

@@ -284,7 +284,7 @@ func TestMaking(t *testing.T) {
 	if string(e.fs.data) != "some/../where" {
 		t.Errorf("target %q", e.fs.data)
 	}
-	for target, st := range map[string]nfs.Status{"": nfs.ErrInval, "a\x00b": nfs.ErrInval, strings.Repeat("t", 1024): nfs.OK, strings.Repeat("t", 1025): nfs.ErrNameTooLong} {
+	for target, st := range map[string]nfs.Status{"": nfs.ErrInval, "a\x00b": nfs.ErrInval, strings.Repeat("t", nfs.MaxTarget): nfs.OK, strings.Repeat("t", nfs.MaxTarget+1): nfs.ErrNameTooLong} {
 		want(t, "SYMLINK", must(e.c.Symlink(e.ctx, e.root, "l", target, mode))(t).Status, st)
 	}
 	for _, typ := range []nfs.FileType{nfs.TypeBlock, nfs.TypeChar, nfs.TypeSocket, nfs.TypeFIFO} {

@@ -200,15 +200,12 @@ func (f *FS) Mkdir(ctx context.Context, c *nfs.Caller, dir nfs.ID, name string, 
 	})
 }
 
-// maxTarget is how long the target of a new symbolic link may be, by contract.
-const maxTarget = 1024
-
 // Symlink implements nfs.Symlinker.
 func (f *FS) Symlink(ctx context.Context, c *nfs.Caller, dir nfs.ID, name, target string, set nfs.SetAttr) (nfs.Attr, nfs.WCC, error) {
 	switch {
 	case target == "":
 		return nfs.Attr{}, nfs.WCC{}, nfs.ErrInval
-	case len(target) > maxTarget:
+	case len(target) > nfs.MaxTarget:
 		return nfs.Attr{}, nfs.WCC{}, nfs.ErrNameTooLong
 	}
 	return f.make(ctx, c, dir, name, nfs.TypeSymlink, &set, 0o777, func(dirfd int) error {

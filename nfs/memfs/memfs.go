@@ -43,7 +43,6 @@ const (
 const (
 	maxFileSize  = math.MaxInt64
 	maxName      = 255
-	maxTarget    = 1024
 	maxOrphans   = 4096
 	firstCookie  = 3
 	rootID       = nfs.ID(1)

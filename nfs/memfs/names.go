@@ -249,7 +249,7 @@ func (f *FS) Symlink(_ context.Context, c *nfs.Caller, dir nfs.ID, name, target 
 	switch {
 	case target == "":
 		return nfs.Attr{}, nfs.WCC{}, nfs.ErrNoEnt // as symlink(2)
-	case len(target) > maxTarget:
+	case len(target) > nfs.MaxTarget:
 		return nfs.Attr{}, nfs.WCC{}, nfs.ErrNameTooLong
 	}
 	return f.make(c, dir, name, &node{typ: nfs.TypeSymlink, target: target}, set, 0o777)

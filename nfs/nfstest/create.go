@@ -185,8 +185,8 @@ func (e *env) testSymlink() {
 			e.Errorf("readlink: %q, %v; want %q", got, err, target)
 		}
 	}
-	_, err := e.symlink(e.owner, e.base, "long", strings.Repeat("t", 1025))
-	e.want("a target of 1025 bytes", err, nfs.ErrNameTooLong, nfs.ErrInval)
+	_, err := e.symlink(e.owner, e.base, "long", strings.Repeat("t", nfs.MaxTarget+1))
+	e.want("a target that is too long", err, nfs.ErrNameTooLong, nfs.ErrInval)
 	_, err = e.symlink(e.owner, e.base, "l0", "y")
 	e.want("symlink over a name", err, nfs.ErrExist)
 }

@@ -309,16 +309,13 @@ func (d *Drive) Readlink(ctx context.Context, _ *nfs.Caller, id nfs.ID) (string,
 	return target, d.status("read link", err)
 }
 
-// maxTarget bounds the target of a symbolic link; systems take 4095 bytes.
-const maxTarget = 4095
-
 func (d *Drive) target(ctx context.Context, n nodes.Node) (string, error) {
 	b, err := d.readVersion(ctx, n.ID, func(n nodes.Node) ([]byte, error) {
 		n, err := d.sized(ctx, n)
 		if err != nil {
 			return nil, err
 		}
-		if n.Size > maxTarget {
+		if n.Size > nfs.MaxTarget {
 			return nil, fmt.Errorf("a symbolic link with a target of %d bytes: %w", n.Size, nfs.ErrNameTooLong)
 		}
 		b := make([]byte, n.Size)
