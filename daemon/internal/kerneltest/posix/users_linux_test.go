@@ -73,12 +73,14 @@ func (u *user) live() {
 	}
 }
 
-// alone is a computer with one user, who is everybody.
+// alone is a computer with one user, who is the root of the scripts, too. What
+// others do is left out.
 func alone(m map[string]*user) map[string]*user {
 	out := map[string]*user{}
 	for name := range m {
-		out[name] = m["owner"]
+		out[name] = nil
 	}
+	out["root"], out["owner"] = m["owner"], m["owner"]
 	return out
 }
 
