@@ -1,15 +1,14 @@
 package nfs
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"runtime/debug"
 	"time"
 
+	"github.com/moorage/moorage/nfs/internal/handle"
 	"github.com/moorage/moorage/nfs/internal/rpc"
 	"github.com/moorage/moorage/nfs/internal/wire"
 	"github.com/moorage/moorage/nfs/internal/xdr"
@@ -22,117 +21,213 @@ const nobody = 65534
 // the call itself has used up its time.
 const attrTime = time.Second
 
+// class tells calls apart by how long they may take.
+type class uint8
+
+const (
+	classQuery  class = iota // attributes, names, listings
+	classChange              // of names and attributes, and MOUNT
+	classRead
+	classWrite
+	classes
+)
+
+// slowCalls is how many calls of a class get a goroutine each after one of them
+// took long; every one of those that is quick reduces the number.
+const slowCalls = 64
+
+// quick is how long a call may take to count as quick.
+const quick = 500 * time.Microsecond
+
 // call is one RPC call from its record to its reply.
 type call struct {
 	conn *conn
 	srv  *Server
 	ctx  callContext
 
-	req     *rpc.Buffer
-	counted int64 // bytes of conn.in
+	msg     []byte      // the whole message
+	req     *rpc.Buffer // its memory; nil: the reader's
+	counted int64       // bytes of conn.in
 	hdr     rpc.Call
 	refused *rpc.HeaderError
 	args    xdr.Decoder
+	class   class
 
 	caller  Caller
 	groups  [rpc.MaxGroups]uint32
-	machine []byte // of AUTH_SYS; shares req
+	machine []byte // of AUTH_SYS; shares msg
 	late    bool   // the call's time went by before its turn came
 	denied  bool   // the export's Squash refused the caller
 	x       *export
+	ticket  *ticket // its place among the writes of a file
 
-	place  chan struct{} // the lane whose place is held
+	entry  *cachedReply // where the reply is kept; nil: nowhere
+	replay []byte       // the reply that an earlier process gave
+	joined bool         // another call has the same reply to send
+
 	reply  *rpc.Buffer
 	out    []byte // the reply with its record mark, in reply's memory or not
-	counts int64  // bytes of conn.out
+	counts int64  // bytes of conn.held
+	file   *fileData
+	handle [handle.Size]byte
+	work   handle.Scratch
 }
 
-// receive reads the rest of the call's record, whose first mark said size and
-// last, and the header in it. An error means that there is nothing to answer,
-// and that the connection is of no use any more.
-func (c *call) receive(br *bufio.Reader, records *rpc.RecordReader, size int, last bool) error {
-	need := size
-	if !last {
-		need = maxRecord
-	}
-	if need > smallRecord {
-		if !c.conn.in.take(int64(need)) {
-			return net.ErrClosed
-		}
-		c.counted = int64(need)
-	}
-	if br.Buffered() < size || !last {
-		c.conn.setReadDeadline(c.srv.limits.Stall)
-	}
-	c.req = c.srv.bufs.Get(need)
-	b, err := records.Body(c.req.B, size, last)
-	if err != nil {
+func newCall(c *conn) *call { return &call{conn: c, srv: c.srv} }
+
+// receive takes the header off c.msg. An error means that there is nothing to
+// answer, and that the connection is of no use any more.
+func (c *call) receive(arrived time.Time) error {
+	c.ctx.Context, c.ctx.deadline = c.srv.base, arrived.Add(c.srv.limits.Call)
+	if err := c.decode(); err != nil {
 		return err
 	}
-	c.req.B = b
-	c.ctx = callContext{Context: c.srv.base, deadline: time.Now().Add(c.srv.limits.Call)}
-	c.args = xdr.NewDecoder(b)
-	err = c.hdr.Decode(&c.args)
+	c.class = classChange
+	if c.hdr.Prog == wire.NFSProgram {
+		switch c.hdr.Proc {
+		case wire.ProcRead:
+			c.class = classRead
+		case wire.ProcWrite, wire.ProcCommit:
+			c.class = classWrite
+		case wire.ProcNull, wire.ProcGetattr, wire.ProcLookup, wire.ProcAccess, wire.ProcReadlink, wire.ProcReaddir,
+			wire.ProcReaddirplus, wire.ProcFsstat, wire.ProcFsinfo, wire.ProcPathconf:
+			c.class = classQuery
+		}
+		c.ticket = c.conn.order.enter(c)
+	}
+	return nil
+}
+
+func (c *call) decode() error {
+	c.args = xdr.NewDecoder(c.msg)
+	c.refused = nil
+	err := c.hdr.Decode(&c.args)
 	if err != nil && !errors.As(err, &c.refused) {
 		return err
 	}
 	return nil
 }
 
-// run answers the call.
+// own moves the message out of the reader's buffer.
+func (c *call) own() {
+	if c.req != nil {
+		return
+	}
+	c.req = c.srv.bufs.Get(len(c.msg))
+	c.msg = append(c.req.B, c.msg...)
+	_ = c.decode() // as the first time
+}
+
+// inline reports whether the reader may run the call itself. Classes of which a
+// call took long are not, for a while.
+func (c *call) inline() bool { return c.conn.slow[c.class].Load() <= 0 }
+
+// run answers the call on a goroutine of its own.
 func (c *call) run() {
-	defer c.conn.wg.Done()
-	c.enterLane()
-	c.reply = c.srv.bufs.Get(smallReply)
+	defer c.conn.drop()
+	place := c.enterLane()
+	begin := time.Now()
+	c.answer()
+	if time.Since(begin) < quick {
+		c.conn.slow[c.class].Add(-1)
+	} else {
+		c.conn.slow[c.class].Store(slowCalls)
+	}
+	c.conn.out.flush()
+	c.release()
+	if place != nil {
+		<-place
+	}
+	<-c.conn.calls
+}
+
+// enterLane waits for a place to run in, but not longer than the call may take.
+// It returns where the place is given back.
+func (c *call) enterLane() chan struct{} {
+	lane := c.lane()
+	select {
+	case lane <- struct{}{}:
+		return lane
+	default:
+	}
+	select {
+	case lane <- struct{}{}:
+		return lane
+	case <-c.ctx.Done():
+		c.late = true
+		return nil
+	}
+}
+
+// lane is where the call needs a place.
+func (c *call) lane() chan struct{} {
+	if c.class == classRead || c.class == classWrite {
+		return c.conn.data
+	}
+	return c.conn.meta
+}
+
+// answer makes the reply and gives it to the connection's output.
+func (c *call) answer() {
+	if c.reply == nil {
+		c.reply = c.srv.bufs.Get(smallReply)
+	}
 	c.dispatch()
-	rpc.PutMark(c.out)
-	c.conn.send(c)
+	if c.ticket != nil {
+		c.conn.order.leave(c.ticket)
+		c.ticket = nil
+	}
+	if c.joined {
+		return
+	}
+	rpc.PutMark(c.out, c.file.size())
+	c.srv.replies.finish(c)
+	if c.conn.out.add(c.out, c.reply, c.counts, c.file) {
+		c.reply, c.counts, c.file = nil, 0, nil
+	}
 }
 
 // smallReply is room for every reply without file data, names or paths.
 const smallReply = 1 << 10
 
-// enterLane waits for a place to run in, but not longer than the call may take.
-func (c *call) enterLane() {
-	lane := c.conn.meta
-	if c.hdr.Prog == wire.NFSProgram {
-		switch c.hdr.Proc {
-		case wire.ProcRead, wire.ProcWrite, wire.ProcCommit:
-			lane = c.conn.data
-		}
+// reset makes c ready for the next call. It returns false if c may still be
+// known to somebody, and must not be used again.
+func (c *call) reset() bool {
+	if c.counted > 0 || c.req != nil || c.counts > 0 || c.file != nil {
+		c.giveBack()
 	}
-	select {
-	case lane <- struct{}{}:
-		c.place = lane
-		return
-	default:
+	if !c.ctx.end() {
+		c.release()
+		return false
 	}
-	select {
-	case lane <- struct{}{}:
-		c.place = lane
-	case <-c.ctx.Done():
-		c.late = true
-	}
+	c.caller, c.machine, c.late, c.denied = Caller{}, nil, false, false
+	c.entry, c.replay, c.joined, c.out = nil, nil, false, nil
+	return true
 }
 
-// finish is called when the reply is written, or never will be.
-func (c *call) finish() {
-	if c.place != nil {
-		<-c.place
-	}
-	c.conn.inFlight.Add(-1)
-	c.release()
-}
-
-// release gives back what the call holds and its place among the connection's.
+// release gives back what the call holds.
 func (c *call) release() {
 	c.ctx.end()
-	c.srv.bufs.Put(c.req)
+	c.giveBack()
 	c.srv.bufs.Put(c.reply)
-	c.req, c.reply, c.out = nil, nil, nil
+	c.reply, c.out, c.msg = nil, nil, nil
+	if c.ticket != nil {
+		c.conn.order.leave(c.ticket)
+		c.ticket = nil
+	}
+}
+
+// giveBack gives the memory of a large request or of a reply that nobody sends.
+func (c *call) giveBack() {
+	c.srv.bufs.Put(c.req)
+	c.req = nil
 	c.conn.in.give(c.counted)
-	c.conn.out.give(c.counts)
-	<-c.conn.calls
+	c.conn.held.give(c.counts)
+	c.counted, c.counts = 0, 0
+	if c.file != nil {
+		c.file.release()
+		c.file = nil
+	}
 }
 
 // dispatch makes the reply in c.out, whatever happens.
@@ -159,10 +254,18 @@ func (c *call) dispatch() {
 	case stat == rpc.ProgMismatch:
 		c.out = xdr.AppendUint32(xdr.AppendUint32(c.out, low), high)
 	case stat != rpc.Success:
-	case !handler(c, &c.args):
-		c.accept(rpc.GarbageArgs)
+	case c.hdr.Prog == wire.NFSProgram && changing[c.hdr.Proc] && !c.srv.replies.begin(c):
 	default:
+		c.await()
+		if !handler(c, &c.args) {
+			c.accept(rpc.GarbageArgs)
+			return
+		}
 		c.conn.useful.Store(true)
+		if c.replay != nil {
+			c.out = append(c.start(), c.replay...)
+		}
+		c.remember()
 	}
 }
 
@@ -256,11 +359,14 @@ func (c *call) open(h []byte) (*export, ID, Status) {
 	if c.late {
 		return nil, 0, ErrJukebox
 	}
-	x, id, st := c.srv.table.open(h)
+	x, id, st := c.srv.table.open(h, &c.work)
 	if st != OK {
 		return nil, 0, st
 	}
 	c.x = x
+	if c.recall(x) {
+		return nil, 0, ErrJukebox // which nobody gets to see
+	}
 	if err := c.squash(x); err != nil {
 		return nil, 0, c.squashStatus(err)
 	}
@@ -269,7 +375,7 @@ func (c *call) open(h []byte) (*export, ID, Status) {
 
 // openSecond finds another object for the same call; it must be in x.
 func (c *call) openSecond(x *export, h []byte) (ID, Status) {
-	y, id, st := c.srv.table.open(h)
+	y, id, st := c.srv.table.open(h, &c.work)
 	if st != OK {
 		return 0, st
 	}
@@ -289,6 +395,7 @@ func (c *call) squash(x *export) error {
 		c.denied = true
 		return err
 	}
+	who.Call = c.caller.Call
 	c.caller = who
 	return nil
 }

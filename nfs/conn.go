@@ -1,7 +1,6 @@
 package nfs
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -10,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/moorage/moorage/nfs/internal/rpc"
 )
 
 const (
@@ -24,8 +21,7 @@ const (
 	smallRecord = 4 << 10
 
 	// Calls that move file data and all others have places of their own, so
-	// that an `ls` does not wait behind reads from a slow remote. A place is
-	// held until the reply is written.
+	// that an `ls` does not wait behind reads from a slow remote.
 	dataPlaces = 32
 	metaPlaces = 64
 
@@ -33,51 +29,78 @@ const (
 	lingerTime = 200 * time.Millisecond
 )
 
-// conn is one connection. One goroutine reads records, each call runs on its
-// own, and whoever finishes a call while nobody writes becomes the writer and
-// takes along what others have finished meanwhile.
+// conn is one connection. Whoever reads it runs the calls, too, one after the
+// other, as long as each comes back soon; see reader and turn. Replies are
+// gathered in output.
 type conn struct {
-	srv *Server
-	nc  net.Conn
-	log *slog.Logger
+	srv  *Server
+	nc   net.Conn
+	log  *slog.Logger
+	id   uint64 // differs between the connections of a server
+	host string // the peer, whatever connection it comes by
 
-	calls chan struct{} // a place for each call between being read and answered
+	calls chan struct{} // a place for each call on a goroutine of its own
 	data  chan struct{}
 	meta  chan struct{}
-	in    share // large requests
-	out   share // large replies
+	slow  [classes]atomic.Int32 // see call.inline
+	in    share                 // large requests
+	held  share                 // large replies
+	order writeOrder
+	turn  turn
+	out   output
+	since atomic.Uint64 // the replies that its client cannot be waiting for; see replyCache.begin
 
-	inFlight atomic.Int64
+	refs     atomic.Int64 // readers, calls that are not theirs, replies that are owed
 	active   atomic.Int64 // Unix nanoseconds of the last sign of life
 	useful   atomic.Bool  // has made a call that a program accepted
 	draining atomic.Bool
-	wg       sync.WaitGroup // calls
-
-	mu      sync.Mutex
-	queue   []*call
-	writing bool
-	broken  bool // nothing can be written any more
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{
-		srv: s, nc: nc, log: s.log.With("peer", nc.RemoteAddr().String()),
+		srv: s, nc: nc, log: s.log.With("peer", nc.RemoteAddr().String()), id: s.connID.Add(1),
 		calls: make(chan struct{}, s.limits.Calls),
 		data:  make(chan struct{}, dataPlaces), meta: make(chan struct{}, metaPlaces),
-		in: share{m: s.mem}, out: share{m: s.mem},
+		in: share{m: s.mem}, held: share{m: s.mem},
 	}
-	c.touch()
+	c.host = nc.RemoteAddr().Network()
+	if t, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.host = t.IP.String()
+	}
+	c.out.init(c)
+	c.turn.init(c)
+	c.touch(time.Now())
 	return c
 }
 
-func (c *conn) touch() { c.active.Store(time.Now().UnixNano()) }
+// touch takes note of a sign of life.
+func (c *conn) touch(now time.Time) { c.active.Store(now.UnixNano()) }
 
-// before reports whether c should be evicted rather than d.
-func (c *conn) before(d *conn) bool {
-	if cu, du := c.useful.Load(), d.useful.Load(); cu != du {
-		return du
+// busy reports whether a call is in work.
+func (c *conn) busy() bool { return c.refs.Load() > 1 || c.turn.running() }
+
+// before reports whether c is to be given up before o when there are too many.
+func (c *conn) before(o *conn) bool {
+	if cu, ou := c.useful.Load(), o.useful.Load(); cu != ou {
+		return ou
 	}
-	return c.active.Load() < d.active.Load()
+	return c.active.Load() < o.active.Load()
+}
+
+// hold keeps the connection until drop.
+func (c *conn) hold() { c.refs.Add(1) }
+
+// drop ends it if nobody needs it any more.
+func (c *conn) drop() {
+	if c.refs.Add(-1) > 0 {
+		return
+	}
+	if c.draining.Load() {
+		c.linger()
+	}
+	c.abort()
+	c.turn.stop()
+	c.srv.gone(c)
 }
 
 // drain stops reading; calls that were read are still answered.
@@ -91,23 +114,18 @@ func (c *conn) drain() {
 // answer in give up.
 func (c *conn) abort() {
 	c.in.close()
-	c.out.close()
+	c.held.close()
 	c.nc.Close()
+	c.out.abandon()
 }
 
-// run reads calls until the connection ends, waits for them, and closes it.
-func (c *conn) run() {
-	defer c.nc.Close()
-	err := c.read()
+// ended is called by the last reader, with the error that ended the stream.
+func (c *conn) ended(err error) {
 	c.in.close()
 	// A client that has only closed its sending side still gets its replies.
 	if err != io.EOF && !c.draining.Load() {
 		c.abort()
 		c.log.Debug("connection closed", "err", err)
-	}
-	c.wg.Wait()
-	if c.draining.Load() {
-		c.linger()
 	}
 }
 
@@ -121,104 +139,6 @@ func (c *conn) linger() {
 	}
 	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
 	io.Copy(io.Discard, io.LimitReader(c.nc, 16*maxRecord))
-}
-
-func (c *conn) read() error {
-	br := bufio.NewReaderSize(c.nc, 64<<10)
-	records := rpc.NewRecordReader(br, maxRecord)
-	patience := c.srv.limits.Stall // for the first record
-	for {
-		if br.Buffered() == 0 {
-			c.setReadDeadline(patience)
-		}
-		patience = c.srv.limits.Idle
-		size, last, err := records.Next()
-		if err != nil {
-			return err
-		}
-		c.touch()
-		// Before anything is allocated: a place for the call, and memory.
-		c.calls <- struct{}{}
-		if err := c.readCall(br, records, size, last); err != nil {
-			return err
-		}
-	}
-}
-
-// readCall reads the rest of a record and starts the call. The call's place
-// among c.calls is given back with the call, or on an error.
-func (c *conn) readCall(br *bufio.Reader, records *rpc.RecordReader, size int, last bool) error {
-	cl := &call{conn: c, srv: c.srv}
-	if err := cl.receive(br, records, size, last); err != nil {
-		cl.release()
-		return err
-	}
-	c.inFlight.Add(1)
-	c.wg.Add(1)
-	go cl.run()
-	return nil
-}
-
-// setReadDeadline does not undo a drain that happens at the same time.
-func (c *conn) setReadDeadline(d time.Duration) {
-	c.nc.SetReadDeadline(time.Now().Add(d))
-	if c.draining.Load() {
-		c.nc.SetReadDeadline(time.Unix(1, 0))
-	}
-}
-
-// send queues the reply of cl and writes it unless somebody else does.
-func (c *conn) send(cl *call) {
-	c.mu.Lock()
-	c.queue = append(c.queue, cl)
-	if c.writing {
-		c.mu.Unlock()
-		return
-	}
-	c.writing = true
-	var spare []*call
-	for len(c.queue) > 0 {
-		batch := c.queue
-		c.queue = spare[:0]
-		broken := c.broken
-		c.mu.Unlock()
-		if !broken {
-			broken = !c.write(batch)
-		}
-		for i, done := range batch {
-			batch[i] = nil
-			done.finish()
-		}
-		spare = batch
-		c.mu.Lock()
-		c.broken = broken
-	}
-	c.writing = false
-	c.mu.Unlock()
-}
-
-// write sends the replies of batch in one go; false if the connection is dead.
-func (c *conn) write(batch []*call) bool {
-	c.nc.SetWriteDeadline(time.Now().Add(c.srv.limits.Stall))
-	var err error
-	if len(batch) == 1 {
-		_, err = c.nc.Write(batch[0].out)
-	} else {
-		vecs := make(net.Buffers, 0, len(batch))
-		for _, cl := range batch {
-			vecs = append(vecs, cl.out)
-		}
-		_, err = vecs.WriteTo(c.nc)
-	}
-	if err != nil {
-		if !errors.Is(err, net.ErrClosed) {
-			c.log.Debug("replies not written", "err", err)
-		}
-		c.abort()
-		return false
-	}
-	c.touch()
-	return true
 }
 
 // callContext is the context of one call's file system methods. It makes its
@@ -259,11 +179,16 @@ func (x *callContext) Err() error {
 	return nil
 }
 
-// end frees the timer when the call is over.
-func (x *callContext) end() {
+// end frees the timer when the call is over, and reports whether nobody can
+// know the context any more, so that it may be used for another call.
+func (x *callContext) end() (fresh bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.cancel != nil {
 		x.cancel()
 	}
+	return x.cancel == nil
 }
+
+// closedByUs reports whether err only says that we closed the connection.
+func closedByUs(err error) bool { return errors.Is(err, net.ErrClosed) }

@@ -67,16 +67,23 @@ type export struct {
 	renamer Renamer
 	linker  Linker
 	access  AccessChecker
+	keeper  ReplyKeeper
+	// What saves asking for attributes beside the answer.
+	lookupAttr AttrLookuper
+	readAttr   AttrReader
+	readFile   FileReader
 
 	writable bool
 	verifier atomic.Uint64
 	rand     io.Reader
 
-	mu    sync.Mutex
-	calls int
-	gone  bool
-	idle  chan struct{} // closed when gone and calls is 0
+	calls atomic.Int64  // those in the file system; goneCalls more once the export is gone
+	idle  chan struct{} // closed when the export is gone and no call is left
+	last  sync.Once
 }
+
+// goneCalls is more than the number of calls that can be.
+const goneCalls = 1 << 40
 
 func newExport(e Export, now time.Time, rand io.Reader) (*export, error) {
 	switch {
@@ -93,6 +100,10 @@ func newExport(e Export, now time.Time, rand io.Reader) (*export, error) {
 	x.Key = nil
 	x.linkRd, _ = e.FS.(LinkReader)
 	x.access, _ = e.FS.(AccessChecker)
+	x.keeper, _ = e.FS.(ReplyKeeper)
+	x.lookupAttr, _ = e.FS.(AttrLookuper)
+	x.readAttr, _ = e.FS.(AttrReader)
+	x.readFile, _ = e.FS.(FileReader)
 	x.props = properties(e.FS)
 	if !e.ReadOnly {
 		x.setter, _ = e.FS.(AttrSetter)
@@ -145,22 +156,23 @@ func (x *export) rotate() {
 
 // enter counts a call into the file system; false if the export was removed.
 func (x *export) enter() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.gone {
-		return false
+	if x.calls.Add(1) < goneCalls {
+		return true
 	}
-	x.calls++
-	return true
+	x.leave()
+	return false
 }
 
 func (x *export) leave() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.calls--
-	if x.gone && x.calls == 0 {
-		close(x.idle)
+	if x.calls.Add(-1) == goneCalls {
+		x.last.Do(func() { close(x.idle) })
 	}
+}
+
+// remove lets no further call in.
+func (x *export) remove() {
+	x.calls.Add(goneCalls + 1)
+	x.leave()
 }
 
 // cleanPath puts an export path into one form: a leading slash, no empty or "."
@@ -187,8 +199,14 @@ const maxRemoved = 256
 type exportTable struct {
 	mu      sync.RWMutex
 	paths   map[string]*export
-	tags    map[uint64]*export
+	tags    sync.Map        // uint64 -> *export: every call looks here
 	removed []removedExport // oldest first
+}
+
+func (t *exportTable) byTag(tag uint64) *export {
+	x, _ := t.tags.Load(tag)
+	e, _ := x.(*export)
+	return e
 }
 
 type removedExport struct {
@@ -197,7 +215,7 @@ type removedExport struct {
 }
 
 func (t *exportTable) init() {
-	t.paths, t.tags = make(map[string]*export), make(map[uint64]*export)
+	t.paths = make(map[string]*export)
 }
 
 // Export shows a file system from now on. It fails with ErrExport if its path
@@ -215,10 +233,11 @@ func (s *Server) Export(e Export) error {
 	if t.paths[e.Path] != nil {
 		return fmt.Errorf("%w: path %q is taken", ErrExport, e.Path)
 	}
-	if other := t.tags[tag]; other != nil {
+	if other := t.byTag(tag); other != nil {
 		return fmt.Errorf("%w: FSID %#x is taken by %q", ErrExport, e.FSID, other.Path)
 	}
-	t.paths[e.Path], t.tags[tag] = x, x
+	t.paths[e.Path] = x
+	t.tags.Store(tag, x)
 	return nil
 }
 
@@ -235,7 +254,7 @@ func (s *Server) Unexport(path string) error {
 	}
 	tag := handle.Tag(x.FSID)
 	delete(t.paths, path)
-	delete(t.tags, tag)
+	t.tags.Delete(tag)
 	if len(t.removed) == maxRemoved {
 		t.removed = slices.Delete(t.removed, 0, 1)
 	}
@@ -243,12 +262,7 @@ func (s *Server) Unexport(path string) error {
 	t.mu.Unlock()
 	s.mounts.removePath(path)
 
-	x.mu.Lock()
-	x.gone = true
-	if x.calls == 0 {
-		close(x.idle)
-	}
-	x.mu.Unlock()
+	x.remove()
 	select {
 	case <-x.idle:
 		return nil
@@ -273,18 +287,16 @@ func (s *Server) RootHandle(path string) ([]byte, error) {
 // open finds the export and the object of a handle and counts the call in: the
 // caller calls leave. The status is OK, ErrBadHandle, or ErrStale if the export
 // was removed.
-func (t *exportTable) open(h []byte) (*export, ID, Status) {
+func (t *exportTable) open(h []byte, work *handle.Scratch) (*export, ID, Status) {
 	tag, err := handle.PeekTag(h)
 	if err != nil {
 		return nil, 0, ErrBadHandle
 	}
-	t.mu.RLock()
-	x := t.tags[tag]
-	t.mu.RUnlock()
+	x := t.byTag(tag)
 	if x == nil {
 		return nil, 0, t.openRemoved(tag, h)
 	}
-	id, err := x.seal.Open(h)
+	id, err := x.seal.Open(h, work)
 	if err != nil || id == 0 {
 		// The number may have been given to another export meanwhile.
 		return nil, 0, t.openRemoved(tag, h)
@@ -300,7 +312,7 @@ func (t *exportTable) openRemoved(tag uint64, h []byte) Status {
 	defer t.mu.RUnlock()
 	for _, r := range t.removed {
 		if r.tag == tag {
-			if _, err := r.seal.Open(h); err == nil {
+			if _, err := r.seal.Open(h, new(handle.Scratch)); err == nil {
 				return ErrStale
 			}
 		}

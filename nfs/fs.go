@@ -49,6 +49,7 @@ type Caller struct {
 	UID    uint32
 	GID    uint32
 	Groups []uint32 // supplementary; at most 16 come over the wire
+	Call   CallKey  // of a call that changes something, for a [ReplyKeeper]
 }
 
 // In reports whether gid is the caller's group or one of its further groups.
@@ -115,6 +116,22 @@ type FileSystem interface {
 
 	// StatFS tells space and file counts of the file system that holds id.
 	StatFS(ctx context.Context, c *Caller, id ID) (FSStat, error)
+}
+
+// AttrLookuper is a file system that knows the attributes of a directory when it
+// has looked a name up in it, which saves the server asking for them.
+type AttrLookuper interface {
+	// LookupAttr is Lookup and gives dir's attributes from before, also with an
+	// error if they are known.
+	LookupAttr(ctx context.Context, c *Caller, dir ID, name string) (a, dirAttr Attr, err error)
+}
+
+// AttrReader is a file system that knows the attributes of a file when it has
+// read it, which saves the server asking for them.
+type AttrReader interface {
+	// ReadAttr is Read and gives the attributes from before, also with an error
+	// if they are known.
+	ReadAttr(ctx context.Context, c *Caller, id ID, p []byte, off uint64) (n int, eof bool, a Attr, err error)
 }
 
 // DirEntry is one name of a directory.

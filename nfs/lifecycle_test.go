@@ -419,7 +419,8 @@ func TestQueuedCallsAreAnsweredInTime(t *testing.T) {
 	}
 }
 
-// TestHalfClose: who has closed his sending side still gets his replies.
+// TestHalfClose: who closes his sending side after he was accepted still gets
+// his replies.
 func TestHalfClose(t *testing.T) {
 	e := start(t, nil)
 	nc, err := net.Dial("tcp", e.addr)
@@ -428,11 +429,15 @@ func TestHalfClose(t *testing.T) {
 	}
 	defer nc.Close()
 	call := append([]byte{0, 0, 0, 1}, rpcHeader(nfsProg, 3, 0, nil, nil)...)
+	nc.SetDeadline(time.Now().Add(testTimeout))
+	nc.Write(nfstest.Record(call))
+	if _, err := io.ReadFull(nc, make([]byte, 28)); err != nil {
+		t.Fatal(err)
+	}
 	for range 10 {
 		nc.Write(nfstest.Record(call))
 	}
 	nc.(*net.TCPConn).CloseWrite()
-	nc.SetDeadline(time.Now().Add(testTimeout))
 	if b, err := io.ReadAll(nc); err != nil || len(b) != 10*28 {
 		t.Errorf("%d bytes, %v, want 10 replies of 28", len(b), err)
 	}

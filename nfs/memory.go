@@ -41,6 +41,19 @@ func (s *share) take(n int64) bool {
 	return true
 }
 
+// tryTake is take for who does not want to wait.
+func (s *share) tryTake(n int64) bool {
+	m := s.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s.closed || s.used > 0 && (s.used+n > m.share || n > m.free) {
+		return false
+	}
+	s.used += n
+	m.free -= n
+	return true
+}
+
 func (s *share) give(n int64) {
 	if n == 0 {
 		return

@@ -42,6 +42,7 @@ func (c *call) doMount(path string) ([]byte, Status) {
 	if c.late {
 		return nil, ErrIO
 	}
+	c.conn.since.Store(c.srv.replies.now())
 	x, below, ok := c.srv.table.find(path)
 	if !ok {
 		return nil, ErrNoEnt

@@ -33,17 +33,13 @@ func (c *call) read(d *xdr.Decoder) bool {
 			off, count = maxOffset, 0
 		}
 		count = min(count, maxOffset-off)
-		if !c.grow(readHead + int(count) + 3) {
-			return true
-		}
-		r.Attr = c.attr(x, id)
-		data := c.reply.B[readHead : readHead+int(count)]
-		n, eof, err := x.FS.Read(&c.ctx, &c.caller, id, data, off)
-		if err == nil && (n < 0 || n > len(data) || n == 0 && count > 0 && !eof) {
-			err = errNoProgress
-		}
-		if st = c.status(err); st == OK {
-			r.Count, r.EOF = uint32(n), eof || off == maxOffset
+		if sendsFiles && count >= minSpan && x.readFile != nil {
+			st = c.readSpan(x, id, off, int(count), &r)
+		} else {
+			if !c.grow(readHead + int(count) + 3) {
+				return true
+			}
+			st = c.readData(x, id, off, c.reply.B[readHead:readHead+int(count)], &r)
 		}
 	}
 	if st != OK {
@@ -52,7 +48,7 @@ func (c *call) read(d *xdr.Decoder) bool {
 		return true
 	}
 	n := int(r.Count)
-	mem := c.reply.B
+	mem := c.reply.B[:cap(c.reply.B)]
 	// Without attributes the head is shorter and starts later.
 	start := 0
 	if !r.Attr.Has {
@@ -61,18 +57,71 @@ func (c *call) read(d *xdr.Decoder) bool {
 	head := rpc.AppendAccepted(append(mem[start:start], 0, 0, 0, 0), c.hdr.XID, rpc.Success)
 	head = r.Append(head) // its Data is empty: the length that follows is wrong
 	binary.BigEndian.PutUint32(head[len(head)-4:], r.Count)
+	if c.file != nil {
+		c.out = head
+		return true
+	}
 	end := readHead + xdr.Padded(n)
 	clear(mem[readHead+n : end])
 	c.out = mem[start:end]
 	return true
 }
 
+// readData reads into data and fills r.
+func (c *call) readData(x *export, id ID, off uint64, data []byte, r *wire.ReadResult) Status {
+	var n int
+	var eof bool
+	var err error
+	if x.readAttr != nil {
+		var attr Attr
+		n, eof, attr, err = x.readAttr.ReadAttr(&c.ctx, &c.caller, id, data, off)
+		if r.Attr = x.post(&attr); !r.Attr.Has && err != nil {
+			r.Attr = c.attr(x, id)
+		}
+	} else {
+		r.Attr = c.attr(x, id)
+		n, eof, err = x.FS.Read(&c.ctx, &c.caller, id, data, off)
+	}
+	if err == nil && (n < 0 || n > len(data) || n == 0 && len(data) > 0 && !eof) {
+		err = errNoProgress
+	}
+	st := c.status(err)
+	if st == OK {
+		r.Count, r.EOF = uint32(n), eof || off == maxOffset
+	}
+	return st
+}
+
+// minSpan is from how many bytes on it pays to send from a file.
+const minSpan = 512 << 10
+
+// readSpan is readData for data that stay where they are until they are sent.
+func (c *call) readSpan(x *export, id ID, off uint64, count int, r *wire.ReadResult) Status {
+	s, err := x.readFile.ReadFile(&c.ctx, &c.caller, id, off, count)
+	if r.Attr = x.post(&s.Attr); !r.Attr.Has && err != nil {
+		r.Attr = c.attr(x, id)
+	}
+	if err == nil && (s.N < 0 || s.N > count || s.N == 0 && !s.EOF) {
+		s.Release()
+		err = errNoProgress
+	}
+	st := c.status(err)
+	if st == OK {
+		r.Count, r.EOF = uint32(s.N), s.EOF || off == maxOffset
+		c.file = &fileData{FileSpan: s, off: int64(off)}
+	}
+	return st
+}
+
 // grow replaces the reply's buffer, with nothing in it, by one of size bytes.
 // It returns false if the connection is gone, and the reply does not matter.
 func (c *call) grow(size int) bool {
 	if size > smallRecord {
-		if !c.conn.out.take(int64(size)) {
-			return false
+		if !c.conn.held.tryTake(int64(size)) {
+			c.conn.out.flush()
+			if !c.conn.held.take(int64(size)) {
+				return false
+			}
 		}
 		c.counts = int64(size)
 	}

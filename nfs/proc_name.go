@@ -14,17 +14,37 @@ func (c *call) lookup(d *xdr.Decoder) bool {
 	var r wire.LookupResult
 	x, dir, st := c.open(a.Dir)
 	if st == OK {
-		r.Dir = c.attr(x, dir)
-		if st = checkName(a.Name); st == OK {
-			attr, err := x.FS.Lookup(&c.ctx, &c.caller, dir, string(a.Name))
+		if st = checkName(a.Name); st != OK {
+			r.Dir = c.attr(x, dir)
+		} else {
+			var attr, dirAttr Attr
+			var err error
+			attr, dirAttr, err = c.doLookup(x, dir, string(a.Name))
+			if r.Dir = x.post(&dirAttr); !r.Dir.Has && err != nil {
+				r.Dir = c.attr(x, dir)
+			}
 			if st = c.found(&attr, err); st == OK {
-				r.Handle, r.Attr = x.seal.Append(nil, uint64(attr.ID)), x.post(&attr)
+				r.Handle, r.Attr = x.seal.Append(c.handle[:0], uint64(attr.ID)), x.post(&attr)
 			}
 		}
 	}
 	r.Status = uint32(st)
 	c.out = r.Append(c.out)
 	return true
+}
+
+// doLookup asks for the directory's attributes first: a client keeps the absence
+// of a name on the strength of them.
+func (c *call) doLookup(x *export, dir ID, name string) (a, dirAttr Attr, err error) {
+	if x.lookupAttr != nil {
+		return x.lookupAttr.LookupAttr(&c.ctx, &c.caller, dir, name)
+	}
+	dirAttr, err = x.FS.GetAttr(&c.ctx, &c.caller, dir)
+	if err != nil {
+		dirAttr = Attr{}
+	}
+	a, err = x.FS.Lookup(&c.ctx, &c.caller, dir, name)
+	return a, dirAttr, err
 }
 
 // maker makes one object.
@@ -38,7 +58,7 @@ func (c *call) makeNew(where *wire.DirOp, set *wire.Sattr, do maker) bool {
 		var attr Attr
 		var w WCC
 		if attr, w, st = c.doMake(x, dir, where.Name, set, do); st == OK {
-			r.Handle = wire.PostHandle{Has: true, Handle: x.seal.Append(nil, uint64(attr.ID))}
+			r.Handle = wire.PostHandle{Has: true, Handle: x.seal.Append(c.handle[:0], uint64(attr.ID))}
 			r.Attr = x.post(&attr)
 			r.Dir = c.changed(x, dir, &w)
 		} else {

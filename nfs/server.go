@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moorage/moorage/nfs/internal/rpc"
@@ -45,6 +46,9 @@ type Limits struct {
 	// connections together [128 MiB]. One connection has a quarter of it at
 	// most, and can always have one request and one reply.
 	Memory int64
+	// Replies is the number of replies to changes that are kept, for clients
+	// that did not get them and ask again [4096]. Each takes some 500 bytes.
+	Replies int
 	// Call is the time from a call's arrival to its answer, which is
 	// ErrJukebox when the file system has none yet [6 s]. Clients give up or
 	// tell their user that the server is gone if they get none for 8 s.
@@ -57,10 +61,11 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	def := Limits{Connections: 64, Calls: 512, Memory: 128 << 20, Call: 6 * time.Second, Stall: time.Minute, Idle: 30 * time.Minute}
+	def := Limits{Connections: 64, Calls: 512, Memory: 128 << 20, Replies: 4096, Call: 6 * time.Second, Stall: time.Minute, Idle: 30 * time.Minute}
 	orDefault(&l.Connections, def.Connections)
 	orDefault(&l.Calls, def.Calls)
 	orDefault(&l.Memory, def.Memory)
+	orDefault(&l.Replies, def.Replies)
 	orDefault(&l.Call, def.Call)
 	orDefault(&l.Stall, def.Stall)
 	orDefault(&l.Idle, def.Idle)
@@ -84,6 +89,9 @@ type Server struct {
 	bufs   rpc.Pool
 	table  exportTable
 	mounts mountList
+
+	replies *replyCache
+	connID  atomic.Uint64
 
 	base   context.Context // ends when calls must give up
 	cancel context.CancelFunc
@@ -111,6 +119,7 @@ func NewServer(o Options) (*Server, error) {
 		s.clock = time.Now
 	}
 	s.mem = newMemory(s.limits.Memory)
+	s.replies = newReplyCache(s.limits.Replies)
 	s.table.init()
 	s.base, s.cancel = context.WithCancel(context.Background())
 	return s, nil
@@ -189,6 +198,13 @@ func (s *Server) isClosing() bool {
 
 // start makes room for the connection and runs it.
 func (s *Server) start(nc net.Conn) {
+	if isDead(nc) {
+		// Its client has gone while nobody accepted, and asks again on another
+		// one. What it had asked here would be done twice, and late.
+		s.log.Debug("connection dropped unread: its client is gone", "peer", nc.RemoteAddr().String())
+		nc.Close()
+		return
+	}
 	s.mu.Lock()
 	if s.closing || len(s.conns) >= s.limits.Connections && !s.evictLocked() {
 		s.mu.Unlock()
@@ -200,13 +216,16 @@ func (s *Server) start(nc net.Conn) {
 	s.conns[c] = struct{}{}
 	s.wg.Add(1)
 	s.mu.Unlock()
-	go func() {
-		defer s.wg.Done()
-		c.run()
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-	}()
+	c.hold()
+	go newReader(c).run()
+}
+
+// gone is called by a connection that has come to its end.
+func (s *Server) gone(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.wg.Done()
 }
 
 // evictLocked closes one idle connection: one that never made a sensible call
@@ -214,7 +233,7 @@ func (s *Server) start(nc net.Conn) {
 func (s *Server) evictLocked() bool {
 	var victim *conn
 	for c := range s.conns {
-		if c.inFlight.Load() == 0 && (victim == nil || c.before(victim)) {
+		if !c.busy() && (victim == nil || c.before(victim)) {
 			victim = c
 		}
 	}

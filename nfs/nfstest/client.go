@@ -151,7 +151,7 @@ func (c *Client) Send(b []byte) error {
 // Record is b with the mark of a record of one fragment in front.
 func Record(b []byte) []byte {
 	r := append(make([]byte, 4, 4+len(b)), b...)
-	rpc.PutMark(r)
+	rpc.PutMark(r, 0)
 	return r
 }
 
@@ -170,7 +170,7 @@ func (c *Client) RawCall(ctx context.Context, message []byte) ([]byte, error) {
 	c.mu.Unlock()
 	b := xdr.AppendUint32(make([]byte, 4, 8+len(message)), xid)
 	b = append(b, message...)
-	rpc.PutMark(b)
+	rpc.PutMark(b, 0)
 	if err := c.Send(b); err != nil {
 		c.forget(xid)
 		return nil, fmt.Errorf("%w: %w", ErrClosed, err)

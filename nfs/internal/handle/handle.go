@@ -71,18 +71,22 @@ func NewSealer(key []byte, export uint64) (*Sealer, error) {
 func (s *Sealer) Append(b []byte, id uint64) []byte {
 	b = binary.BigEndian.AppendUint64(b, s.head)
 	b = binary.BigEndian.AppendUint64(b, id)
-	b = append(b, make([]byte, half)...)
+	b = append(b, zero[:]...)
 	h := b[len(b)-Size:]
 	s.block.Encrypt(h[half:], h[:half])
 	return b
 }
 
+var zero [half]byte
+
+// Scratch is memory for Open to work in, which would allocate it otherwise.
+type Scratch [half]byte
+
 // Open verifies h and returns its id; ErrBad if this key did not seal it.
-func (s *Sealer) Open(h []byte) (id uint64, err error) {
+func (s *Sealer) Open(h []byte, want *Scratch) (id uint64, err error) {
 	if len(h) != Size || binary.BigEndian.Uint64(h) != s.head {
 		return 0, ErrBad
 	}
-	var want [half]byte
 	s.block.Encrypt(want[:], h[:half])
 	if subtle.ConstantTimeCompare(want[:], h[half:]) != 1 {
 		return 0, ErrBad

@@ -21,7 +21,7 @@ func TestEveryBitIsSealed(t *testing.T) {
 	if len(h) != Size {
 		t.Fatalf("%d bytes", len(h))
 	}
-	if id, err := s.Open(h); err != nil || id != 42 {
+	if id, err := s.Open(h, new(Scratch)); err != nil || id != 42 {
 		t.Fatal(id, err)
 	}
 	if tag, err := PeekTag(h); err != nil || tag != Tag(0xff00000000000005) {
@@ -30,13 +30,13 @@ func TestEveryBitIsSealed(t *testing.T) {
 	for bit := range Size * 8 {
 		flipped := bytes.Clone(h)
 		flipped[bit/8] ^= 1 << (bit % 8)
-		if _, err := s.Open(flipped); !errors.Is(err, ErrBad) {
+		if _, err := s.Open(flipped, new(Scratch)); !errors.Is(err, ErrBad) {
 			t.Errorf("bit %d flipped: %v", bit, err)
 		}
 	}
 	for n := range 65 {
 		if n != Size {
-			if _, err := s.Open(make([]byte, n)); !errors.Is(err, ErrBad) {
+			if _, err := s.Open(make([]byte, n), new(Scratch)); !errors.Is(err, ErrBad) {
 				t.Errorf("%d bytes: %v", n, err)
 			}
 			if _, err := PeekTag(make([]byte, n)); !errors.Is(err, ErrBad) {
@@ -48,13 +48,13 @@ func TestEveryBitIsSealed(t *testing.T) {
 
 func TestKeysAndExportsAreApart(t *testing.T) {
 	h := newSealer(t, 1, 5).Append(nil, 42)
-	if _, err := newSealer(t, 2, 5).Open(h); !errors.Is(err, ErrBad) {
+	if _, err := newSealer(t, 2, 5).Open(h, new(Scratch)); !errors.Is(err, ErrBad) {
 		t.Error("another key opens it:", err)
 	}
-	if _, err := newSealer(t, 1, 6).Open(h); !errors.Is(err, ErrBad) {
+	if _, err := newSealer(t, 1, 6).Open(h, new(Scratch)); !errors.Is(err, ErrBad) {
 		t.Error("another export opens it:", err)
 	}
-	if id, err := newSealer(t, 1, 5).Open(h); err != nil || id != 42 {
+	if id, err := newSealer(t, 1, 5).Open(h, new(Scratch)); err != nil || id != 42 {
 		t.Error("the same key after a restart does not:", id, err)
 	}
 	if _, err := NewSealer(make([]byte, 16), 1); err == nil {
@@ -78,7 +78,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(make([]byte, Size))
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, h []byte) {
-		id, err := s.Open(h)
+		id, err := s.Open(h, new(Scratch))
 		if err != nil {
 			return
 		}

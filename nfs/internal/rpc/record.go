@@ -7,8 +7,9 @@ import (
 	"io"
 )
 
-// lastFragment is the bit of a record mark that ends the record.
-const lastFragment = 1 << 31
+// LastFragment is the bit of a record mark that ends the record; the others are
+// the fragment's length in bytes.
+const LastFragment = 1 << 31
 
 // A record of many small fragments costs the reader more than its sender, so
 // their numbers are bounded; real clients send one to a few hundred.
@@ -54,11 +55,11 @@ func (r *RecordReader) readMark(have int) (size int, last bool, err error) {
 		return 0, false, err
 	}
 	m := binary.BigEndian.Uint32(r.mark[:])
-	n := m &^ lastFragment
+	n := m &^ LastFragment
 	if uint64(n) > uint64(r.max-have) {
 		return 0, false, fmt.Errorf("%w: at least %d bytes, %d allowed", ErrRecordSize, uint64(have)+uint64(n), r.max)
 	}
-	return int(n), m&lastFragment != 0, nil
+	return int(n), m&LastFragment != 0, nil
 }
 
 // Body reads the rest of a record whose first mark said size and last. buf is
@@ -99,7 +100,8 @@ func unexpected(err error) error {
 	return err
 }
 
-// PutMark writes into b[:4] the mark of a record that is one fragment: b[4:].
-func PutMark(b []byte) {
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4)|lastFragment)
+// PutMark writes into b[:4] the mark of a record that is one fragment: b[4:] and
+// more bytes that follow.
+func PutMark(b []byte, more int) {
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4+more)|LastFragment)
 }

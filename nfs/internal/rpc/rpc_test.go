@@ -12,7 +12,7 @@ import (
 
 func mark(n uint32, last bool) []byte {
 	if last {
-		n |= lastFragment
+		n |= LastFragment
 	}
 	return binary.BigEndian.AppendUint32(nil, n)
 }
@@ -176,7 +176,7 @@ func FuzzRecords(f *testing.F) {
 				t.Fatalf("a record of %d bytes", len(r))
 			}
 			b := append(make([]byte, 4), r...)
-			PutMark(b)
+			PutMark(b, 0)
 			again = append(again, b...)
 		}
 		if got, err := readAll(again); !errors.Is(err, io.EOF) || !equal(got, records) {
