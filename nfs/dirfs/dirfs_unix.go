@@ -33,6 +33,7 @@ type FS struct {
 	fds      *fdCache
 	listings *listings
 	locks    keyedMutex
+	walks    keyedMutex // of directories, for the position of their descriptors
 	syncs    syncs
 	search   searcher
 	close    func() error
@@ -54,6 +55,9 @@ var _ interface {
 	nfs.Renamer
 	nfs.Linker
 	nfs.AccessChecker
+	nfs.AttrLookuper
+	nfs.AttrReader
+	nfs.FileReader
 	nfs.Describer
 } = (*FS)(nil)
 

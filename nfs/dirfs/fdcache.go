@@ -85,6 +85,21 @@ func (c *fdCache) pin(id nfs.ID) (d *desc, inside bool) {
 	return k.d, !k.d.dir || now.Sub(k.seen) < insideLimit
 }
 
+// met notes that id was just found by its name, and reports whether there is a
+// descriptor of it.
+func (c *fdCache) met(id nfs.ID) bool {
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.byID[id]
+	if k == nil {
+		return false
+	}
+	k.seen, k.used = now, now
+	k.in.MoveToBack(k.el)
+	return true
+}
+
 // again pins d, which is pinned, once more.
 func (c *fdCache) again(d *desc) {
 	c.mu.Lock()

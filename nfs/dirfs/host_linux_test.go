@@ -13,7 +13,8 @@ import (
 
 // decodeHost feeds the decoders of what the host says.
 func decodeHost(t *testing.T, b []byte) {
-	parseDirents(b, func(name string, _ uint64, _ nfs.FileType) bool {
+	parseDirents(b, func(e *dirent) bool {
+		name := string(e.name)
 		if name == "" || strings.ContainsRune(name, 0) {
 			t.Errorf("name %q", name)
 		}

@@ -4,6 +4,7 @@ package dirfs
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/moorage/moorage/nfs"
 )
@@ -74,7 +75,9 @@ func (s *syncs) run(key syncKey, r *syncRun, f *syncFlight, fsync func() error) 
 // unborn are the names whose objects are being made: they exist on the host,
 // but have not got their owner and mode yet. Calls wait until they have.
 type unborn struct {
-	mu    sync.RWMutex
+	some atomic.Int64 // len(names), for a look without mu
+
+	mu    sync.Mutex
 	names map[unbornName]chan struct{}
 }
 
@@ -95,10 +98,12 @@ func (u *unborn) begin(dir nfs.ID, name string) (shown func()) {
 				u.names = make(map[unbornName]chan struct{})
 			}
 			u.names[key] = done
+			u.some.Add(1)
 			u.mu.Unlock()
 			return sync.OnceFunc(func() {
 				u.mu.Lock()
 				delete(u.names, key)
+				u.some.Add(-1)
 				u.mu.Unlock()
 				close(done)
 			})
@@ -110,9 +115,12 @@ func (u *unborn) begin(dir nfs.ID, name string) (shown func()) {
 
 // wait returns when name in dir is not hidden.
 func (u *unborn) wait(dir nfs.ID, name string) {
-	u.mu.RLock()
+	if u.some.Load() == 0 {
+		return
+	}
+	u.mu.Lock()
 	done := u.names[unbornName{dir, name}]
-	u.mu.RUnlock()
+	u.mu.Unlock()
 	if done != nil {
 		<-done
 	}

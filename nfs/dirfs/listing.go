@@ -17,9 +17,9 @@ import (
 const (
 	// listingWindow is how many entries of one directory are held at most,
 	// about 60 bytes each. A larger directory is read once per window.
-	listingWindow = 1 << 20
+	listingWindow = 128 << 10
 	// listingBudget is how many entries all listings hold together.
-	listingBudget = 2 << 20
+	listingBudget = 256 << 10
 	// listingExact is up to how many entries a listing is read again at once
 	// when the directory changed during a walk.
 	listingExact = 8192
@@ -28,6 +28,25 @@ const (
 	coarseTime    = 20 * time.Millisecond
 	coarseTimeFAT = 2 * time.Second
 )
+
+// lastCookie is behind every entry.
+const lastCookie = math.MaxUint64
+
+// nameBlock keeps names in larger blocks, so that a million names are not a million
+// objects for the garbage collector.
+type nameBlock struct{ block strings.Builder }
+
+// keep keeps s, which is the name number n of a listing.
+func (k *nameBlock) keep(s string, n int) string {
+	b := &k.block
+	if b.Cap()-b.Len() < len(s) {
+		*b = strings.Builder{}
+		b.Grow(max(len(s), min(64<<10, 32*n+256)))
+	}
+	at := b.Len()
+	b.WriteString(s)
+	return b.String()[at:]
+}
 
 // entry is one name of a listing.
 type entry struct {
@@ -55,19 +74,8 @@ type listing struct {
 // newListing collects the names that read calls it with. It is made in windows:
 // entries up to after are left out, and no more than window are kept.
 func newListing(key *[keySize]byte, after uint64, window int, read func(add func(name string)) error) (*listing, error) {
-	l := &listing{after: after, upTo: math.MaxUint64}
-	// One name is part of a larger block, so that a million names are not a
-	// million objects for the garbage collector.
-	var block strings.Builder
-	keep := func(s string) string {
-		if block.Cap()-block.Len() < len(s) {
-			block = strings.Builder{}
-			block.Grow(max(len(s), min(64<<10, 32*len(l.entries)+256)))
-		}
-		n := block.Len()
-		block.WriteString(s)
-		return block.String()[n:]
-	}
+	l := &listing{after: after, upTo: lastCookie}
+	var names nameBlock
 	err := read(func(name string) {
 		// Cookies are spread by one for each further name with the same hash,
 		// so a name may belong behind after though its hash is not. Such names
@@ -76,7 +84,7 @@ func newListing(key *[keySize]byte, after uint64, window int, read func(add func
 		if c <= after || c > l.upTo {
 			return
 		}
-		l.entries = append(l.entries, entry{cookie: c, name: keep(name)})
+		l.entries = append(l.entries, entry{cookie: c, name: names.keep(name, len(l.entries))})
 		if len(l.entries) >= 2*window {
 			l.order()
 			l.entries = slices.Clone(l.entries[:window])
@@ -117,8 +125,17 @@ func (l *listing) from(cookie uint64) (entries []entry, ok bool) {
 	return l.entries[i:], true
 }
 
+// extended is l with the entries of m, which begins where l ends.
+func (l *listing) extended(m *listing) *listing {
+	n := *m
+	n.after = l.after
+	// Who uses l sees no more of the array than before.
+	n.entries = append(l.entries, m.entries...)
+	return &n
+}
+
 // whole reports whether the directory has no entries behind l.
-func (l *listing) whole() bool { return l.upTo == math.MaxUint64 }
+func (l *listing) whole() bool { return l.upTo == lastCookie }
 
 // serves reports whether a call for cookie may be answered from l when the
 // directory has stamp now. A walk begins at cookie 0, where l has to be exact.

@@ -50,7 +50,15 @@ func (f *FS) create(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name strin
 		return nfs.Attr{}, nfs.ErrAccess
 	}
 	for range 8 {
-		cd, o, err := f.child(dir, d, name)
+		f.unborn.wait(dir, name)
+		if _, ok, err := f.identifyName(d, name); ok && err == unix.ENOENT {
+			a, err := f.createNew(c, dir, d, da, name, how)
+			if err != unix.EEXIST {
+				return a, err
+			}
+			continue // made beside us a moment ago
+		}
+		cd, o, err := f.childNow(dir, d, name)
 		if err == nil {
 			return f.createExisting(c, dir, d, name, how, cd, &o)
 		}
@@ -184,6 +192,9 @@ func (f *FS) settle(dir nfs.ID, d *desc, name string, cd *desc, b *birth, set *n
 // the same time, because file systems with a journal commit both in one go. A
 // symbolic link or a special node is on stable storage with its directory.
 func (f *FS) syncName(id nfs.ID, d *desc, typ nfs.FileType, dir nfs.ID, dd *desc) error {
+	if dd.vol.memory {
+		return nil
+	}
 	if typ != nfs.TypeRegular && typ != nfs.TypeDirectory {
 		return f.syncObject(dir, dd)
 	}

@@ -21,7 +21,7 @@ type Options struct {
 	Clock  func() time.Time // nil: time.Now
 
 	// MaxOpen bounds the descriptors that are kept open between calls: 0 means
-	// 512, or a quarter of what the process may have, if that is less. Every
+	// 8192, or a quarter of what the process may have, if that is less. Every
 	// call in flight may use a few more.
 	MaxOpen int
 }
@@ -37,7 +37,7 @@ func (o *Options) setDefaults() {
 		o.Clock = time.Now
 	}
 	if o.MaxOpen <= 0 {
-		o.MaxOpen = min(512, descriptorLimit()/4)
+		o.MaxOpen = min(8192, descriptorLimit()/4)
 	}
 	o.MaxOpen = max(o.MaxOpen, 16)
 }

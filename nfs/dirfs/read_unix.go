@@ -4,6 +4,7 @@ package dirfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -18,29 +19,36 @@ func (f *FS) Root() nfs.ID { return f.root }
 
 // Lookup implements nfs.FileSystem.
 func (f *FS) Lookup(ctx context.Context, c *nfs.Caller, dir nfs.ID, name string) (nfs.Attr, error) {
+	a, _, err := f.LookupAttr(ctx, c, dir, name)
+	return a, err
+}
+
+// LookupAttr implements nfs.AttrLookuper.
+func (f *FS) LookupAttr(ctx context.Context, c *nfs.Caller, dir nfs.ID, name string) (a, da nfs.Attr, err error) {
 	d, da, err := f.dir(ctx, dir)
 	if err != nil {
-		return nfs.Attr{}, err
+		return nfs.Attr{}, da, err
 	}
 	defer f.fds.release(d)
 	if !nfs.Permits(c, &da, nfs.MayExec) {
-		return nfs.Attr{}, nfs.ErrAccess
+		return nfs.Attr{}, da, nfs.ErrAccess
 	}
 	switch name {
 	case ".":
-		return da, nil
+		return da, da, nil
 	case "..":
-		return f.parent(ctx, c, dir, da)
+		a, err = f.parent(ctx, c, dir, da)
+		return a, da, err
 	}
 	if err := checkName(name); err != nil {
-		return nfs.Attr{}, err
+		return nfs.Attr{}, da, err
 	}
 	o, err := f.lookup(dir, d, name)
 	f.index.flush()
 	if err != nil {
-		return nfs.Attr{}, fmt.Errorf("look up name: %w", err)
+		return nfs.Attr{}, da, fmt.Errorf("look up name: %w", err)
 	}
-	return o.attr, nil
+	return o.attr, da, nil
 }
 
 // parent is where dir was found last, which dir has just verified.
@@ -57,7 +65,14 @@ func (f *FS) parent(ctx context.Context, c *nfs.Caller, dir nfs.ID, da nfs.Attr)
 
 // lookup finds name in d, takes note, and keeps the object open for a while.
 func (f *FS) lookup(dir nfs.ID, d *desc, name string) (object, error) {
-	cd, o, err := f.child(dir, d, name)
+	f.unborn.wait(dir, name)
+	if o, ok, err := f.identifyName(d, name); ok && (err == unix.ENOENT || err == nil && f.fds.met(o.attr.ID)) {
+		if err == nil {
+			f.note(dir, name, &o)
+		}
+		return o, err
+	}
+	cd, o, err := f.childNow(dir, d, name)
 	if err != nil {
 		return o, err
 	}
@@ -126,45 +141,77 @@ func (f *FS) regular(ctx context.Context, id nfs.ID) (*desc, nfs.Attr, error) {
 	return nil, a, err
 }
 
-// Read implements nfs.FileSystem.
-func (f *FS) Read(ctx context.Context, c *nfs.Caller, id nfs.ID, p []byte, off uint64) (n int, eof bool, err error) {
+// readable gives a regular file that c may read, and its attributes, which are
+// there also with an error if they are known.
+func (f *FS) readable(ctx context.Context, c *nfs.Caller, id nfs.ID) (*desc, nfs.Attr, error) {
 	d, a, err := f.regular(ctx, id)
 	if err != nil {
-		return 0, false, err
+		return nil, nfs.Attr{}, err
+	}
+	if !mayRead(c, &a) {
+		f.fds.release(d)
+		return nil, a, nfs.ErrAccess
+	}
+	if d.can&canRead != 0 {
+		return d, a, nil
 	}
 	defer f.fds.release(d)
-	if !mayRead(c, &a) {
-		return 0, false, nfs.ErrAccess
+	r, err := f.openData(id, d, canRead, false)
+	if err != nil {
+		return nil, a, fmt.Errorf("open for reading: %w", err)
 	}
+	return r, a, nil
+}
+
+// Read implements nfs.FileSystem.
+func (f *FS) Read(ctx context.Context, c *nfs.Caller, id nfs.ID, p []byte, off uint64) (n int, eof bool, err error) {
+	n, eof, _, err = f.ReadAttr(ctx, c, id, p, off)
+	return n, eof, err
+}
+
+// ReadAttr implements nfs.AttrReader.
+func (f *FS) ReadAttr(ctx context.Context, c *nfs.Caller, id nfs.ID, p []byte, off uint64) (n int, eof bool, a nfs.Attr, err error) {
+	r, a, err := f.readable(ctx, c, id)
+	if err != nil {
+		return 0, false, a, err
+	}
+	defer f.fds.release(r)
 	if off >= math.MaxInt64 {
-		return 0, true, nil
+		return 0, true, a, nil
 	}
 	if uint64(len(p)) > math.MaxInt64-off {
 		p = p[:math.MaxInt64-off]
 	}
-	r, err := f.openData(id, d, canRead, false)
-	if err != nil {
-		return 0, false, fmt.Errorf("open for reading: %w", err)
-	}
-	defer f.fds.release(r)
 	for n < len(p) {
-		var k int
-		err := ignoringEINTR(func() (err error) {
-			k, err = unix.Pread(r.fd, p[n:], int64(off)+int64(n))
-			return err
-		})
-		if err != nil {
-			if n > 0 {
-				return n, false, nil
-			}
-			return 0, false, fmt.Errorf("read: %w", err)
-		}
-		if k == 0 {
-			return n, true, nil
+		k, err := unix.Pread(r.fd, p[n:], int64(off)+int64(n))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil && n > 0:
+			return n, false, a, nil
+		case err != nil:
+			return 0, false, a, fmt.Errorf("read: %w", err)
+		case k == 0:
+			return n, true, a, nil
 		}
 		n += k
 	}
-	return n, off+uint64(n) >= a.Size, nil
+	return n, off+uint64(n) >= a.Size, a, nil
+}
+
+// ReadFile implements nfs.FileReader.
+func (f *FS) ReadFile(ctx context.Context, c *nfs.Caller, id nfs.ID, off uint64, count int) (s nfs.FileSpan, err error) {
+	r, a, err := f.readable(ctx, c, id)
+	s.Attr = a
+	if err != nil {
+		return s, err
+	}
+	if off < a.Size {
+		s.N = int(min(uint64(count), a.Size-off))
+	}
+	s.EOF = off+uint64(s.N) >= a.Size
+	s.FD, s.Release = r.fd, func() { f.fds.release(r) }
+	return s, nil
 }
 
 // Readlink implements nfs.LinkReader.
@@ -235,14 +282,17 @@ func (f *FS) ReadDir(ctx context.Context, c *nfs.Caller, dir nfs.ID, cookie uint
 		entries, _ := l.from(cookie)
 		for i := range entries {
 			e := &entries[i]
-			if err := ctx.Err(); err != nil && i > 0 {
-				return false, nil // what we have is an answer
-			} else if err != nil {
-				return false, err
+			if i%ctxCheck == 0 {
+				if err := ctx.Err(); err != nil && i > 0 {
+					return false, nil // what we have is an answer
+				} else if err != nil {
+					return false, err
+				}
 			}
 			de := nfs.DirEntry{Name: e.name, Cookie: e.cookie, ID: e.loadID()}
-			if plus || de.ID == 0 || !exact {
-				a, err := f.entryAttr(dir, d, e.name)
+			switch {
+			case !exact || de.ID == 0:
+				a, err := f.entryAttr(dir, d, e.name, plus)
 				if err == unix.ENOENT {
 					continue
 				}
@@ -250,6 +300,15 @@ func (f *FS) ReadDir(ctx context.Context, c *nfs.Caller, dir nfs.ID, cookie uint
 				de.ID = a.ID
 				if plus && err == nil {
 					de.Attr = a
+				}
+			case plus:
+				// The directory has not changed, and the name means what it did.
+				s, err := statName(d.fd, e.name)
+				if err == nil && s.mount == d.vol.mount && !d.vol.remote {
+					de.Attr = s.attr
+					de.Attr.ID = de.ID
+				} else if a, err := f.entryAttr(dir, d, e.name, true); err == nil {
+					de.ID, de.Attr = a.ID, a
 				}
 			}
 			if !fill(de) {
@@ -264,33 +323,50 @@ func (f *FS) ReadDir(ctx context.Context, c *nfs.Caller, dir nfs.ID, cookie uint
 	}
 }
 
+// ctxCheck is after how many entries of a listing the time is looked at.
+const ctxCheck = 64
+
 // entryAttr examines one entry of a listing. Where the host does not let us,
 // in a directory without execute permission, the id is made from the name: with
-// it a client can do nothing but show it.
-func (f *FS) entryAttr(dir nfs.ID, d *desc, name string) (nfs.Attr, error) {
-	cd, o, err := f.child(dir, d, name)
+// it a client can do nothing but show it. With plus, the client gets a handle,
+// and its place is noted.
+func (f *FS) entryAttr(dir nfs.ID, d *desc, name string, plus bool) (nfs.Attr, error) {
+	f.unborn.wait(dir, name)
+	o, ok, err := f.identifyName(d, name)
+	if !ok || err != nil && err != unix.ENOENT {
+		var cd *desc
+		if cd, o, err = f.childNow(dir, d, name); err == nil {
+			unix.Close(cd.fd)
+		}
+	}
 	if err != nil {
 		id, _ := (&identity{volume: d.vol.id, ino: mix(uint64(dir), cookieOf(&f.index.key, name))}).hash(0)
 		return nfs.Attr{ID: id}, err
 	}
-	unix.Close(cd.fd)
-	f.note(dir, name, &o)
+	if plus {
+		f.note(dir, name, &o)
+	}
 	return o.attr, nil
 }
 
 // listing gives entries of the directory that follow cookie, and whether they
 // are exactly those that are there now.
 func (f *FS) listing(dir nfs.ID, d *desc, da *nfs.Attr, cookie uint64) (l *listing, exact bool, err error) {
-	now, after := stampOf(da), uint64(0)
-	if l := f.listings.get(dir); l != nil {
-		if l.serves(cookie, now, f.now()) {
-			if _, ok := l.from(cookie); ok {
-				return l, l.exact(now), nil
-			}
+	now := stampOf(da)
+	if l := f.listings.get(dir); l != nil && l.serves(cookie, now, f.now()) {
+		if _, ok := l.from(cookie); ok {
+			return l, l.exact(now), nil
 		}
-		if l.after > 0 || !l.whole() {
-			after = cookie
+	}
+	if inHostOrder(d) {
+		l, err := f.readOn(dir, d, now, cookie)
+		if !errors.Is(err, errNoOrder) {
+			return l, false, err
 		}
+	}
+	after := uint64(0)
+	if l := f.listings.get(dir); l != nil && (l.after > 0 || !l.whole()) {
+		after = cookie
 	}
 	for {
 		l, err := f.readListing(d, after)
@@ -305,19 +381,53 @@ func (f *FS) listing(dir nfs.ID, d *desc, da *nfs.Attr, cookie uint64) (l *listi
 	}
 }
 
+// readOn reads a part of a listing in the host's order, and joins it to what
+// is known if that ends there and is still right.
+func (f *FS) readOn(dir nfs.ID, d *desc, now stamp, cookie uint64) (*listing, error) {
+	r, err := f.open(dir, d, canRead)
+	if err != nil {
+		return nil, err
+	}
+	defer f.fds.release(r)
+	unlock := f.walks.lock(dir) // guards the position of r
+	defer unlock()
+	known := f.listings.get(dir)
+	if known != nil && known.exact(now) {
+		if _, ok := known.from(cookie); ok {
+			return known, nil // read meanwhile
+		}
+	}
+	l, err := f.readStamped(d, func() (*listing, error) { return readRun(r, cookie) })
+	if err != nil {
+		return nil, err
+	}
+	if known != nil && cookie > 0 && known.upTo == cookie && known.exact(l.stamp) && len(known.entries)+len(l.entries) <= listingWindow {
+		l = known.extended(l)
+	}
+	f.listings.put(dir, l)
+	return l, nil
+}
+
 func (f *FS) readListing(d *desc, after uint64) (*listing, error) {
+	return f.readStamped(d, func() (*listing, error) {
+		return newListing(&f.index.key, after, listingWindow, func(add func(string)) error {
+			return f.eachEntry(d, func(name string, _ uint64, _ nfs.FileType) bool {
+				add(name)
+				return true
+			})
+		})
+	})
+}
+
+// readStamped has a listing of d made and says how long it is good.
+func (f *FS) readStamped(d *desc, read func() (*listing, error)) (*listing, error) {
 	// Attributes first: a change while we read shows against them.
 	s, err := statFD(d.fd, d.vol.remote)
 	if err != nil {
 		return nil, err
 	}
 	begin := time.Now()
-	l, err := newListing(&f.index.key, after, listingWindow, func(add func(string)) error {
-		return f.eachEntry(d, func(name string, _ uint64, _ nfs.FileType) bool {
-			add(name)
-			return true
-		})
-	})
+	l, err := read()
 	if err != nil {
 		return nil, err
 	}

@@ -201,6 +201,12 @@ func openBeforeUnlink(f *FS, v *victim) {
 	}
 }
 
+// statName is for what lists names without descriptors, which this system does not.
+func statName(int, string) (hostStat, error) { return hostStat{}, unix.ENOTSUP }
+
+// identifyName is examine without a descriptor, which this system cannot do.
+func (f *FS) identifyName(*desc, string) (o object, ok bool, err error) { return o, false, nil }
+
 // readDirFD calls add for the entries of the directory behind fd from its
 // begin, with their type (0: not known). Inode numbers are not told.
 func readDirFD(fd int, add func(name string, ino uint64, typ nfs.FileType) bool) error {

@@ -1,11 +1,13 @@
 package dirfs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -34,16 +36,37 @@ type mountKey struct {
 // statFD asks without a word to a server behind a network file system, unless
 // fresh is set.
 func statFD(fd int, fresh bool) (hostStat, error) {
-	var x unix.Statx_t
 	flags := unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW
 	if !fresh {
 		flags |= unix.AT_STATX_DONT_SYNC
 	}
-	err := ignoringEINTR(func() error {
-		return unix.Statx(fd, "", flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_MNT_ID_UNIQUE, &x)
-	})
-	if err != nil {
-		return hostStat{}, err
+	return statx(fd, "", flags)
+}
+
+// statName is statFD for a name in a directory, not fresh.
+func statName(dirfd int, name string) (hostStat, error) {
+	return statx(dirfd, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC)
+}
+
+// statx is the call itself. It is made for every entry of a listing, so the
+// name goes to the kernel from the stack.
+func statx(fd int, name string, flags int) (hostStat, error) {
+	const mask = unix.STATX_BASIC_STATS | unix.STATX_BTIME | unix.STATX_MNT_ID_UNIQUE
+	var x unix.Statx_t
+	var path [256]byte
+	if len(name) >= len(path) {
+		return hostStat{}, unix.ENAMETOOLONG
+	}
+	copy(path[:], name)
+	for {
+		_, _, e := unix.Syscall6(unix.SYS_STATX, uintptr(fd), uintptr(unsafe.Pointer(&path)), uintptr(flags), mask,
+			uintptr(unsafe.Pointer(&x)), 0)
+		if e == 0 {
+			break
+		}
+		if e != unix.EINTR {
+			return hostStat{}, e
+		}
 	}
 	s := hostStat{
 		attr: nfs.Attr{
@@ -82,20 +105,96 @@ var localTypes = map[string]bool{
 // inodeHandle gives the kernel's handle of the object behind fd, as its type
 // and bytes, and a hash of it. Both are zero where the kernel never gives one.
 func inodeHandle(fd int) (handle string, gen uint32, err error) {
-	h, _, err := unix.NameToHandleAt(fd, "", unix.AT_EMPTY_PATH)
-	switch err {
-	case nil:
-	case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EOVERFLOW:
-		return "", 0, nil
-	default:
-		return "", 0, err
+	return handleAt(fd, "", unix.AT_EMPTY_PATH)
+}
+
+// handleAt is inodeHandle for a name in a directory, and for what flags say.
+func handleAt(dirfd int, name string, flags int) (handle string, gen uint32, err error) {
+	var h struct { // struct file_handle of include/linux/fs.h
+		size uint32
+		typ  int32
+		b    [maxHandle - 4]byte
 	}
-	if h.Size() > maxHandle-4 {
+	var path [256]byte
+	if len(name) >= len(path) {
+		return "", 0, unix.ENAMETOOLONG
+	}
+	copy(path[:], name)
+	var mount int32
+	for {
+		h.size = uint32(len(h.b))
+		_, _, e := unix.Syscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(dirfd), uintptr(unsafe.Pointer(&path)), uintptr(unsafe.Pointer(&h)),
+			uintptr(unsafe.Pointer(&mount)), uintptr(flags), 0)
+		switch e {
+		case 0:
+		case unix.EINTR:
+			continue
+		case unix.EOPNOTSUPP, unix.ENOSYS, unix.EPERM, unix.EOVERFLOW:
+			return "", 0, nil
+		default:
+			return "", 0, e
+		}
+		break
+	}
+	if h.size > uint32(len(h.b)) {
 		return "", 0, nil
 	}
-	b := binary.LittleEndian.AppendUint32(make([]byte, 0, maxHandle), uint32(h.Type()))
-	b = append(b, h.Bytes()...)
-	return string(b), crc32.Checksum(b, castagnoli), nil
+	var b [maxHandle]byte
+	binary.LittleEndian.PutUint32(b[:], uint32(h.typ))
+	n := 4 + copy(b[4:], h.b[:h.size])
+	return string(b[:n]), crc32.Checksum(b[:n], castagnoli), nil
+}
+
+// The types of handles (include/linux/exportfs.h) that hold an inode number at
+// a known place.
+const (
+	fileidIno32Gen = 1    // ext4: 32 bits; tmpfs: generation, then 64 bits
+	fileidIno64Gen = 0x81 // xfs
+	fileidBtrfs    = 0x4d
+)
+
+// handleIno is the inode number in a handle, if it is known where it is.
+func handleIno(handle string) (ino uint64, ok bool) {
+	b := []byte(handle)
+	if len(b) < 12 {
+		return 0, false
+	}
+	switch typ, b := binary.LittleEndian.Uint32(b), b[4:]; {
+	case typ == fileidIno32Gen && len(b) == 8:
+		return uint64(binary.NativeEndian.Uint32(b)), true
+	case typ == fileidIno32Gen && len(b) == 12:
+		return uint64(binary.NativeEndian.Uint32(b[4:])) | uint64(binary.NativeEndian.Uint32(b[8:]))<<32, true
+	case (typ == fileidIno64Gen || typ == fileidBtrfs) && len(b) >= 8:
+		return binary.NativeEndian.Uint64(b), true
+	}
+	return 0, false
+}
+
+// identifyName is examine for an object that nobody needs open: it gives its
+// attributes with its id. ok is false if that takes a descriptor.
+func (f *FS) identifyName(dd *desc, name string) (o object, ok bool, err error) {
+	if o.hostStat, err = statName(dd.fd, name); err != nil {
+		return o, true, err
+	}
+	v := dd.vol
+	if o.mount != v.mount || v.remote || v.byName || !v.entered {
+		return o, false, nil
+	}
+	k := identity{volume: v.id, ino: o.ino, birth: o.birth, typ: o.attr.Type}
+	if v.handles {
+		if o.handle, k.gen, err = handleAt(dd.fd, name, 0); err != nil {
+			return o, true, err
+		}
+		// The name may mean another object by now.
+		if ino, known := handleIno(o.handle); !known || ino != o.ino {
+			return o, false, nil
+		}
+		if v != f.rootDesc.vol {
+			o.handle = ""
+		}
+	}
+	o.attr.ID, o.check = f.index.idOf(&k)
+	return o, true, nil
 }
 
 // openHandle opens the object of a handle on the volume that fd is on. It
@@ -194,36 +293,57 @@ const (
 func readDirFD(fd int, add func(name string, ino uint64, typ nfs.FileType) bool) error {
 	buf := make([]byte, 128<<10)
 	for {
-		var n int
-		err := ignoringEINTR(func() (err error) {
-			n, err = unix.Getdents(fd, buf)
-			return err
-		})
+		n, err := getdents(fd, buf)
 		if err != nil || n == 0 {
 			return err
 		}
-		if !parseDirents(buf[:n], add) {
+		more := parseDirents(buf[:n], func(e *dirent) bool {
+			return e.dots() || add(string(e.name), e.ino, e.typ)
+		})
+		if !more {
 			return nil
 		}
 	}
 }
 
+func getdents(fd int, buf []byte) (n int, err error) {
+	err = ignoringEINTR(func() (err error) {
+		n, err = unix.Getdents(fd, buf)
+		return err
+	})
+	return n, err
+}
+
+// dirent is an entry as the kernel lists it.
+type dirent struct {
+	name []byte
+	ino  uint64
+	next int64 // the position of the entry that follows
+	typ  nfs.FileType
+}
+
+func (e *dirent) dots() bool { return string(e.name) == "." || string(e.name) == ".." }
+
 // parseDirents reads what getdents64(2) returns: ino:u64 off:u64 reclen:u16
 // type:u8 name, NUL, padding.
-func parseDirents(b []byte, add func(name string, ino uint64, typ nfs.FileType) bool) (more bool) {
+func parseDirents(b []byte, add func(*dirent) bool) (more bool) {
 	const fixed = 19
+	var e dirent
 	for len(b) >= fixed {
 		n := int(binary.NativeEndian.Uint16(b[16:]))
 		if n < fixed || n > len(b) {
 			return true
 		}
-		name := unix.ByteSliceToString(b[fixed:n])
-		ino, typ := binary.NativeEndian.Uint64(b), typeOf(uint32(b[18])<<12)
+		e.name = b[fixed:n]
+		if i := bytes.IndexByte(e.name, 0); i >= 0 {
+			e.name = e.name[:i]
+		}
+		e.ino, e.next, e.typ = binary.NativeEndian.Uint64(b), int64(binary.NativeEndian.Uint64(b[8:])), typeOf(uint32(b[18])<<12)
 		b = b[n:]
-		if ino == 0 || name == "." || name == ".." || name == "" {
+		if e.ino == 0 || len(e.name) == 0 {
 			continue
 		}
-		if !add(name, ino, typ) {
+		if !add(&e) {
 			return false
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,11 +19,14 @@ type volume struct {
 	id       uint64 // in identities
 	fsid     uint64 // as the host tells it, the same after a restart; 0 if it tells none
 	dev      uint64
+	mount    mountKey
 	entered  bool // false: only shown
 	remote   bool // asking for attributes can mean to ask a server
 	handles  bool // inode handles tell the generation
 	byName   bool // inode numbers do not last
 	accuracy time.Duration
+	memory   bool        // nothing outlives the power, and nothing is synced
+	ordered  atomic.Bool // positions in directories serve as cookies
 
 	properties nfs.Properties
 }
@@ -69,6 +73,7 @@ func (t *volumes) of(fd int, s *hostStat, root bool) (*volume, error) {
 			v.id = mix(v.fsid, v.dev)
 		}
 	}
+	v.mount = s.mount
 	t.all[s.mount] = v
 	return v, nil
 }

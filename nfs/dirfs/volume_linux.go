@@ -28,6 +28,8 @@ func describeVolume(fd int, s *hostStat, root bool) (*volume, error) {
 	v.fsid = uint64(uint32(st.Fsid.Val[0])) | uint64(uint32(st.Fsid.Val[1]))<<32
 	magic := int64(st.Type)
 	v.handles = handleTypes[magic]
+	v.memory = magic == unix.TMPFS_MAGIC || magic == unix.RAMFS_MAGIC
+	v.ordered.Store(magic == unix.EXT4_SUPER_MAGIC || magic == unix.XFS_SUPER_MAGIC)
 	v.properties = nfs.Properties{LinkMax: 32000}
 	switch magic {
 	case unix.EXT4_SUPER_MAGIC:
