@@ -30,6 +30,7 @@ type FS struct {
 
 	volumes  volumes
 	index    *index
+	replies  *replyLog
 	fds      *fdCache
 	listings *listings
 	locks    keyedMutex
@@ -58,6 +59,7 @@ var _ interface {
 	nfs.AttrLookuper
 	nfs.AttrReader
 	nfs.FileReader
+	nfs.ReplyKeeper
 	nfs.Describer
 } = (*FS)(nil)
 
@@ -87,8 +89,13 @@ func Open(dir string, o Options) (*FS, error) {
 		f.unlock()
 		return nil, fmt.Errorf("open folder: %w", err)
 	}
-	if err := f.openRoot(dir); err != nil {
+	f.replies, err = openReplies(o.StateDir, o.Logger)
+	if err == nil {
+		err = f.openRoot(dir)
+	}
+	if err != nil {
 		f.index.close()
+		_ = f.replies.close() // err is what matters
 		f.unlock()
 		return nil, fmt.Errorf("open folder: %w", err)
 	}
@@ -147,7 +154,7 @@ func (f *FS) shut() error {
 	f.search.wait()
 	f.fds.close()
 	unix.Close(f.rootDesc.fd)
-	err := f.index.close()
+	err := errors.Join(f.index.close(), f.replies.close())
 	f.unlock()
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,15 +52,16 @@ func (f *FS) create(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name strin
 	}
 	for range 8 {
 		f.unborn.wait(dir, name)
-		if _, ok, err := f.identifyName(d, name); ok && err == unix.ENOENT {
-			a, err := f.createNew(c, dir, d, da, name, how)
-			if err != unix.EEXIST {
-				return a, err
-			}
-			continue // made beside us a moment ago
+		_, ok, err := f.identifyName(d, name)
+		var cd *desc
+		var o object
+		if !ok || err != unix.ENOENT {
+			cd, o, err = f.childNow(dir, d, name)
 		}
-		cd, o, err := f.childNow(dir, d, name)
 		if err == nil {
+			if in, ok := f.replies.unfinished(c.Call); ok && in.made(&o, nfs.TypeRegular, d.vol) {
+				return f.createAgain(c, dir, d, da, name, how, cd)
+			}
 			return f.createExisting(c, dir, d, name, how, cd, &o)
 		}
 		if err != unix.ENOENT {
@@ -109,21 +111,18 @@ func (f *FS) createExisting(c *nfs.Caller, dir nfs.ID, d *desc, name string, how
 }
 
 // createNew makes a regular file; unix.EEXIST says that the name is there.
-func (f *FS) createNew(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name string, how *nfs.CreateHow) (nfs.Attr, error) {
+func (f *FS) createNew(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name string, how *nfs.CreateHow) (a nfs.Attr, err error) {
 	if err := mayChange(c, da); err != nil {
 		return nfs.Attr{}, err
 	}
-	set, mode := how.Set, uint32(0o644)
-	if how.Mode == nfs.Exclusive {
-		set, mode = nfs.SetAttr{Valid: nfs.SetAtime | nfs.SetMtime}, 0o600
-		set.Atime, set.Mtime = verifierTimes(how.Verifier)
-	}
-	b, err := newborn(c, da, nfs.TypeRegular, &set, mode)
+	n, err := newFile(c, da, how)
 	if err != nil {
 		return nfs.Attr{}, err
 	}
 	born := f.unborn.begin(dir, name)
 	defer born()
+	end := f.replies.begin(c.Call, 0, f.now())
+	defer func() { end(err) }()
 	// Without a mode, nobody can open it until it has its owner.
 	var fd int
 	for {
@@ -138,18 +137,58 @@ func (f *FS) createNew(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name st
 	if err != nil {
 		return nfs.Attr{}, err
 	}
-	cd := &desc{fd: fd, can: canRead | canWrite}
+	return f.settleFile(dir, d, name, fd, n, born)
+}
+
+// createAgain goes on with a file that an earlier process made for the same
+// call, and may not have finished. It takes cd over.
+func (f *FS) createAgain(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name string, how *nfs.CreateHow, cd *desc) (nfs.Attr, error) {
+	defer unix.Close(cd.fd)
+	n, err := newFile(c, da, how)
+	if err != nil {
+		return nfs.Attr{}, err
+	}
+	if err := chmodFD(cd, 0o600); err != nil {
+		return nfs.Attr{}, err
+	}
+	fd, err := f.reopen(cd, unix.O_RDWR)
+	if err != nil {
+		return nfs.Attr{}, err
+	}
+	return f.settleFile(dir, d, name, fd, n, func() {})
+}
+
+// freshFile says what a new regular file has to look like.
+type freshFile struct {
+	birth
+	set       nfs.SetAttr
+	exclusive bool
+}
+
+func newFile(c *nfs.Caller, da *nfs.Attr, how *nfs.CreateHow) (n freshFile, err error) {
+	mode := uint32(0o644)
+	n.set, n.exclusive = how.Set, how.Mode == nfs.Exclusive
+	if n.exclusive {
+		n.set, mode = nfs.SetAttr{Valid: nfs.SetAtime | nfs.SetMtime}, 0o600
+		n.set.Atime, n.set.Mtime = verifierTimes(how.Verifier)
+	}
+	if n.set.Valid&nfs.SetSize != 0 && n.set.Size > math.MaxInt64 {
+		return n, nfs.ErrFBig
+	}
+	n.birth, err = newborn(c, da, nfs.TypeRegular, &n.set, mode)
+	return n, err
+}
+
+// settleFile is settle for a regular file that is open as fd.
+func (f *FS) settleFile(dir nfs.ID, d *desc, name string, fd int, n freshFile, born func()) (nfs.Attr, error) {
 	size := func() error {
-		if set.Valid&nfs.SetSize == 0 || set.Size == 0 {
+		if n.set.Valid&nfs.SetSize == 0 || n.set.Size == 0 {
 			return nil
 		}
-		if set.Size > 1<<63-1 {
-			return nfs.ErrFBig
-		}
-		return f.withSpace(func() error { return unix.Ftruncate(fd, int64(set.Size)) })
+		return f.withSpace(func() error { return unix.Ftruncate(fd, int64(n.set.Size)) })
 	}
-	a, err := f.settle(dir, d, name, cd, &b, &set, size, 0, born)
-	if err == nil && how.Mode == nfs.Exclusive {
+	a, err := f.settle(dir, d, name, &desc{fd: fd, can: canRead | canWrite}, &n.birth, &n.set, size, 0, born)
+	if err == nil && n.exclusive {
 		f.virgins.born(a.ID)
 	}
 	return a, err
@@ -255,18 +294,33 @@ func (f *FS) make(ctx context.Context, c *nfs.Caller, dir nfs.ID, name string, t
 	return a, f.wcc(dir, d), nil
 }
 
-func (f *FS) makeIn(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name string, typ nfs.FileType, set *nfs.SetAttr, mode uint32, call func(dirfd int) error) (nfs.Attr, error) {
-	if err := f.mayMake(c, d, da, name); err != nil {
-		return nfs.Attr{}, err
+func (f *FS) makeIn(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name string, typ nfs.FileType, set *nfs.SetAttr, mode uint32, call func(dirfd int) error) (a nfs.Attr, err error) {
+	rmflag := 0
+	if typ == nfs.TypeDirectory {
+		rmflag = unix.AT_REMOVEDIR
 	}
 	b, err := newborn(c, da, typ, set, mode)
 	if err != nil {
 		return nfs.Attr{}, err
 	}
+	if in, ok := f.replies.unfinished(c.Call); ok {
+		cd, o, err := f.child(dir, d, name)
+		if err == nil && in.made(&o, typ, d.vol) {
+			return f.settle(dir, d, name, cd, &b, set, nil, rmflag, func() {})
+		}
+		if err == nil {
+			unix.Close(cd.fd)
+		}
+	}
+	if err := f.mayMake(c, d, da, name); err != nil {
+		return nfs.Attr{}, err
+	}
 	born := f.unborn.begin(dir, name)
 	defer born()
+	end := f.replies.begin(c.Call, 0, f.now())
+	defer func() { end(err) }()
 	begin := time.Now()
-	if err := f.withSpace(func() error { return call(d.fd) }); err != nil {
+	if err = f.withSpace(func() error { return call(d.fd) }); err != nil {
 		return nfs.Attr{}, err
 	}
 	cd, o, err := f.childNow(dir, d, name)
@@ -279,10 +333,6 @@ func (f *FS) makeIn(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name strin
 	if o.attr.Type != typ || o.attr.UID != f.host.UID || !young {
 		unix.Close(cd.fd)
 		return nfs.Attr{}, nfs.ErrJukebox
-	}
-	rmflag := 0
-	if typ == nfs.TypeDirectory {
-		rmflag = unix.AT_REMOVEDIR
 	}
 	return f.settle(dir, d, name, cd, &b, set, nil, rmflag, born)
 }
@@ -321,13 +371,19 @@ func (f *FS) link(ctx context.Context, c *nfs.Caller, id nfs.ID, dir nfs.ID, d *
 		return a, err
 	}
 	defer f.fds.release(od)
+	if _, ok := f.replies.unfinished(c.Call); ok && f.means(dir, d, name, id) {
+		return f.attr(id, od)
+	}
 	if err := f.mayMake(c, d, da, name); err != nil {
 		return a, err
 	}
 	if a.Type == nfs.TypeDirectory {
 		return a, nfs.ErrIsDir
 	}
-	if err := f.withSpace(func() error { return linkFD(od, d.fd, name) }); err != nil {
+	end := f.replies.begin(c.Call, id, f.now())
+	err = f.withSpace(func() error { return linkFD(od, d.fd, name) })
+	end(err)
+	if err != nil {
 		return a, err
 	}
 	cd, o, err := f.child(dir, d, name)
@@ -367,6 +423,9 @@ func (f *FS) removeIn(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name str
 	if !nfs.Permits(c, da, nfs.MayExec) {
 		return nfs.ErrAccess
 	}
+	if in, ok := f.replies.unfinished(c.Call); ok && !f.means(dir, d, name, in.id) {
+		return f.syncObject(dir, d)
+	}
 	v, err := f.victim(dir, d, name)
 	if err != nil {
 		return err
@@ -384,7 +443,10 @@ func (f *FS) removeIn(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name str
 	case !isDir && flag != 0:
 		return nfs.ErrNotDir
 	}
-	if err := ignoringEINTR(func() error { return unix.Unlinkat(d.fd, name, flag) }); err != nil {
+	end := f.replies.begin(c.Call, v.id, f.now())
+	err = ignoringEINTR(func() error { return unix.Unlinkat(d.fd, name, flag) })
+	end(err)
+	if err != nil {
 		return notEmpty(err)
 	}
 	f.unnamed(v)
@@ -463,6 +525,9 @@ func (f *FS) rename(c *nfs.Caller, fromDir nfs.ID, fd *desc, fa *nfs.Attr, from 
 	if !nfs.Permits(c, fa, nfs.MayExec) || !nfs.Permits(c, ta, nfs.MayExec) {
 		return nfs.ErrAccess
 	}
+	if in, ok := f.replies.unfinished(c.Call); ok && !f.means(fromDir, fd, from, in.id) && f.means(toDir, td, to, in.id) {
+		return errors.Join(f.syncObject(toDir, td), f.syncObject(fromDir, fd))
+	}
 	src, err := f.victim(fromDir, fd, from)
 	if err != nil {
 		return err
@@ -491,7 +556,9 @@ func (f *FS) rename(c *nfs.Caller, fromDir nfs.ID, fd *desc, fa *nfs.Attr, from 
 			return err
 		}
 	}
+	end := f.replies.begin(c.Call, src.id, f.now())
 	err = f.withSpace(func() error { return unix.Renameat(fd.fd, from, td.fd, to) })
+	end(err)
 	if err != nil {
 		return notEmpty(err)
 	}

@@ -1,0 +1,31 @@
+//go:build linux || darwin
+
+package dirfs
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/moorage/moorage/nfs"
+)
+
+// KeptReply implements nfs.ReplyKeeper.
+func (f *FS) KeptReply(key nfs.CallKey) ([]byte, bool) { return f.replies.kept(key) }
+
+// KeepReply implements nfs.ReplyKeeper.
+func (f *FS) KeepReply(key nfs.CallKey, reply []byte) { f.replies.keep(key, reply) }
+
+// made reports whether o is what the call made: the name was free when it
+// began. Where the host does not tell when an object was made, that has to do.
+func (in *intent) made(o *object, typ nfs.FileType, v *volume) bool {
+	return in.id == 0 && o.attr.Type == typ && (o.birth == 0 || o.birth >= in.begun-2*int64(v.accuracy))
+}
+
+// means reports whether name in dir is a name of id.
+func (f *FS) means(dir nfs.ID, d *desc, name string, id nfs.ID) bool {
+	cd, o, err := f.child(dir, d, name)
+	if err != nil {
+		return false
+	}
+	unix.Close(cd.fd)
+	return o.attr.ID == id
+}
