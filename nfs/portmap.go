@@ -316,8 +316,8 @@ func (p *Portmap) run(c *portmapConn, local netip.AddrPort) error {
 }
 
 // Shutdown closes the listeners, packet connections and TCP connections; calls
-// that have arrived in full are still answered. It returns when all goroutines
-// of p have ended, or with ctx's error.
+// in work are still answered. It returns when all goroutines of p have ended,
+// with ctx's error if that took until then.
 func (p *Portmap) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	if !p.closing {
