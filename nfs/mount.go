@@ -27,8 +27,17 @@ func (c *call) mnt(d *xdr.Decoder) bool {
 		return false
 	}
 	var r wire.MntResult
-	var st Status
-	if r.Handle, st = c.doMount(string(a.Path)); st == OK {
+	who, path := c.caller, string(a.Path)
+	h, st := c.doMount(path)
+	if st == ErrNoEnt && !c.secret() {
+		if other, ok := c.srv.table.spelled(path); ok {
+			c.leave()
+			c.caller = who // before Squash
+			h, st = c.doMount(other)
+		}
+	}
+	if st == OK {
+		r.Handle = h
 		// AUTH_SYS first: macOS takes the first that it knows, and the BSDs
 		// refuse a server without it.
 		r.Flavors = []uint32{rpc.AuthSys, rpc.AuthNone}
@@ -37,6 +46,9 @@ func (c *call) mnt(d *xdr.Decoder) bool {
 	c.out = r.Append(c.out)
 	return true
 }
+
+// secret reports whether MNT has met an export whose path may be a secret.
+func (c *call) secret() bool { return c.x != nil && c.x.AllowMount != nil }
 
 func (c *call) doMount(path string) ([]byte, Status) {
 	if c.late {
@@ -119,6 +131,9 @@ func (c *call) umnt(d *xdr.Decoder) bool {
 		return false
 	}
 	c.srv.mounts.remove(c.host(), cleanPath(string(a.Path)))
+	if other, ok := c.srv.table.spelled(string(a.Path)); ok {
+		c.srv.mounts.remove(c.host(), cleanPath(other))
+	}
 	return true
 }
 
