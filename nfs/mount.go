@@ -17,8 +17,12 @@ var mountV3Procs = [wire.NumMount]handler{
 }
 
 // mountV1Procs are those of version 1, in which macOS reports an unmount even
-// of version 3. The others belong to NFSv2.
-var mountV1Procs = [...]handler{wire.MountNull: (*call).null, wire.MountUmnt: (*call).umnt}
+// of version 3 and some showmount commands ask. They have the same messages;
+// only MNT differs, whose handle is one of NFSv2.
+var mountV1Procs = [wire.NumMount]handler{
+	wire.MountNull: (*call).null, wire.MountDump: (*call).dump, wire.MountUmnt: (*call).umnt,
+	wire.MountUmntall: (*call).umntall, wire.MountExport: (*call).export,
+}
 
 // mnt is procedure 1 of MOUNT (RFC 1813 §5.2.1).
 func (c *call) mnt(d *xdr.Decoder) bool {

@@ -91,13 +91,8 @@ func NewArgs(prog, vers, proc uint32) Message {
 		case MountMnt, MountUmnt:
 			return new(MountPath)
 		}
-	case prog == MountProgram && vers == MountV1:
-		switch proc {
-		case MountNull:
-			return new(Void)
-		case MountUmnt:
-			return new(MountPath)
-		}
+	case prog == MountProgram && vers == MountV1 && proc != MountMnt:
+		return NewArgs(prog, MountV3, proc)
 	case prog == PortmapProgram:
 		return newPortmapArgs(vers, proc)
 	}
@@ -159,8 +154,8 @@ func NewResults(prog, vers, proc uint32) Message {
 		case MountExport:
 			return new(ExportResult)
 		}
-	case prog == MountProgram && vers == MountV1 && (proc == MountNull || proc == MountUmnt):
-		return new(Void)
+	case prog == MountProgram && vers == MountV1 && proc != MountMnt:
+		return NewResults(prog, MountV3, proc)
 	case prog == PortmapProgram:
 		return newPortmapResults(vers, proc)
 	}
