@@ -1,4 +1,4 @@
-// Package nfs serves any file system over NFSv3 (RFC 1813) with MOUNT v3, on
+// Package nfs serves any file system over NFSv3 (RFC 1813) with MOUNT, on
 // ONC RPC (RFC 5531) over TCP or a unix socket of this computer, so that the
 // operating system's own NFS client can mount it.
 //
@@ -20,6 +20,20 @@
 // A Linux client mounts it with
 //
 //	mount -t nfs -o vers=3,proto=tcp,port=P,mountport=P,mountproto=tcp,nolock,noacl 127.0.0.1:/drive DIR
+//
+// # Clients that know no ports
+//
+// Windows' client, and others unless they are told ports, ask a portmapper on
+// port 111 of the server's address. A [Portmap] is one that answers for servers
+// of this package:
+//
+//	p := nfs.NewPortmap(nfs.Options{})
+//	err = p.Register(l.Addr())
+//	go p.Serve(tcp)       // net.Listen("tcp", "127.0.0.1:111")
+//	go p.ServePacket(udp) // net.ListenPacket("udp", "127.0.0.1:111")
+//
+// A server needs none: calls to lock managers, ACLs and other programs and
+// versions have the answer that RFC 5531 has for them, at once.
 //
 // # Objects and handles
 //

@@ -17,8 +17,12 @@ var mountV3Procs = [wire.NumMount]handler{
 }
 
 // mountV1Procs are those of version 1, in which macOS reports an unmount even
-// of version 3. The others belong to NFSv2.
-var mountV1Procs = [...]handler{wire.MountNull: (*call).null, wire.MountUmnt: (*call).umnt}
+// of version 3 and some showmount commands ask. They have the same messages;
+// only MNT differs, whose handle is one of NFSv2.
+var mountV1Procs = [wire.NumMount]handler{
+	wire.MountNull: (*call).null, wire.MountDump: (*call).dump, wire.MountUmnt: (*call).umnt,
+	wire.MountUmntall: (*call).umntall, wire.MountExport: (*call).export,
+}
 
 // mnt is procedure 1 of MOUNT (RFC 1813 §5.2.1).
 func (c *call) mnt(d *xdr.Decoder) bool {
@@ -27,8 +31,17 @@ func (c *call) mnt(d *xdr.Decoder) bool {
 		return false
 	}
 	var r wire.MntResult
-	var st Status
-	if r.Handle, st = c.doMount(string(a.Path)); st == OK {
+	who, path := c.caller, string(a.Path)
+	h, st := c.doMount(path)
+	if st == ErrNoEnt && !c.secret() {
+		if other, ok := c.srv.table.spelled(path); ok {
+			c.leave()
+			c.caller = who // before Squash
+			h, st = c.doMount(other)
+		}
+	}
+	if st == OK {
+		r.Handle = h
 		// AUTH_SYS first: macOS takes the first that it knows, and the BSDs
 		// refuse a server without it.
 		r.Flavors = []uint32{rpc.AuthSys, rpc.AuthNone}
@@ -37,6 +50,9 @@ func (c *call) mnt(d *xdr.Decoder) bool {
 	c.out = r.Append(c.out)
 	return true
 }
+
+// secret reports whether MNT has met an export whose path may be a secret.
+func (c *call) secret() bool { return c.x != nil && c.x.AllowMount != nil }
 
 func (c *call) doMount(path string) ([]byte, Status) {
 	if c.late {
@@ -120,6 +136,9 @@ func (c *call) umnt(d *xdr.Decoder) bool {
 		return false
 	}
 	c.srv.mounts.remove(c.host(), cleanPath(string(a.Path)))
+	if other, ok := c.srv.table.spelled(string(a.Path)); ok {
+		c.srv.mounts.remove(c.host(), cleanPath(other))
+	}
 	return true
 }
 

@@ -1,6 +1,7 @@
 package nfs_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -146,6 +147,16 @@ func TestLists(t *testing.T) {
 		t.Error(err)
 	}
 	mounts("nfstest:/drive/dir")
+	// Version 1 has the same lists.
+	for _, proc := range []uint32{wire.MountDump, wire.MountExport} {
+		var replies [2][]byte
+		for i, vers := range []uint32{wire.MountV1, wire.MountV3} {
+			replies[i] = must(e.c.Call(e.ctx, mountProg, vers, proc, nil))(t)
+		}
+		if len(replies[0]) <= 4 || !bytes.Equal(replies[0], replies[1]) {
+			t.Errorf("procedure %d: %x in version 1, %x in version 3", proc, replies[0], replies[1])
+		}
+	}
 	// The list is bounded, and the oldest go.
 	for i := range 300 {
 		c := e.dial(nfstest.Auth{Machine: fmt.Sprint("host", i)})

@@ -107,7 +107,7 @@ func TestRefusals(t *testing.T) {
 		{"procedure 2^32-1", rpcHeader(nfsProg, 3, 0xffffffff, nil, nil), accepted(rpc.ProcUnavail)},
 		{"MOUNT procedure 6", rpcHeader(mountProg, 3, 6, nil, nil), accepted(rpc.ProcUnavail)},
 		{"MOUNT 1 MNT", rpcHeader(mountProg, 1, 1, nil, nil), accepted(rpc.ProcUnavail)},
-		{"MOUNT 1 EXPORT", rpcHeader(mountProg, 1, 5, nil, nil), accepted(rpc.ProcUnavail)},
+		{"MOUNT 1 procedure 6", rpcHeader(mountProg, 1, 6, nil, nil), accepted(rpc.ProcUnavail)},
 		{"credential of 404 bytes", rpcHeader(nfsProg, 3, 0, words(101), nil), denied(rpc.AuthBadCred)},
 		{"verifier of 404 bytes", rpcHeader(nfsProg, 3, 0, nil, words(101)), denied(rpc.AuthBadVerf)},
 		{"empty AUTH_SYS", rpcHeader(nfsProg, 3, 0, []byte{}, nil), denied(rpc.AuthBadCred)},
@@ -154,6 +154,7 @@ func sampleArgs(h nfstest.Handle) map[[3]uint32][]byte {
 	all[[3]uint32{mountProg, 1, wire.MountUmnt}] = path.Append(nil)
 	for _, void := range []uint32{wire.MountDump, wire.MountUmntall, wire.MountExport} {
 		all[[3]uint32{mountProg, 3, void}] = nil
+		all[[3]uint32{mountProg, 1, void}] = nil
 	}
 	return all
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) serveCommand() *cobra.Command {
-	var listen, export, cache string
+	var listen, export, cache, portmap string
 	var readOnly bool
 	c := &cobra.Command{
 		Use:   "serve URL",
@@ -21,10 +21,14 @@ func (a *app) serveCommand() *cobra.Command {
 line on standard output is one JSON object: "address" (host and port), "export",
 and "mount", the command that mounts it here. Logs go to standard error.
 
+Clients that cannot be told a port, such as Windows', ask a portmapper on port 111
+of the same address: --portmap 127.0.0.1:111 runs one for this drive.
+
 With --cache, what the drive keeps lies in DIR, and a second run with the same
 DIR, port and URL continues the first: clients just go on.`,
 		Example: `  moorage serve mem:
   moorage serve https://github.com/golang/go --listen 127.0.0.1:2049
+  moorage serve /srv/shared --portmap 127.0.0.1:111
   moorage serve /srv/photos --read-only --cache ~/.cache/photos
   moorage serve mem: | head -1 | jq -r .mount`,
 		Args:              exactly(1, "moorage serve mem:"),
@@ -35,7 +39,7 @@ DIR, port and URL continues the first: clients just go on.`,
 				return err
 			}
 			argv := []string{"serve", u}
-			for _, f := range []struct{ name, value string }{{"listen", listen}, {"export", export}, {"cache", cache}} {
+			for _, f := range []struct{ name, value string }{{"listen", listen}, {"export", export}, {"cache", cache}, {"portmap", portmap}} {
 				if !cmd.Flags().Changed(f.name) {
 					continue
 				}
@@ -57,6 +61,7 @@ DIR, port and URL continues the first: clients just go on.`,
 	f.StringVar(&export, "export", "", "export `PATH` that clients mount (default /NAME)")
 	f.BoolVar(&readOnly, "read-only", false, "nobody can change anything")
 	f.StringVar(&cache, "cache", "", "`DIR` where the drive keeps its state (default: none is kept)")
+	f.StringVar(&portmap, "portmap", "", "loopback `ADDRESS:PORT` of a portmapper for clients that know no port (default: none)")
 	return c
 }
 

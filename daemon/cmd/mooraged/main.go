@@ -102,11 +102,15 @@ func serveCommand() *cobra.Command {
 output is a JSON object with "address", "export" and "mount", the command that
 mounts it; logs go to standard error.
 
+With --portmap 127.0.0.1:111 a portmapper (and rpcbind) tells clients that cannot
+be given a port, such as Windows', where the drive is; "portmap" in the first line
+is its address. It answers over TCP and UDP, for this drive alone.
+
 With --cache DIR a later run with the same DIR, address and URL continues this
 one: the same file handles, the same cache. Without it everything goes into a
 temporary folder that is removed at the end.`,
 		Example: `  mooraged serve mem:
-  mooraged serve /some/folder --listen 127.0.0.1:2049
+  mooraged serve /some/folder --listen 127.0.0.1:2049 --portmap 127.0.0.1:111
   mooraged serve https://github.com/golang/example --cache ~/.cache/example`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -120,6 +124,7 @@ temporary folder that is removed at the end.`,
 	f.StringVar(&o.Export, "export", "", "export `path` (default: a slash and a name from the URL)")
 	f.BoolVar(&o.ReadOnly, "read-only", false, "refuse all changes")
 	f.StringVar(&o.Cache, "cache", "", "`folder` for cache and journal, to continue there later")
+	f.StringVar(&o.Portmap, "portmap", "", "loopback `address` of a portmapper for clients that know no port, such as 127.0.0.1:111 (default: none)")
 	return c
 }
 

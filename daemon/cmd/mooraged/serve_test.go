@@ -3,6 +3,8 @@
 package main
 
 import (
+	"encoding/binary"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -97,6 +99,35 @@ func TestServeReadOnly(t *testing.T) {
 	}
 }
 
+// With --portmap, the drive is found by who knows no port.
+func TestServePortmap(t *testing.T) {
+	h := newHome(t)
+	p := h.run("main", "serve", "mem:", "--portmap", "127.0.0.1:0")
+	r := p.ready()
+	if r.Portmap == "" || r.Portmap == r.Address {
+		t.Fatalf("ready: %+v", r)
+	}
+	var args []byte
+	for _, word := range []uint32{100003, 3, 6, 0} { // NFS 3 over TCP
+		args = binary.BigEndian.AppendUint32(args, word)
+	}
+	got, err := kernel(t, r.Portmap).Call(t.Context(), 100000, 2, 3, args)
+	if err != nil || len(got) != 4 {
+		t.Fatalf("GETPORT: %x, %v", got, err)
+	}
+	mntRoot(t, kernel(t, fmt.Sprint("127.0.0.1:", binary.BigEndian.Uint32(got))), r.Export)
+	if status := p.end(syscall.SIGTERM); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	again := h.run("main", "serve", "mem:", "--portmap", r.Portmap)
+	if second := again.ready(); second.Portmap != r.Portmap {
+		t.Errorf("a second run on the same address: %+v", second)
+	}
+	if without := h.run("main", "serve", "mem:").ready(); without.Portmap != "" {
+		t.Errorf("a portmapper that nobody asked for: %+v", without)
+	}
+}
+
 func TestServeBadInput(t *testing.T) {
 	h := newHome(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -104,6 +135,11 @@ func TestServeBadInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
 	repo := repository(t, "hello", "hello\n")
 	for name, tt := range map[string]struct {
 		args   string
@@ -123,6 +159,10 @@ func TestServeBadInput(t *testing.T) {
 		"a name":       {"serve mem: --listen example.org:80", 2, "this computer alone"},
 		"port taken":   {"serve mem: --listen " + l.Addr().String(), 1, "Another program"},
 		"no port":      {"serve mem: --listen 127.0.0.1:99999", 2, "127.0.0.1:PORT"},
+		"portmap far":  {"serve mem: --portmap 0.0.0.0:0", 2, "this computer alone"},
+		"portmap off":  {"serve mem: --portmap 127.0.0.2:0", 2, "same address"},
+		"portmap held": {"serve mem: --portmap " + l.Addr().String(), 1, "rpcbind"},
+		"portmap udp":  {"serve mem: --portmap " + pc.LocalAddr().String(), 1, "rpcbind"},
 		"bad export":   {"serve mem: --export name", 2, "export path"},
 		"dotted":       {"serve mem: --export /a/../b", 2, "export path"},
 		"bad cache":    {"serve mem: --cache /proc/none", 1, "cannot be used"},

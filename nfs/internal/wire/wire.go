@@ -1,6 +1,7 @@
-// Package wire holds the messages of NFS version 3 and MOUNT (RFC 1813) as Go
-// types. Each can be decoded and appended, and one is the inverse of the other,
-// so that a server, a client and the fuzzer share one description.
+// Package wire holds the messages of NFS version 3 and MOUNT (RFC 1813) and of
+// the portmapper (RFC 1833) as Go types. Each can be decoded and appended, and
+// one is the inverse of the other, so that a server, a client and the fuzzer
+// share one description.
 //
 // Decoded byte slices share the message they came from.
 package wire
@@ -90,13 +91,10 @@ func NewArgs(prog, vers, proc uint32) Message {
 		case MountMnt, MountUmnt:
 			return new(MountPath)
 		}
-	case prog == MountProgram && vers == MountV1:
-		switch proc {
-		case MountNull:
-			return new(Void)
-		case MountUmnt:
-			return new(MountPath)
-		}
+	case prog == MountProgram && vers == MountV1 && proc != MountMnt:
+		return NewArgs(prog, MountV3, proc)
+	case prog == PortmapProgram:
+		return newPortmapArgs(vers, proc)
 	}
 	return nil
 }
@@ -156,8 +154,10 @@ func NewResults(prog, vers, proc uint32) Message {
 		case MountExport:
 			return new(ExportResult)
 		}
-	case prog == MountProgram && vers == MountV1 && (proc == MountNull || proc == MountUmnt):
-		return new(Void)
+	case prog == MountProgram && vers == MountV1 && proc != MountMnt:
+		return NewResults(prog, MountV3, proc)
+	case prog == PortmapProgram:
+		return newPortmapResults(vers, proc)
 	}
 	return nil
 }

@@ -7,19 +7,32 @@ import (
 	"github.com/moorage/moorage/nfs/internal/xdr"
 )
 
-// procedure numbers one procedure of one program for the fuzzer: below 22 those
-// of NFS, then MOUNT 3, then MOUNT 1.
+// The fuzzer's numbers of the first procedures of each program: NFS is at 0.
+const (
+	mount3     = NumProcs
+	mount1     = mount3 + NumMount
+	pmap2      = mount1 + NumMount
+	rpcb3      = pmap2 + NumPmap
+	rpcb4      = rpcb3 + NumRpcb
+	procedures = rpcb4 + NumRpcb
+)
+
+// procedure is the procedure that the fuzzer calls n.
 func procedure(n uint8) (prog, vers, proc uint32) {
 	switch {
-	case n < NumProcs:
+	case n < mount3:
 		return NFSProgram, NFSVersion, uint32(n)
-	case n < NumProcs+NumMount:
-		return MountProgram, MountV3, uint32(n - NumProcs)
+	case n < mount1:
+		return MountProgram, MountV3, uint32(n - mount3)
+	case n < pmap2:
+		return MountProgram, MountV1, uint32(n - mount1)
+	case n < rpcb3:
+		return PortmapProgram, PortmapV2, uint32(n - pmap2)
+	case n < rpcb4:
+		return PortmapProgram, RPCBindV3, uint32(n - rpcb3)
 	}
-	return MountProgram, MountV1, uint32(n - NumProcs - NumMount)
+	return PortmapProgram, RPCBindV4, uint32(n - rpcb4)
 }
-
-const procedures = NumProcs + 2*NumMount
 
 var (
 	h    = bytes.Repeat([]byte{0xab}, 32)
@@ -27,6 +40,8 @@ var (
 	attr = PostAttr{Has: true, Attr: Fattr{Type: 1, Mode: 0o600, Nlink: 1, Size: 5, FileID: 7, Mtime: Time{3, 4}}}
 	wcc  = Wcc{HasBefore: true, Before: PreAttr{Size: 4, Mtime: Time{1, 1}}, After: attr}
 	op   = DirOp{h, []byte("name")}
+	rpcb = Rpcb{NFSProgram, 3, []byte("tcp"), []byte("127.0.0.1.8.1"), []byte("moorage")}
+	pmap = Mapping{NFSProgram, 3, ProtoTCP, 2049}
 )
 
 // sampleArgs and sampleResults have every optional part once.
@@ -41,9 +56,12 @@ func sampleArgs() map[uint8][]Message {
 		ProcRemove: {&op}, ProcRmdir: {&op}, ProcRename: {&RenameArgs{op, op}}, ProcLink: {&LinkArgs{h, op}},
 		ProcReaddir: {&ReaddirArgs{h, 3, [8]byte{}, 4096}}, ProcReaddirplus: {&ReaddirplusArgs{h, 3, [8]byte{}, 512, 4096}},
 		ProcFsstat: {&HandleArgs{h}}, ProcFsinfo: {&HandleArgs{h}}, ProcPathconf: {&HandleArgs{h}},
-		ProcCommit:          {&CommitArgs{h, 7, 8}},
-		NumProcs + MountMnt: {&MountPath{[]byte("/x")}}, NumProcs + MountUmnt: {&MountPath{[]byte("/x")}},
-		NumProcs + NumMount + MountUmnt: {&MountPath{[]byte("/x")}},
+		ProcCommit:        {&CommitArgs{h, 7, 8}},
+		mount3 + MountMnt: {&MountPath{[]byte("/x")}}, mount3 + MountUmnt: {&MountPath{[]byte("/x")}},
+		mount1 + MountUmnt: {&MountPath{[]byte("/x")}},
+		pmap2 + PmapSet:    {&pmap}, pmap2 + PmapUnset: {&pmap}, pmap2 + PmapGetport: {&pmap},
+		rpcb3 + RpcbSet: {&rpcb}, rpcb3 + RpcbUnset: {&rpcb}, rpcb3 + RpcbGetaddr: {&rpcb, &Rpcb{}},
+		rpcb4 + RpcbSet: {&rpcb}, rpcb4 + RpcbUnset: {&rpcb}, rpcb4 + RpcbGetaddr: {&rpcb}, rpcb4 + RpcbGetversaddr: {&rpcb},
 	}
 }
 
@@ -70,10 +88,18 @@ func sampleResults() map[uint8][]Message {
 		ProcFsinfo:      {&FsinfoResult{Attr: attr, RtMax: 9, Properties: 27}, &FsinfoResult{Status: 70}},
 		ProcPathconf:    {&PathconfResult{Attr: attr, LinkMax: 9, NoTrunc: true}, &PathconfResult{Status: 70}},
 		ProcCommit:      {&CommitResult{Wcc: wcc, Verf: [8]byte{1}}, &CommitResult{Status: 5}},
-		NumProcs + MountMnt: {&MntResult{Handle: h, Flavors: []uint32{1, 0}},
+		mount3 + MountMnt: {&MntResult{Handle: h, Flavors: []uint32{1, 0}},
 			&MntResult{Status: 13}},
-		NumProcs + MountDump:   {&DumpResult{[]MountEntry{{[]byte("host"), []byte("/x")}}}},
-		NumProcs + MountExport: {&ExportResult{[]ExportEntry{{Path: []byte("/x"), Groups: [][]byte{[]byte("g")}}, {Path: []byte("/y")}}}},
+		mount3 + MountDump:      {&DumpResult{[]MountEntry{{[]byte("host"), []byte("/x")}}}},
+		mount3 + MountExport:    {&ExportResult{[]ExportEntry{{Path: []byte("/x"), Groups: [][]byte{[]byte("g")}}, {Path: []byte("/y")}}}},
+		pmap2 + PmapSet:         {&Bool{true}, &Bool{}},
+		pmap2 + PmapGetport:     {&Number{2049}},
+		pmap2 + PmapDump:        {&Mappings{[]Mapping{pmap, {}}}},
+		rpcb3 + RpcbGetaddr:     {&Uaddr{rpcb.Addr}, &Uaddr{}},
+		rpcb3 + RpcbDump:        {&Rpcbs{[]Rpcb{rpcb, {}}}},
+		rpcb3 + RpcbGettime:     {&Number{1 << 30}},
+		rpcb4 + RpcbUnset:       {&Bool{true}},
+		rpcb4 + RpcbGetversaddr: {&Uaddr{rpcb.Addr}},
 	}
 }
 

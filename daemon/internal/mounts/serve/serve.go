@@ -18,7 +18,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/moorage/moorage/daemon/api"
@@ -37,6 +36,7 @@ type Options struct {
 	Export   string // export path; "": from the URL
 	ReadOnly bool
 	Cache    string // folder for cache and journal; "": a temporary one
+	Portmap  string // loopback address of a portmapper, with Listen's host; "": none
 
 	Opener mounts.Opener
 	// Secret reads the secret of the drive at url; secrets.ErrNotFound if
@@ -48,9 +48,10 @@ type Options struct {
 
 // Ready is what is written when clients can come.
 type Ready struct {
-	Address string `json:"address"` // "127.0.0.1:2049"
-	Export  string `json:"export"`  // "/name"
-	Mount   string `json:"mount"`   // the command to type, with DIR for the place
+	Address string `json:"address"`           // "127.0.0.1:2049"
+	Export  string `json:"export"`            // "/name"
+	Mount   string `json:"mount"`             // the command to type, with DIR for the place
+	Portmap string `json:"portmap,omitempty"` // "127.0.0.1:111"
 }
 
 const (
@@ -80,6 +81,15 @@ func Run(ctx context.Context, o Options) error {
 			l.Close()
 		}
 	}()
+	ready := Ready{Export: o.Export}
+	var pm *portmapper
+	if o.Portmap != "" {
+		if pm, err = listenPortmap(ctx, o.Portmap, l.Addr(), o.Logger); err != nil {
+			return err
+		}
+		defer pm.stop()
+		ready.Portmap = pm.tcp.Addr().String()
+	}
 	if o.Cache == "" {
 		if o.Cache, err = os.MkdirTemp("", "moorage-serve-*"); err != nil {
 			return problem.Of(err, loc.URL)
@@ -115,8 +125,13 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return problem.Of(err, loc.URL)
 	}
-	err = json.NewEncoder(o.Stdout).Encode(Ready{Address: srv.Addr().String(), Export: o.Export,
-		Mount: mountCommand(srv.Addr(), o.Export, readOnly)})
+	ready.Address, ready.Mount = srv.Addr().String(), mountCommand(srv.Addr(), o.Export, readOnly)
+	if pm != nil {
+		err = pm.start(srv.Addr())
+	}
+	if err == nil {
+		err = json.NewEncoder(o.Stdout).Encode(ready)
+	}
 	if err == nil {
 		err = wait(ctx, o.Logger, src, srv)
 	}
@@ -158,27 +173,47 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
-	host, port, err := net.SplitHostPort(addr)
+	host, port, err := loopback(addr)
+	if err != nil {
+		return nil, err
+	}
+	l, err := mounts.Listen(ctx, net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, listenError(err, addr, help{
+			taken:      "End it, or choose another port; 127.0.0.1:0 takes a free one.",
+			permission: "Choose a port from 1024 on; 127.0.0.1:0 takes a free one.",
+			other:      "Give 127.0.0.1:PORT, or leave it out.",
+		})
+	}
+	return l, nil
+}
+
+// loopback takes apart an address that only this computer can reach.
+func loopback(addr string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(addr)
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
 	ip, ierr := netip.ParseAddr(host)
 	if err != nil || ierr != nil || !ip.IsLoopback() {
-		return nil, usage(fmt.Sprintf("%q is no address of this computer alone.", addr),
+		return "", "", usage(fmt.Sprintf("%q is no address of this computer alone.", addr),
 			"NFS has no passwords, so only loopback is served: give 127.0.0.1:PORT, or leave it out.")
 	}
-	l, err := mounts.Listen(ctx, net.JoinHostPort(host, port))
+	return host, port, nil
+}
+
+// help is what to do about an address that cannot be had.
+type help struct{ taken, permission, other string }
+
+// listenError explains why listening on addr failed.
+func listenError(err error, addr string, do help) error {
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, problem.New(api.ExitFailed, api.CodePortTaken, fmt.Sprintf("Another program listens on %s.", addr), "",
-			"End it, or choose another port; 127.0.0.1:0 takes a free one.")
-	case errors.Is(err, fs.ErrPermission):
-		return nil, problem.New(api.ExitFailed, api.CodePermission, fmt.Sprintf("The system does not let you listen on %s.", addr), "",
-			"Choose a port from 1024 on; 127.0.0.1:0 takes a free one.")
-	case err != nil:
-		return nil, usage(fmt.Sprintf("Listening on %s failed: %v.", addr, err), "Give 127.0.0.1:PORT, or leave it out.")
+	case errors.Is(err, errTaken):
+		return problem.New(api.ExitFailed, api.CodePortTaken, fmt.Sprintf("Another program listens on %s.", addr), "", do.taken)
+	case errors.Is(err, errForbidden):
+		return problem.New(api.ExitFailed, api.CodePermission, fmt.Sprintf("The system does not let you listen on %s.", addr), "", do.permission)
 	}
-	return l, nil
+	return usage(fmt.Sprintf("Listening on %s failed: %v.", addr, err), do.other)
 }
 
 // continued finds or makes the identity of the drive in folder cache, so that
