@@ -86,6 +86,7 @@ func (c *call) run() {
 	c.reply = c.srv.bufs.Get(smallReply)
 	c.dispatch()
 	rpc.PutMark(c.out)
+	c.observe()
 	c.conn.send(c)
 }
 
