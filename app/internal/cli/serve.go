@@ -13,7 +13,7 @@ import (
 
 func (a *app) serveCommand() *cobra.Command {
 	var listen, export, cache string
-	var readOnly bool
+	var readOnly, trace, stats bool
 	c := &cobra.Command{
 		Use:   "serve URL",
 		Short: "Serve a drive over NFS, without the service and without mounting it",
@@ -49,6 +49,12 @@ DIR, port and URL continues the first: clients just go on.`,
 			if readOnly {
 				argv = append(argv, "--read-only")
 			}
+			if trace {
+				argv = append(argv, "--trace")
+			}
+			if stats {
+				argv = append(argv, "--stats")
+			}
 			return a.serve(cmd.Context(), argv)
 		},
 	}
@@ -57,6 +63,8 @@ DIR, port and URL continues the first: clients just go on.`,
 	f.StringVar(&export, "export", "", "export `PATH` that clients mount (default /NAME)")
 	f.BoolVar(&readOnly, "read-only", false, "nobody can change anything")
 	f.StringVar(&cache, "cache", "", "`DIR` where the drive keeps its state (default: none is kept)")
+	f.BoolVar(&trace, "trace", false, "write each call and its result to standard error, with names of files")
+	f.BoolVar(&stats, "stats", false, "write a table of all calls to standard error at the end")
 	return c
 }
 
