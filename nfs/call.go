@@ -181,6 +181,7 @@ func (c *call) answer() {
 		return
 	}
 	rpc.PutMark(c.out, c.file.size())
+	c.observe()
 	c.srv.replies.finish(c)
 	if c.conn.out.add(c.out, c.reply, c.counts, c.file) {
 		c.reply, c.counts, c.file = nil, 0, nil

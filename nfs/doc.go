@@ -2,20 +2,41 @@
 // ONC RPC (RFC 5531) over TCP or a unix socket of this computer, so that the
 // operating system's own NFS client can mount it.
 //
-// # Serving a file system
+// # Exporting your own file system
 //
-// Write a type with the six methods of [FileSystem], export it, serve:
+// Is it an [io/fs.FS], and read-only will do? [FromFS] makes it one. Is it a
+// folder? Take package nfs/dirfs. Does it only live as long as the process?
+// Take nfs/memfs. Otherwise write a type with the six methods of [FileSystem],
+// export it, serve:
 //
 //	s, err := nfs.NewServer(nfs.Options{})
 //	err = s.Export(nfs.Export{Path: "/drive", FS: myFS, Key: key, FSID: 1})
 //	l, err := net.Listen("tcp", "127.0.0.1:0")
 //	err = s.Serve(l) // until s.Shutdown
 //
-// That is a read-only drive. What more it can do, it says by implementing
-// [Writer], [Creator], [Remover], [Renamer] and the other small interfaces; a
-// call that has no interface gets the answer that RFC 1813 has for it. Package
-// nfs/memfs is a complete example, nfs/dirfs serves a folder, and
-// nfs/nfstest.TestFS tells whether a file system keeps the contract.
+// That is a read-only drive. What more it can do, it says by implementing the
+// other interfaces of this package, each as it needs it; a call that has no
+// interface gets the answer that RFC 1813 has for it:
+//
+//   - [LinkReader], [Symlinker]: symbolic links, read or made too
+//   - [AttrSetter]: chmod, chown, truncate, touch
+//   - [Writer]: writing to files, and fsync
+//   - [Creator]: new files and directories; [NodeMaker]: FIFOs, sockets, devices
+//   - [Remover], [Renamer], [Linker]: what is done to names
+//   - [AccessChecker]: permissions beyond mode bits; [Describer]: limits and habits
+//
+// An ordinary writable drive has AttrSetter, Writer, Creator, Remover and
+// Renamer. Assert them in your package, as in var _ nfs.Writer = (*myFS)(nil):
+// a method with a wrong signature is silently no method at all.
+//
+// Then have the contract checked. nfs/nfstest.TestFS is one call in a test, and
+// its messages say what a client would notice:
+//
+//	nfstest.TestFS(t, func(t *testing.T) nfs.FileSystem { return newMyFS(t) })
+//
+// Methods return errors as they have them: [StatusOf] understands the sentinels
+// of io/fs, errno values and wrapped ones. Package nfs/memfs is a complete example
+// to read.
 //
 // A Linux client mounts it with
 //
@@ -34,6 +55,14 @@
 //
 // A server needs none: calls to lock managers, ACLs and other programs and
 // versions have the answer that RFC 5531 has for them, at once.
+//
+// # Seeing what clients do
+//
+// [Options].Observer is told about every call with its times, sizes and result.
+// [Stats] is one that counts by procedure and estimates percentiles, at the cost
+// of a few atomic additions for a call. [Trace] writes a line for each call, in
+// the words that Wireshark has for it. Handles are shown as Wireshark's hashes
+// only; names of files are shown.
 //
 // # Objects and handles
 //
@@ -67,6 +96,24 @@
 // replies is not read any more, then cut off, and harms nobody else. Names are
 // 1 to 255 bytes without '/' and NUL; targets of symbolic links are at most 4095
 // bytes; AUTH_SYS carries 16 groups at most. Times reach from 1970 to 2106.
+//
+// # Compatibility
+//
+// The package needs the Go version of its module's go.mod, no cgo, and nothing
+// outside the standard library and golang.org/x/sys. It builds for Linux, macOS
+// and Windows, and is run by its tests on Linux. The client that the tests run
+// it with is that of Linux, kernel 6.1: a kernel mounts drives, and thousands of
+// POSIX checks run in them. For macOS and Windows it follows what their clients
+// are known to send and to expect; the comments say where. It has not been
+// mounted there yet. Speed is in BENCHMARKS.md.
+//
+// Until version 1 of the module the Go API can change in a minor version, each
+// time with a line in CHANGELOG.md. What is not a change: a new optional
+// interface, a new field of [Options], [Limits], [Export], [CallInfo] or
+// [Properties], a new Status constant, the text of errors, traces and tables.
+// Use the names of fields in literals of these types. Handles of one version
+// are good for later ones; if that ever had to end, clients would see
+// [ErrBadHandle] and mount again.
 //
 // # Security
 //

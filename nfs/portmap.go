@@ -307,7 +307,7 @@ func (p *Portmap) run(c *portmapConn, local netip.AddrPort) error {
 		if len(out) == 0 {
 			return rpc.ErrNotCall
 		}
-		rpc.PutMark(out)
+		rpc.PutMark(out, 0)
 		if _, err := c.nc.Write(out); err != nil {
 			return err
 		}

@@ -30,6 +30,8 @@ type Options struct {
 	Rand   io.Reader        // for write verifiers; nil: crypto/rand
 	Clock  func() time.Time // nil: time.Now
 	Limits Limits
+	// Observer is told about every call; nil: nobody, at no cost.
+	Observer Observer
 }
 
 // Limits bound what clients can make a [Server] use. A field that is 0 gets the
@@ -90,8 +92,9 @@ type Server struct {
 	table  exportTable
 	mounts mountList
 
-	replies *replyCache
-	connID  atomic.Uint64
+	replies   *replyCache
+	connID    atomic.Uint64
+	observing *observing // nil: nobody observes
 
 	base   context.Context // ends when calls must give up
 	cancel context.CancelFunc
@@ -118,6 +121,7 @@ func NewServer(o Options) (*Server, error) {
 	if s.clock == nil {
 		s.clock = time.Now
 	}
+	s.observing = newObserving(o.Observer)
 	s.mem = newMemory(s.limits.Memory)
 	s.replies = newReplyCache(s.limits.Replies)
 	s.table.init()

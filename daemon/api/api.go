@@ -59,6 +59,21 @@ type Drive struct {
 	Cache      Cache     `json:"cache"`
 	Pending    Pending   `json:"pending"`
 	Problem    *Problem  `json:"problem,omitempty"`
+	Calls      []Calls   `json:"calls,omitempty"` // only in the answer to GET /v1/drives/{name}, since it was mounted
+}
+
+// Calls counts the calls of one NFS procedure that a drive's server answered.
+type Calls struct {
+	Procedure string        `json:"procedure"` // as in RFC 1813: "READDIRPLUS", "MOUNT MNT"; "unknown" for what is none
+	Calls     uint64        `json:"calls"`
+	Failed    uint64        `json:"failed"`   // answered with an NFS error; "no such file" is one
+	Refused   uint64        `json:"refused"`  // not understood
+	Received  uint64        `json:"received"` // bytes of calls
+	Sent      uint64        `json:"sent"`     // bytes of replies
+	P50       time.Duration `json:"p50_ns"`   // half of them were answered in this time, estimated
+	P90       time.Duration `json:"p90_ns"`
+	P99       time.Duration `json:"p99_ns"`
+	Slowest   time.Duration `json:"slowest_ns"`
 }
 
 // Cache is what a drive keeps on this computer, in bytes.

@@ -48,6 +48,30 @@ notes: github.com refused the password.
 	}
 }
 
+func TestStatusCalls(t *testing.T) {
+	f := newFake(t, goDrive)
+	f.asked = []api.Calls{
+		{Procedure: "GETATTR", Calls: 12345, Failed: 2, Received: 1 << 20, Sent: 2 << 20, P50: 23456, P90: 98765, P99: 1234567, Slowest: 12345678},
+		{Procedure: "MOUNT MNT", Calls: 1, Received: 100, Sent: 50, P50: 1e9, P90: 1e9, P99: 1e9, Slowest: 1e9},
+	}
+	r := f.run(t, nil, "status", "go")
+	want := `
+CALL       COUNT  FAILED  RECEIVED  SENT     HALF IN  90% IN  99% IN  SLOWEST
+GETATTR    12345  2       1.0 MiB   2.0 MiB  23µs     99µs    1.2ms   12ms
+MOUNT MNT  1              100 B     50 B     1s       1s      1s      1s
+`
+	if r.status != 0 || !strings.HasSuffix(r.out, want) {
+		t.Errorf("status %d\n got:\n%s\nwant at the end:\n%s", r.status, r.out, want)
+	}
+	r = f.run(t, nil, "status", "go", "--json")
+	if !strings.Contains(r.out, `"procedure": "GETATTR"`) || !strings.Contains(r.out, `"p99_ns": 1234567`) {
+		t.Errorf("as JSON: %s", r.out)
+	}
+	if r := f.run(t, nil, "status"); strings.Contains(r.out, "GETATTR") {
+		t.Errorf("the calls of one drive are in the list of all: %s", r.out)
+	}
+}
+
 func TestStatusColours(t *testing.T) {
 	f := newFake(t, goDrive)
 	terminal := func(e *Env) { e.StdoutTerminal = true }

@@ -85,7 +85,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show every drive: state, place, cache, what waits, last error",
 		Long: `Shows every drive that is mounted or remembered: its state, where it is, what it
 keeps on this computer, what waits to be published, and its last problem with
-what to do about it. With a name or a folder, only that drive.`,
+what to do about it. With a name or a folder, only that drive, and what the
+system has asked of it since it was mounted: how often, how much and how fast.`,
 		Example: `  moorage status
   moorage status go
   moorage status --json | jq -r '.[] | select(.state == "mounted") | .dir'`,
@@ -96,6 +97,9 @@ what to do about it. With a name or a folder, only that drive.`,
 			if len(args) == 1 {
 				d, err := a.find(cmd.Context(), args[0])
 				if err != nil {
+					return err
+				}
+				if d, err = a.detail(cmd.Context(), d); err != nil {
 					return err
 				}
 				all = []api.Drive{d}
@@ -113,6 +117,9 @@ what to do about it. With a name or a folder, only that drive.`,
 				return a.writeJSON(notNull(all))
 			}
 			a.showStatus(all)
+			if len(args) == 1 {
+				a.showCalls(all[0].Calls)
+			}
 			return nil
 		},
 	}

@@ -31,6 +31,7 @@ type fakeService struct {
 	drives  map[string]api.Drive
 	secrets map[string]string
 	calls   []string
+	asked   []api.Calls                     // of every drive, in the answer to GET of one
 	mount   []func(d *api.Drive) *api.Error // what the next mounts do; then all succeed
 	unmount []*api.Error                    // what the next unmounts fail with
 	checks  []api.Check
@@ -60,6 +61,7 @@ func newFake(t *testing.T, drives ...api.Drive) *fakeService {
 	})
 	mux.HandleFunc("GET /v1/doctor", func(w http.ResponseWriter, r *http.Request) { f.answer(w, f.checks, nil) })
 	mux.HandleFunc("GET /v1/drives", f.list)
+	mux.HandleFunc("GET /v1/drives/{name}", f.get)
 	mux.HandleFunc("POST /v1/drives", f.add)
 	mux.HandleFunc("PATCH /v1/drives/{name}", f.edit)
 	mux.HandleFunc("DELETE /v1/drives/{name}", f.remove)
@@ -98,6 +100,14 @@ func (f *fakeService) list(w http.ResponseWriter, r *http.Request) {
 	}
 	slices.SortFunc(all, func(a, b api.Drive) int { return strings.Compare(a.Name, b.Name) })
 	f.answer(w, all, nil)
+}
+
+func (f *fakeService) get(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := f.drives[r.PathValue("name")]
+	d.Calls = f.asked
+	f.answer(w, d, nil)
 }
 
 func (f *fakeService) add(w http.ResponseWriter, r *http.Request) {

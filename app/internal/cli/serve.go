@@ -13,7 +13,7 @@ import (
 
 func (a *app) serveCommand() *cobra.Command {
 	var listen, export, cache, portmap string
-	var readOnly bool
+	var readOnly, trace, stats bool
 	c := &cobra.Command{
 		Use:   "serve URL",
 		Short: "Serve a drive over NFS, without the service and without mounting it",
@@ -53,6 +53,12 @@ DIR, port and URL continues the first: clients just go on.`,
 			if readOnly {
 				argv = append(argv, "--read-only")
 			}
+			if trace {
+				argv = append(argv, "--trace")
+			}
+			if stats {
+				argv = append(argv, "--stats")
+			}
 			return a.serve(cmd.Context(), argv)
 		},
 	}
@@ -62,6 +68,8 @@ DIR, port and URL continues the first: clients just go on.`,
 	f.BoolVar(&readOnly, "read-only", false, "nobody can change anything")
 	f.StringVar(&cache, "cache", "", "`DIR` where the drive keeps its state (default: none is kept)")
 	f.StringVar(&portmap, "portmap", "", "loopback `ADDRESS:PORT` of a portmapper for clients that know no port (default: none)")
+	f.BoolVar(&trace, "trace", false, "write each call and its result to standard error, with names of files")
+	f.BoolVar(&stats, "stats", false, "write a table of all calls to standard error at the end")
 	return c
 }
 

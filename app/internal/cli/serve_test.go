@@ -34,8 +34,8 @@ func TestServeRunsTheServiceProgram(t *testing.T) {
 	}
 	for _, tc := range []struct{ args, want []string }{
 		{[]string{"mem:"}, []string{"serve", "mem:"}},
-		{[]string{".", "--listen", "127.0.0.1:2049", "--export", "/x", "--read-only", "--cache", "c", "--portmap", "127.0.0.1:111"},
-			[]string{"serve", cwd, "--listen=127.0.0.1:2049", "--export=/x", "--cache=" + cwd + "/c", "--portmap=127.0.0.1:111", "--read-only"}},
+		{[]string{".", "--listen", "127.0.0.1:2049", "--export", "/x", "--read-only", "--cache", "c", "--portmap", "127.0.0.1:111", "--stats", "--trace"},
+			[]string{"serve", cwd, "--listen=127.0.0.1:2049", "--export=/x", "--cache=" + cwd + "/c", "--portmap=127.0.0.1:111", "--read-only", "--trace", "--stats"}},
 	} {
 		r := f.run(t, func(e *Env) {
 			e.Start = func(context.Context) error { t.Error("serve needs no service"); return nil }

@@ -94,6 +94,7 @@ func usageArgs(f cobra.PositionalArgs) cobra.PositionalArgs {
 }
 
 func serveCommand() *cobra.Command {
+	var trace, stats bool
 	o := serve.Options{Opener: newOpener(), Secret: storedSecret, Stdout: os.Stdout}
 	c := &cobra.Command{
 		Use:   "serve URL",
@@ -116,6 +117,12 @@ temporary folder that is removed at the end.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.URL = args[0]
 			o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+			if trace {
+				o.Trace = os.Stderr
+			}
+			if stats {
+				o.Stats = os.Stderr
+			}
 			return serve.Run(c.Context(), o)
 		},
 	}
@@ -125,6 +132,8 @@ temporary folder that is removed at the end.`,
 	f.BoolVar(&o.ReadOnly, "read-only", false, "refuse all changes")
 	f.StringVar(&o.Cache, "cache", "", "`folder` for cache and journal, to continue there later")
 	f.StringVar(&o.Portmap, "portmap", "", "loopback `address` of a portmapper for clients that know no port, such as 127.0.0.1:111 (default: none)")
+	f.BoolVar(&trace, "trace", false, "write each call and its result to standard error, with names of files")
+	f.BoolVar(&stats, "stats", false, "write a table of all calls to standard error at the end")
 	return c
 }
 

@@ -128,6 +128,27 @@ func TestServePortmap(t *testing.T) {
 	}
 }
 
+// What was asked is told while it is served, and summed up at the end.
+func TestServeTraceAndStats(t *testing.T) {
+	h := newHome(t)
+	p := h.run("main", "serve", "mem:", "--trace", "--stats")
+	r := p.ready()
+	c := kernel(t, r.Address)
+	if l, err := c.Lookup(t.Context(), mntRoot(t, c, r.Export), "none"); err != nil || nfstest.Status(l.Status) != nfs.ErrNoEnt {
+		t.Errorf("LOOKUP: %v, %v", l.Status, err)
+	}
+	if status := p.end(syscall.SIGTERM); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	said := p.stderr.String()
+	for _, want := range []string{"MOUNT V3 MNT Call " + r.Export + " -> Reply (uid ", "/none -> Reply Error: NFS3ERR_NOENT (uid ",
+		"LOOKUP", "MOUNT MNT", "statuses: NFS3ERR_NOENT 1"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("standard error lacks %q:\n%s", want, said)
+		}
+	}
+}
+
 func TestServeBadInput(t *testing.T) {
 	h := newHome(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

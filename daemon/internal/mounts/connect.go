@@ -154,14 +154,19 @@ func loopback(port uint16) string { return net.JoinHostPort("127.0.0.1", strconv
 func (d *drive) serve(l net.Listener, src *Source, mnt state.Mount) (*Server, *gate, error) {
 	g := &gate{clock: d.m.o.Clock}
 	st := d.settings()
+	stats := new(nfs.Stats)
 	srv, err := Start(&checkedListener{Listener: l, check: d.m.o.CheckPeer, log: d.log}, nfs.Export{
 		Path: mnt.Export, FS: src.FS, Key: st.Key, FSID: st.FSID, ReadOnly: mnt.ReadOnly,
 		Squash: onlyOwner(OwnUID()), AllowMount: g.allow,
-	}, d.log)
+	}, d.log, stats)
+	if err == nil {
+		d.count(stats)
+	}
 	return srv, g, err
 }
 
 func (d *drive) stopServer(s *Server) {
+	d.count(nil)
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if err := s.Stop(ctx); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/moorage/moorage/daemon/internal/problem"
 	"github.com/moorage/moorage/daemon/internal/state"
 	"github.com/moorage/moorage/mounter"
+	"github.com/moorage/moorage/nfs"
 )
 
 // drive is one drive. Its goroutine (run) does one op after the other and alone
@@ -35,7 +36,8 @@ type drive struct {
 	mu     sync.Mutex
 	st     state.Drive
 	auto   bool
-	view   api.Drive // what is not in st
+	view   api.Drive  // what is not in st
+	stats  *nfs.Stats // of the server; nil: there is none
 	ops    []op
 	cancel context.CancelFunc // of the op at work, if it may be cut short
 	held   bool               // no op may begin, see hold

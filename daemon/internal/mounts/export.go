@@ -37,14 +37,15 @@ type Server struct {
 	err  error // of Serve, once done is closed
 }
 
-// Start serves e on l, which it owns from then on, also if it fails.
-func Start(l net.Listener, e nfs.Export, log *slog.Logger) (*Server, error) {
+// Start serves e on l, which it owns from then on, also if it fails. seen is
+// told about every call; nil: nobody.
+func Start(l net.Listener, e nfs.Export, log *slog.Logger, seen nfs.Observer) (*Server, error) {
 	addr, err := netip.ParseAddrPort(l.Addr().String())
 	if err != nil {
 		l.Close()
 		return nil, fmt.Errorf("read the address of %v: %w", l.Addr(), err)
 	}
-	n, err := nfs.NewServer(nfs.Options{Logger: log})
+	n, err := nfs.NewServer(nfs.Options{Logger: log, Observer: seen})
 	if err == nil {
 		err = n.Export(e)
 	}

@@ -132,7 +132,7 @@ func (m *Manager) Get(name string) (api.Drive, error) {
 	if err != nil {
 		return api.Drive{}, err
 	}
-	return d.describe(), nil
+	return d.detail(), nil
 }
 
 // Problem is why the list of drives cannot be used; nil if it can.

@@ -43,6 +43,8 @@ type Options struct {
 	// there is none.
 	Secret func(ctx context.Context, url string) (string, error)
 	Stdout io.Writer // gets one Ready as a line of JSON
+	Trace  io.Writer // gets a line for each call; nil: none
+	Stats  io.Writer // gets a table of all calls at the end; nil: none
 	Logger *slog.Logger
 }
 
@@ -118,7 +120,9 @@ func Run(ctx context.Context, o Options) error {
 	}()
 	readOnly := o.ReadOnly || src.ReadOnly
 	closeListener = false
-	srv, err := mounts.Start(l, nfs.Export{Path: o.Export, FS: src.FS, Key: d.Key, FSID: d.FSID, ReadOnly: readOnly}, o.Logger)
+	seen, tell := o.observer()
+	defer tell()
+	srv, err := mounts.Start(l, nfs.Export{Path: o.Export, FS: src.FS, Key: d.Key, FSID: d.FSID, ReadOnly: readOnly}, o.Logger, seen)
 	if errors.Is(err, nfs.ErrExport) {
 		return usage(fmt.Sprintf("%q is no export path.", o.Export), "Give a slash and a name, such as /"+loc.Name+".")
 	}
