@@ -53,7 +53,8 @@ func (r *runner) measure(ctx context.Context, t *target, w *workload, c *cell) {
 		c.Error = err.Error()
 		return
 	}
-	if err != nil {
+	if err != nil { // it took very long and will again: once is enough
+		c.failures = maxFailures
 		c.Error = err.Error()
 	}
 	c.Samples = append(c.Samples, s)

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"net"
+	"os"
 	"time"
 
 	"github.com/moorage/moorage/nfs/internal/rpc"
@@ -52,7 +53,7 @@ type slot struct {
 	xid  uint32
 	busy bool
 	sent time.Duration // since conn.start
-	a, b int           // what the job wants to know when the reply comes
+	a    int           // what the job wants to know when the reply comes
 }
 
 // piece is data that goes out behind out[:at] without being copied.
@@ -95,6 +96,10 @@ func dial(addr string, depth, record int) (*conn, error) {
 	}
 	return c, nil
 }
+
+// callerUID and callerGID are this process's; 0 where there are none.
+func callerUID() uint32 { return uint32(max(os.Getuid(), 0)) }
+func callerGID() uint32 { return uint32(max(os.Getgid(), 0)) }
 
 func (c *conn) close() { c.nc.Close() }
 

@@ -65,7 +65,6 @@ type chain struct {
 	found   int
 	seen    []uint64 // one bit for each number
 	cookies cookieSet
-	busy    bool
 }
 
 // init makes room for n chains.
@@ -180,8 +179,9 @@ func (j *listJob) take(h *chain, b []byte) error {
 				return errReply
 			}
 		}
-		if h.cookie == 0 || !h.cookies.add(h.cookie) {
-			return fmt.Errorf("%w: cookie %d twice", errWrong, h.cookie)
+		// A cookie of 0 would begin the listing again; go-nfs gives "." this one.
+		if h.cookie == 0 && string(name) != "." || h.cookie != 0 && !h.cookies.add(h.cookie) {
+			return fmt.Errorf("%w: cookie %d again", errWrong, h.cookie)
 		}
 		entries++
 		if string(name) == "." || string(name) == ".." {

@@ -133,7 +133,7 @@ func run(ctx context.Context, args []string, out, errw io.Writer) error {
 		return nil
 	}
 	r := &report{
-		Date: time.Now(), System: fmt.Sprintf("%s/%s, %d processors, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
+		Date: time.Now(), System: fmt.Sprintf("%s/%s, %d processors, %s%s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), systemNote()),
 		Sizes: o.z, Conns: o.conns, Rounds: o.rounds, Seconds: o.seconds.Seconds(), units: map[string]unit{},
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(errw, format+"\n", args...) }
@@ -168,7 +168,7 @@ func run(ctx context.Context, args []string, out, errw io.Writer) error {
 	if len(r.Servers) == 0 {
 		return errors.New("no server: say which by -server or -start")
 	}
-	runtime.GOMAXPROCS(o.procs)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(o.procs))
 	m := &runner{z: o.z, conns: o.conns, seconds: o.seconds, p: p}
 	for _, t := range r.Servers {
 		if err := m.fill(t); err != nil {
@@ -192,7 +192,7 @@ func run(ctx context.Context, args []string, out, errw io.Writer) error {
 
 // fill makes what an export lacks.
 func (r *runner) fill(t *target) error {
-	s, err := open(t, r.z, r.p, 1, 16)
+	s, err := open(t, r.z, r.p, 1, 2)
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ type process struct {
 	done chan struct{} // closed when it has ended
 	err  error         // of its end
 	logs string        // the file with its output
+	out  *os.File      // its standard output; nil if that is in logs too
 }
 
 // names of the servers that a farm knows.
@@ -106,7 +107,7 @@ func (f *farm) run(name string, wantLine bool, argv ...string) (*process, []byte
 	if !wantLine {
 		return p, nil, nil
 	}
-	// The pipe is left open: a server that can no longer write would end.
+	p.out = r // open until the end, since a server that cannot write would end
 	w.Close()
 	r.SetReadDeadline(time.Now().Add(30 * time.Second))
 	line, err := bufio.NewReader(r).ReadBytes('\n')
@@ -159,6 +160,9 @@ func (f *farm) stop() {
 		case <-time.After(10 * time.Second):
 			endGroup(p.cmd.Process, true)
 			<-p.done
+		}
+		if p.out != nil {
+			p.out.Close()
 		}
 	}
 }

@@ -13,8 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func callerUID() uint32 { return uint32(os.Getuid()) }
-func callerGID() uint32 { return uint32(os.Getgid()) }
+// systemNote is the kernel's release and how busy the computer is.
+func systemNote() string {
+	release, err1 := os.ReadFile("/proc/sys/kernel/osrelease")
+	load, err2 := os.ReadFile("/proc/loadavg")
+	if err1 != nil || err2 != nil {
+		return ""
+	}
+	one, _, _ := strings.Cut(string(load), " ")
+	return fmt.Sprintf(", Linux %s, load average %s at the start", bytes.TrimSpace(release), one)
+}
 
 // used is the processor time of all threads of a process, also of those that
 // have ended, to the nanosecond; 0 if it cannot be told.

@@ -7,8 +7,7 @@ import "time"
 // Other systems tell nothing here about another process that would be exact
 // enough, so processor time and memory stay unknown on them.
 
-func callerUID() uint32 { return 0 }
-func callerGID() uint32 { return 0 }
+func systemNote() string { return "" }
 
 func (cpuClock) used(int) time.Duration { return 0 }
 func (cpuClock) resetPeak(int)          {}

@@ -128,7 +128,7 @@ func (r *report) markdown(w io.Writer) {
 	var errs []string
 	for _, c := range r.Cells {
 		if c.Error != "" {
-			errs = append(errs, fmt.Sprintf("- %s, %s, %d at a time: %d failed, the last with: %s", c.Server, c.Workload, c.Depth, c.failures, c.Error))
+			errs = append(errs, fmt.Sprintf("- %s, %s, %d at a time: %s", c.Server, c.Workload, c.Depth, c.Error))
 		}
 	}
 	if len(errs) > 0 {

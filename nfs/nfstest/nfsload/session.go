@@ -151,8 +151,13 @@ func (s *session) fill() error {
 	if err == nil && fresh {
 		err = s.each(&writeJob{p: s.p, handle: h, stable: nfs.Unstable, blocks: s.z.Big / s.z.Block, size: s.z.Block, passes: 1})
 	}
+	if err == nil {
+		// It also shows that the data is right, and fills what caches there are.
+		blocks := s.z.Big / s.z.Block
+		err = s.each(&readJob{p: s.p, handle: h, blocks: blocks, size: s.z.Block, left: blocks, once: true})
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", bigName, err)
 	}
 	for _, d := range []struct {
 		name, format string
@@ -163,7 +168,7 @@ func (s *session) fill() error {
 			err = s.each(&nameJob{proc: wire.ProcCreate, dir: h, numbers: numbers(0, d.n), format: d.format})
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", d.name, err)
 		}
 	}
 	return nil
