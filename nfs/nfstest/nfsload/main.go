@@ -15,6 +15,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,11 +30,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	// Whatever ends this program, the servers that it started end with it.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "nfsload:", err)
@@ -55,6 +58,7 @@ type options struct {
 	bin       string
 	moorage   string
 	json      string
+	update    string
 	prepare   bool
 	procs     int
 	echo      string
@@ -84,6 +88,7 @@ func (o *options) flags(errw io.Writer) *flag.FlagSet {
 	f.StringVar(&o.bin, "bin", filepath.Join(os.TempDir(), "nfsload-bin"), "`folder` where programs of servers are looked for and built")
 	f.StringVar(&o.moorage, "moorage", "", "`program` moorage, with mooraged beside it (default: build both)")
 	f.StringVar(&o.json, "json", "", "`file` for all samples")
+	f.StringVar(&o.update, "update", "", "Markdown `file` whose part behind the heading Results is replaced by the tables")
 	f.BoolVar(&o.prepare, "prepare", false, "prepare the folder and end")
 	f.IntVar(&o.procs, "procs", 1, "`number` of threads that make the load")
 	f.StringVar(&o.echo, "echo", "", "be the server echo for a tree of these `sizes`")
@@ -110,7 +115,7 @@ func run(ctx context.Context, args []string, out, errw io.Writer) error {
 		return err
 	}
 	if o.echo != "" {
-		return serveEcho(o.echo, out)
+		return serveEcho(ctx, o.echo, out)
 	}
 	if err := o.check(); err != nil {
 		return err
@@ -141,6 +146,9 @@ func run(ctx context.Context, args []string, out, errw io.Writer) error {
 		t, err := parseTarget(s)
 		if err != nil {
 			return err
+		}
+		if slices.ContainsFunc(r.Servers, func(o *target) bool { return o.Name == t.Name }) {
+			return fmt.Errorf("-server %s: there is a server of this name", s)
 		}
 		r.Servers = append(r.Servers, t)
 	}
@@ -177,7 +185,16 @@ func run(ctx context.Context, args []string, out, errw io.Writer) error {
 	}
 	m.all(ctx, r, chosen, depths, o.rounds, say)
 	r.finish()
-	r.markdown(out)
+	var tables bytes.Buffer
+	r.markdown(&tables)
+	if _, err := out.Write(tables.Bytes()); err != nil {
+		return err
+	}
+	if o.update != "" && ctx.Err() == nil {
+		if err := update(o.update, tables.Bytes()); err != nil {
+			return err
+		}
+	}
 	if o.json != "" {
 		w, err := os.Create(o.json)
 		if err != nil {
@@ -274,7 +291,7 @@ func parseTarget(s string) (*target, error) {
 	parts := strings.Split(rest, ",")
 	addr, export, ok := strings.Cut(parts[0], "/")
 	host, _, err := net.SplitHostPort(addr)
-	if name == "" || !ok || err != nil {
+	if name == "" || strings.Contains(name, "/") || !ok || err != nil {
 		return nil, fmt.Errorf("-server %s: not NAME=HOST:PORT/EXPORT", s)
 	}
 	t := &target{Name: name, Addr: addr, Mount: addr, Export: "/" + export}
@@ -299,8 +316,9 @@ func parseTarget(s string) (*target, error) {
 	return t, nil
 }
 
-// serveEcho runs the server echo on a free port, whose address it prints first.
-func serveEcho(arg string, out io.Writer) error {
+// serveEcho runs the server echo on a free port, whose address it prints first,
+// until ctx ends.
+func serveEcho(ctx context.Context, arg string, out io.Writer) error {
 	var z sizes
 	if err := json.Unmarshal([]byte(arg), &z); err != nil {
 		return fmt.Errorf("-echo: %w", err)
@@ -309,8 +327,12 @@ func serveEcho(arg string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	defer context.AfterFunc(ctx, func() { l.Close() })()
 	if _, err := fmt.Fprintln(out, l.Addr()); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if err := newEcho(z).serve(l); ctx.Err() == nil {
 		return err
 	}
-	return newEcho(z).serve(l)
+	return nil
 }

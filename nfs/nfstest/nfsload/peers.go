@@ -204,7 +204,7 @@ func (f *farm) startMoorage(ctx context.Context) (*target, error) {
 	if err := json.Unmarshal(line, &said); err != nil {
 		return nil, p.failed(err)
 	}
-	return f.await(ctx, p, &target{Addr: said.Address, Mount: said.Address, Export: said.Export, Version: "moorage serve " + f.folder})
+	return f.await(ctx, p, &target{Addr: said.Address, Mount: said.Address, Export: said.Export})
 }
 
 func (f *farm) startEcho(ctx context.Context) (*target, error) {

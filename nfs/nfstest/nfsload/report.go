@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -106,7 +108,9 @@ func (r *report) markdown(w io.Writer) {
 	fmt.Fprintf(w, "%s, %s. %d connection(s), %d KiB blocks, %d rounds of %g s, servers by turns; medians.\n\n",
 		r.Date.Format("2006-01-02"), r.System, r.Conns, r.Sizes.Block>>10, r.Rounds, r.Seconds)
 	for _, t := range r.Servers {
-		fmt.Fprintf(w, "- %s: %s\n", t.Name, t.Version)
+		if t.Version != "" {
+			fmt.Fprintf(w, "- %s: %s\n", t.Name, t.Version)
+		}
 	}
 	for _, m := range r.Missing {
 		fmt.Fprintf(w, "- left out: %s\n", m)
@@ -203,4 +207,21 @@ func short(v float64) string {
 		return fmt.Sprintf("%.3gk", v/1e3)
 	}
 	return fmt.Sprintf("%.3g", v)
+}
+
+// resultsHeading is the line of a document behind which the tables are.
+const resultsHeading = "\n## Results\n"
+
+// update replaces the tables in a document.
+func update(path string, tables []byte) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	i := bytes.Index(b, []byte(resultsHeading))
+	if i < 0 {
+		return fmt.Errorf("%s has no heading Results", path)
+	}
+	b = append(b[:i+len(resultsHeading):i+len(resultsHeading)], '\n')
+	return os.WriteFile(path, append(b, tables...), 0o644)
 }

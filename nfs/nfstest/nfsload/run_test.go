@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -188,6 +189,7 @@ func TestFailuresAreReported(t *testing.T) {
 func TestFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"-server", "x"}, {"-server", "x=127.0.0.1/e"}, {"-server", "x=127.0.0.1:1/e,pid=y"}, {"-server", "x=127.0.0.1:1/e,speed=1"},
+		{"-server", "x/y=127.0.0.1:1/e"}, {"-server", "x=127.0.0.1:1/e", "-server", "x=127.0.0.1:1/e"},
 		{"-depth", "0", "-server", "x=127.0.0.1:1/e"}, {"-block", "6"}, {"-big", "5"}, {"-workloads", "reed"}, {"-entries", "0"}, {"-conns", "0"},
 	} {
 		if err := run(context.Background(), args, io.Discard, io.Discard); err == nil {
@@ -201,6 +203,58 @@ func TestFlags(t *testing.T) {
 	chosen, err := choose("-create,remove,null")
 	if err != nil || len(chosen) != len(workloads())-3 || slices.ContainsFunc(chosen, func(w workload) bool { return w.name == "remove" }) {
 		t.Errorf("%d workloads, %v", len(chosen), err)
+	}
+}
+
+// TestEchoMode: with -echo the program says where it listens, answers, and ends.
+func TestEchoMode(t *testing.T) {
+	z, err := json.Marshal(smallSizes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r, w := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"-echo", string(z)}, w, io.Discard) }()
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := strings.TrimSpace(line)
+	s, err := open(&target{Addr: addr, Mount: addr, Export: "/"}, smallSizes, newPattern(smallSizes.Block), 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, files, err := s.files(); err != nil || len(files) != smallSizes.Files {
+		t.Errorf("%d files, %v", len(files), err)
+	}
+	s.close()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUpdate: the tables replace what is behind the heading, and nothing else.
+func TestUpdate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "doc.md")
+	const text = "# Title\n\ntext\n\n## Results\n"
+	if err := os.WriteFile(path, []byte(text+"\nold\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := update(path, []byte("new\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != text+"\nnew\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := update(path, nil); err == nil {
+		t.Error("a document without the heading was changed")
 	}
 }
 
