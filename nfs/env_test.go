@@ -60,7 +60,7 @@ func start(t *testing.T, fs nfs.FileSystem, edit ...func(*config)) *env {
 }
 
 // serve runs a server on a port of its own until the test ends.
-func serve(t *testing.T, opts nfs.Options) (*nfs.Server, string) {
+func serve(t testing.TB, opts nfs.Options) (*nfs.Server, string) {
 	t.Helper()
 	s, err := nfs.NewServer(opts)
 	if err != nil {
