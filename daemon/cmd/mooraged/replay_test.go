@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/moorage/moorage/daemon/internal/mounts"
 	"github.com/moorage/moorage/nfs/nfstest"
 )
 
@@ -63,32 +62,30 @@ func TestKilledBetweenCallAndReply(t *testing.T) {
 	if os.Getenv("MOORAGE_TEST_LONG") == "1" {
 		kills = 1000
 	}
-	const lanes = 8
 	h := newHome(t)
 	folder := t.TempDir()
-	args := []string{"serve", folder, "--cache", filepath.Join(h.dir, "cache"), "--export", "/folder", "--listen", "127.0.0.1:0"}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
-
-	p := h.run("main", args...)
-	address := p.ready().Address
-	args[len(args)-1] = address
-	root := mntRoot(t, kernel(t, address), "/folder")
-	all := make([]*lane, lanes)
-	c := kernel(t, address)
-	for i := range all {
-		d, err := c.Mkdir(ctx, root, fmt.Sprintf("lane%d", i), nfstest.Sattr{SetMode: true, Mode: 0o755})
-		if err != nil || d.Status != 0 {
-			t.Fatalf("MKDIR: %v, %v", nfstest.Status(d.Status), err)
+	all := make([]*lane, 8)
+	listen := "127.0.0.1:0"
+	round := func(t *testing.T, n int) {
+		here := *h
+		here.t = t // its program ends with the round
+		p := here.run("main", "serve", folder, "--cache", filepath.Join(h.dir, "cache"), "--export", "/folder", "--listen", listen)
+		address := p.ready().Address
+		c := kernel(t, address)
+		if n == 0 {
+			listen = address
+			begin(ctx, t, all, c, mntRoot(t, kernel(t, address), "/folder"), seed)
 		}
-		all[i] = &lane{walk: nfstest.NewWalk(d.Handle.Handle, rand.New(rand.NewPCG(seed, uint64(i+1))))}
-	}
-	for round := range kills {
+		if n%20 == 19 || n == kills {
+			checkLanes(ctx, t, c, folder, all)
+		}
 		// From before the first call to after some hundred.
 		delay := time.Duration(r.ExpFloat64() * float64(4*time.Millisecond))
-		errs := make([]error, lanes)
+		errs := make([]error, len(all))
 		var wg sync.WaitGroup
 		for i, l := range all {
 			wg.Go(func() { errs[i] = l.run(ctx, c) })
@@ -99,33 +96,34 @@ func TestKilledBetweenCallAndReply(t *testing.T) {
 		}
 		p.end(syscall.SIGKILL)
 		wg.Wait()
-		c.Close()
 		if err := errors.Join(errs...); err != nil {
-			t.Fatalf("seed %d, before kill %d: %v", seed, round, err)
-		}
-		p = h.run("main", args...)
-		if again := p.ready().Address; again != address {
-			t.Fatalf("serves on %s, served on %s", again, address)
-		}
-		var err error
-		if c, err = nfstest.Dial(ctx, address, nfstest.Auth{UID: mounts.OwnUID(), GID: mounts.OwnGID()}); err != nil {
-			t.Fatal(err)
-		}
-		if round%20 == 19 || round == kills-1 {
-			checkLanes(ctx, t, c, folder, all)
-			if t.Failed() {
-				t.Fatalf("seed %d, after kill %d", seed, round)
-			}
+			t.Errorf("seed %d: %v", seed, err)
 		}
 	}
-	c.Close()
+	for n := range kills + 1 {
+		if !t.Run(fmt.Sprintf("run %d", n), func(t *testing.T) { round(t, n) }) {
+			return
+		}
+	}
 	calls, repeats := 0, 0
 	for _, l := range all {
 		calls, repeats = calls+l.calls, repeats+l.repeats
 	}
-	t.Logf("%d calls, %d of them repeated", calls, repeats)
+	t.Logf("%d calls, %d repetitions", calls, repeats)
 	if repeats < kills {
-		t.Errorf("%d calls were repeated in %d kills: the test did nothing", repeats, kills)
+		t.Errorf("%d calls were repeated after %d kills: the test did nothing", repeats, kills)
+	}
+}
+
+// begin makes the folders of the lanes.
+func begin(ctx context.Context, t *testing.T, all []*lane, c *nfstest.Client, root nfstest.Handle, seed uint64) {
+	t.Helper()
+	for i := range all {
+		d, err := c.Mkdir(ctx, root, fmt.Sprintf("lane%d", i), nfstest.Sattr{SetMode: true, Mode: 0o755})
+		if err != nil || d.Status != 0 {
+			t.Fatalf("MKDIR: %v, %v", nfstest.Status(d.Status), err)
+		}
+		all[i] = &lane{walk: nfstest.NewWalk(d.Handle.Handle, rand.New(rand.NewPCG(seed, uint64(i+1))))}
 	}
 }
 
