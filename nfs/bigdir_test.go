@@ -75,11 +75,15 @@ func bigDirfs(t *testing.T, _ int) bigDir {
 }
 
 // TestManyEntries lists 100,000 entries, and 1,000,000 with
-// MOORAGE_TEST_LONG=1 in the environment, which takes a minute.
+// MOORAGE_TEST_LONG=1 in the environment, which takes a minute. With the race
+// detector there are 20,000.
 func TestManyEntries(t *testing.T) {
 	n := 100_000
-	if long() {
+	switch {
+	case long():
 		n = 1_000_000
+	case raceSlow > 1:
+		n = 20_000
 	}
 	for name, open := range map[string]func(*testing.T, int) bigDir{"memfs": bigMemfs, "dirfs": bigDirfs} {
 		t.Run(name, func(t *testing.T) {
