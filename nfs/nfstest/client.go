@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/moorage/moorage/nfs/internal/rpc"
@@ -28,7 +30,10 @@ type Auth struct {
 
 // Client is a raw client of NFSv3 and MOUNT on one TCP or unix connection. Its
 // methods may be called concurrently; the calls are then under way together.
-// It caches nothing and repeats nothing.
+// It caches nothing and repeats nothing by itself; [Client.Resend] is what a
+// client does that has waited in vain. Its xids count up from a random number,
+// as kernels have it, so that a server that remembers replies does not take
+// the calls of one client for those of another.
 //
 // The error of a method is about the call: the connection ([ErrClosed]), the
 // context, a reply that does not decode, or a refusal by RPC (*[CallError]).
@@ -42,7 +47,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	xid     uint32
-	waiting map[uint32]chan []byte
+	waiting map[uint32][]chan []byte // who waits for an xid, the first first
 	strays  int
 	err     error
 }
@@ -72,7 +77,7 @@ func NewClient(nc net.Conn, auth Auth) *Client {
 	sys := rpc.SysCred{Machine: []byte(auth.Machine), UID: auth.UID, GID: auth.GID}
 	sys.NGroups = copy(sys.Groups[:], auth.Groups)
 	c := &Client{
-		nc: nc, xid: 0x6d6f6f72, waiting: make(map[uint32]chan []byte),
+		nc: nc, xid: rand.Uint32(), waiting: make(map[uint32][]chan []byte),
 		cred: rpc.Auth{Flavor: rpc.AuthSys, Body: sys.Append(nil)},
 	}
 	c.wg.Add(1)
@@ -104,10 +109,12 @@ func (c *Client) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err = err
-	for xid, ch := range c.waiting {
-		close(ch)
-		delete(c.waiting, xid)
+	for _, all := range c.waiting {
+		for _, ch := range all {
+			close(ch)
+		}
 	}
+	clear(c.waiting)
 }
 
 func (c *Client) read() error {
@@ -129,14 +136,13 @@ func (c *Client) read() error {
 		d := xdr.NewDecoder(b)
 		xid := d.Uint32()
 		c.mu.Lock()
-		ch, ok := c.waiting[xid]
-		if delete(c.waiting, xid); !ok {
+		if all := c.waiting[xid]; len(all) > 0 {
+			all[0] <- b // it has room for the one reply that it gets
+			c.drop(xid, all[0])
+		} else {
 			c.strays++
 		}
 		c.mu.Unlock()
-		if ok {
-			ch <- b
-		}
 	}
 }
 
@@ -158,21 +164,35 @@ func Record(b []byte) []byte {
 // RawCall sends a call message without its xid, which it puts in front, and
 // returns the whole reply message.
 func (c *Client) RawCall(ctx context.Context, message []byte) ([]byte, error) {
+	return c.Resend(ctx, c.NextXID(), message)
+}
+
+// NextXID takes the number of a call that is going to be sent by Resend.
+func (c *Client) NextXID() uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.xid++
+	return c.xid
+}
+
+// Resend is RawCall with an xid of the caller's. With the xid and the message
+// of a call that was sent before, on this client or on another, that is a
+// retransmission. Where one xid is under way more than once, each reply goes to
+// whoever waits for it longest.
+func (c *Client) Resend(ctx context.Context, xid uint32, message []byte) ([]byte, error) {
 	ch := make(chan []byte, 1)
 	c.mu.Lock()
 	if c.err != nil {
 		c.mu.Unlock()
 		return nil, c.err
 	}
-	c.xid++
-	xid := c.xid
-	c.waiting[xid] = ch
+	c.waiting[xid] = append(c.waiting[xid], ch)
 	c.mu.Unlock()
 	b := xdr.AppendUint32(make([]byte, 4, 8+len(message)), xid)
 	b = append(b, message...)
 	rpc.PutMark(b, 0)
 	if err := c.Send(b); err != nil {
-		c.forget(xid)
+		c.forget(xid, ch)
 		return nil, fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	select {
@@ -184,15 +204,23 @@ func (c *Client) RawCall(ctx context.Context, message []byte) ([]byte, error) {
 		}
 		return reply, nil
 	case <-ctx.Done():
-		c.forget(xid)
+		c.forget(xid, ch)
 		return nil, ctx.Err()
 	}
 }
 
-func (c *Client) forget(xid uint32) {
+func (c *Client) forget(xid uint32, ch chan []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.waiting, xid)
+	c.drop(xid, ch)
+}
+
+// drop ends the wait of ch for xid. It needs c.mu.
+func (c *Client) drop(xid uint32, ch chan []byte) {
+	all := slices.DeleteFunc(c.waiting[xid], func(w chan []byte) bool { return w == ch })
+	if c.waiting[xid] = all; len(all) == 0 {
+		delete(c.waiting, xid)
+	}
 }
 
 // Header is a call's header without its xid, with the client's credential.

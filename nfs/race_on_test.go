@@ -1,0 +1,6 @@
+//go:build race
+
+package nfs_test
+
+// raceSlow is how much longer things may take with the race detector.
+const raceSlow = 10
