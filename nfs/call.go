@@ -180,7 +180,7 @@ func (c *call) answer() {
 	if c.joined {
 		return
 	}
-	rpc.PutMark(c.out, c.file.size())
+	rpc.PutMarkBefore(c.out, c.file.size())
 	c.observe()
 	c.srv.replies.finish(c)
 	if c.conn.out.add(c.out, c.reply, c.counts, c.file) {
@@ -262,7 +262,7 @@ func (c *call) dispatch() {
 			c.accept(rpc.GarbageArgs)
 			return
 		}
-		c.conn.useful.Store(true)
+		c.conn.raise(gradeSpeaks)
 		if c.replay != nil {
 			c.out = append(c.start(), c.replay...)
 		}
@@ -365,6 +365,7 @@ func (c *call) open(h []byte) (*export, ID, Status) {
 		return nil, 0, st
 	}
 	c.x = x
+	c.conn.raise(gradeClient)
 	if c.recall(x) {
 		return nil, 0, ErrJukebox // which nobody gets to see
 	}

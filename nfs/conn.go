@@ -52,7 +52,7 @@ type conn struct {
 
 	refs     atomic.Int64 // readers, calls that are not theirs, replies that are owed
 	active   atomic.Int64 // Unix nanoseconds of the last sign of life
-	useful   atomic.Bool  // has made a call that a program accepted
+	grade    atomic.Int32 // what its calls have shown: gradeSilent and so on
 	draining atomic.Bool
 }
 
@@ -79,10 +79,31 @@ func (c *conn) touch(now time.Time) { c.active.Store(now.UnixNano()) }
 // busy reports whether a call is in work.
 func (c *conn) busy() bool { return c.refs.Load() > 1 || c.turn.running() }
 
+// Grades of connections. Only a client of an export has handles that open.
+const (
+	gradeSilent int32 = iota
+	gradeSpeaks       // a program has accepted a call
+	gradeClient       // a handle was right
+)
+
+// workTime is how long a client's connection is taken to be at work after its
+// last call: nobody can take its place meanwhile.
+const workTime = time.Minute
+
+func (c *conn) raise(grade int32) {
+	for old := c.grade.Load(); old < grade && !c.grade.CompareAndSwap(old, grade); old = c.grade.Load() {
+	}
+}
+
+// idle reports whether c may be closed for another connection.
+func (c *conn) idle(now time.Time) bool {
+	return !c.busy() && (c.grade.Load() < gradeClient || now.UnixNano()-c.active.Load() > int64(workTime))
+}
+
 // before reports whether c is to be given up before o when there are too many.
 func (c *conn) before(o *conn) bool {
-	if cu, ou := c.useful.Load(), o.useful.Load(); cu != ou {
-		return ou
+	if cg, og := c.grade.Load(), o.grade.Load(); cg != og {
+		return cg < og
 	}
 	return c.active.Load() < o.active.Load()
 }

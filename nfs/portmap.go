@@ -307,7 +307,7 @@ func (p *Portmap) run(c *portmapConn, local netip.AddrPort) error {
 		if len(out) == 0 {
 			return rpc.ErrNotCall
 		}
-		rpc.PutMark(out, 0)
+		rpc.PutMark(out)
 		if _, err := c.nc.Write(out); err != nil {
 			return err
 		}

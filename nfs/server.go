@@ -38,8 +38,10 @@ type Options struct {
 // default in brackets.
 type Limits struct {
 	// Connections is the number of open connections [64]. When it is reached,
-	// a newcomer takes the place of the one that has been idle longest;
-	// kernels connect again when they have something to ask.
+	// a newcomer takes the place of one that has not used a handle yet, or of
+	// the one that has been idle longest and for a minute at least; kernels
+	// connect again when they have something to ask. If there is none, the
+	// newcomer is refused.
 	Connections int
 	// Calls is the number of calls of one connection that are in work or wait
 	// for it [512]. Then the server stops reading that connection.
@@ -233,11 +235,13 @@ func (s *Server) gone(c *conn) {
 }
 
 // evictLocked closes one idle connection: one that never made a sensible call
-// if there is any, else the one that has been idle longest. It needs s.mu.
+// if there is any, else the one that has been idle longest, but none of a client
+// that has called a moment ago. It needs s.mu.
 func (s *Server) evictLocked() bool {
 	var victim *conn
+	now := time.Now()
 	for c := range s.conns {
-		if !c.busy() && (victim == nil || c.before(victim)) {
+		if c.idle(now) && (victim == nil || c.before(victim)) {
 			victim = c
 		}
 	}

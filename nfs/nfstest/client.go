@@ -157,7 +157,7 @@ func (c *Client) Send(b []byte) error {
 // Record is b with the mark of a record of one fragment in front.
 func Record(b []byte) []byte {
 	r := append(make([]byte, 4, 4+len(b)), b...)
-	rpc.PutMark(r, 0)
+	rpc.PutMark(r)
 	return r
 }
 
@@ -190,7 +190,7 @@ func (c *Client) Resend(ctx context.Context, xid uint32, message []byte) ([]byte
 	c.mu.Unlock()
 	b := xdr.AppendUint32(make([]byte, 4, 8+len(message)), xid)
 	b = append(b, message...)
-	rpc.PutMark(b, 0)
+	rpc.PutMark(b)
 	if err := c.Send(b); err != nil {
 		c.forget(xid, ch)
 		return nil, fmt.Errorf("%w: %w", ErrClosed, err)

@@ -100,8 +100,10 @@ func unexpected(err error) error {
 	return err
 }
 
-// PutMark writes into b[:4] the mark of a record that is one fragment: b[4:] and
-// more bytes that follow.
-func PutMark(b []byte, more int) {
+// PutMark writes into b[:4] the mark of a record that is one fragment: b[4:].
+func PutMark(b []byte) { PutMarkBefore(b, 0) }
+
+// PutMarkBefore is PutMark for a record of which further bytes follow b.
+func PutMarkBefore(b []byte, more int) {
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4+more)|LastFragment)
 }

@@ -176,7 +176,7 @@ func FuzzRecords(f *testing.F) {
 				t.Fatalf("a record of %d bytes", len(r))
 			}
 			b := append(make([]byte, 4), r...)
-			PutMark(b, 0)
+			PutMark(b)
 			again = append(again, b...)
 		}
 		if got, err := readAll(again); !errors.Is(err, io.EOF) || !equal(got, records) {
