@@ -84,7 +84,7 @@ func TestKilledBetweenCallAndReply(t *testing.T) {
 			checkLanes(ctx, t, c, folder, all)
 		}
 		// From before the first call to after some hundred.
-		delay := time.Duration(r.ExpFloat64() * float64(4*time.Millisecond))
+		delay := time.Duration(r.ExpFloat64() * float64(8*time.Millisecond))
 		errs := make([]error, len(all))
 		var wg sync.WaitGroup
 		for i, l := range all {

@@ -121,7 +121,7 @@ func (r *runner) run(s *session, jobs []counted, d time.Duration) (time.Duration
 			defer wg.Done()
 			c := s.conns[i]
 			stop := begin.Add(d).Sub(c.start)
-			last, err := c.run(j, stop, stop+max(20*time.Second, 5*d))
+			last, err := c.run(j, stop, stop+max(2*listPatience, 5*d))
 			errs[i], ends[i] = err, c.start.Add(last)
 		}()
 	}

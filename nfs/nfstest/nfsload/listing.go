@@ -51,7 +51,8 @@ type listJob struct {
 	chains []chain
 	once   bool // one listing by each chain
 
-	// patience is how long after its time is over the first listing may go on.
+	// A listing that was begun is ended, because the first page can cost as much
+	// as all others; but not after patience.
 	patience time.Time
 
 	complete int // listings
@@ -61,6 +62,7 @@ type listJob struct {
 type chain struct {
 	cookie  uint64
 	verf    [wire.VerfSize]byte
+	begun   bool
 	ended   bool
 	found   int
 	seen    []uint64 // one bit for each number
@@ -96,16 +98,20 @@ func (j *listJob) proc() int {
 }
 
 func (j *listJob) next(c *conn, s int, stop bool) bool {
-	if s >= len(j.chains) || stop && (j.complete > 0 || time.Now().After(j.patience)) {
+	if s >= len(j.chains) {
 		return false
 	}
 	h := &j.chains[s]
+	if stop && (h.ended || !h.begun || time.Now().After(j.patience)) {
+		return false
+	}
 	if h.ended {
 		if j.once {
 			return false
 		}
 		h.reset()
 	}
+	h.begun = true
 	c.begin(s, j.proc())
 	c.out = xdr.AppendUint64(xdr.AppendOpaque(c.out, j.dir), h.cookie)
 	c.out = append(c.out, h.verf[:]...)
