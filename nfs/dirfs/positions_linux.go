@@ -33,7 +33,7 @@ func inHostOrder(d *desc) bool { return d.vol.ordered.Load() }
 
 // runSize is the buffer for a part of a listing in the host's order, in bytes:
 // some thousand entries.
-const runSize = 64 << 10
+const runSize = 32 << 10
 
 // readRun reads entries of directory d behind cookie, as many as one call of
 // the kernel gives, in the host's order. The caller holds what guards d's
