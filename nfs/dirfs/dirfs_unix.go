@@ -33,6 +33,7 @@ type FS struct {
 	replies  *replyLog
 	fds      *fdCache
 	listings *listings
+	watches  watches
 	locks    keyedMutex
 	walks    keyedMutex // of directories, for the position of their descriptors
 	syncs    syncs
@@ -153,6 +154,7 @@ func (f *FS) shut() error {
 	f.stopped.Wait()
 	f.search.wait()
 	f.fds.close()
+	f.watches.close()
 	unix.Close(f.rootDesc.fd)
 	err := errors.Join(f.index.close(), f.replies.close())
 	f.unlock()

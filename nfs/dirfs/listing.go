@@ -51,7 +51,7 @@ func (k *nameBlock) keep(s string, n int) string {
 // entry is one name of a listing.
 type entry struct {
 	cookie uint64
-	id     uint64 // 0 until somebody asked; atomic
+	id     uint64 // 0 until somebody asked, with noted; atomic
 	name   string
 }
 
@@ -64,6 +64,7 @@ func stampOf(a *nfs.Attr) stamp { return stamp{a.Mtime.UnixNano(), a.Ctime.UnixN
 // in the order of their cookies. Only the ids change once it is made.
 type listing struct {
 	entries     []entry
+	attrs       []atomic.Pointer[seenAttr] // of the entries; nil: not remembered
 	after, upTo uint64
 	stamp       stamp
 	settled     bool // the stamp would show a later change
@@ -130,7 +131,7 @@ func (l *listing) extended(m *listing) *listing {
 	n := *m
 	n.after = l.after
 	// Who uses l sees no more of the array than before.
-	n.entries = append(l.entries, m.entries...)
+	n.entries, n.attrs = append(l.entries, m.entries...), nil
 	return &n
 }
 
@@ -151,8 +152,22 @@ func (l *listing) serves(cookie uint64, now stamp, at time.Time) bool {
 
 func (l *listing) exact(now stamp) bool { return l.settled && l.stamp == now }
 
-func (e *entry) loadID() nfs.ID    { return nfs.ID(atomic.LoadUint64(&e.id)) }
-func (e *entry) storeID(id nfs.ID) { atomic.StoreUint64(&e.id, uint64(id)) }
+// noted is the bit of an entry's id that says that the object's place is on
+// record, as it must be before a client gets a handle. Ids have 63 bits.
+const noted = 1 << 63
+
+func (e *entry) loadID() (id nfs.ID, place bool) {
+	v := atomic.LoadUint64(&e.id)
+	return nfs.ID(v &^ noted), v&noted != 0
+}
+
+func (e *entry) storeID(id nfs.ID, place bool) {
+	v := uint64(id)
+	if place {
+		v |= noted
+	}
+	atomic.StoreUint64(&e.id, v)
+}
 
 // listings keeps the listings used last, within a budget.
 type listings struct {

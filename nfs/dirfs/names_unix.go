@@ -383,6 +383,7 @@ func (f *FS) link(ctx context.Context, c *nfs.Caller, id nfs.ID, dir nfs.ID, d *
 	end := f.replies.begin(c.Call, id, f.now())
 	err = f.withSpace(func() error { return linkFD(od, d.fd, name) })
 	end(err)
+	f.watches.forget()
 	if err != nil {
 		return a, err
 	}

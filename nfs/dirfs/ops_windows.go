@@ -172,7 +172,8 @@ func (f *FS) ReadDir(ctx context.Context, _ *nfs.Caller, dir nfs.ID, cookie uint
 		entries, _ := l.from(cookie)
 		for k := range entries {
 			e := &entries[k]
-			de := nfs.DirEntry{Name: e.name, Cookie: e.cookie, ID: e.loadID()}
+			id, _ := e.loadID()
+			de := nfs.DirEntry{Name: e.name, Cookie: e.cookie, ID: id}
 			if plus || de.ID == 0 || !l.exact(stampOf(&d.attr)) {
 				i, err := f.inspect(dir, e.name, path.Join(p, e.name))
 				if errors.Is(err, fs.ErrNotExist) {
@@ -188,7 +189,7 @@ func (f *FS) ReadDir(ctx context.Context, _ *nfs.Caller, dir nfs.ID, cookie uint
 				} else { // in exclusive use: shown, no more
 					de.ID, _ = (&identity{volume: uint64(dir), ino: e.cookie}).hash(0)
 				}
-				e.storeID(de.ID)
+				e.storeID(de.ID, true)
 			}
 			if !fill(de) {
 				return false, nil

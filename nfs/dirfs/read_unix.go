@@ -280,6 +280,11 @@ func (f *FS) ReadDir(ctx context.Context, c *nfs.Caller, dir nfs.ID, cookie uint
 			return false, fmt.Errorf("read directory: %w", err)
 		}
 		entries, _ := l.from(cookie)
+		first := len(l.entries) - len(entries)
+		var view *attrView
+		if plus && exact && l.attrs != nil && !d.vol.remote {
+			view = f.watches.view(dir, d, f.now())
+		}
 		for i := range entries {
 			e := &entries[i]
 			if i%ctxCheck == 0 {
@@ -289,24 +294,27 @@ func (f *FS) ReadDir(ctx context.Context, c *nfs.Caller, dir nfs.ID, cookie uint
 					return false, err
 				}
 			}
-			de := nfs.DirEntry{Name: e.name, Cookie: e.cookie, ID: e.loadID()}
+			id, place := e.loadID()
+			de := nfs.DirEntry{Name: e.name, Cookie: e.cookie, ID: id}
 			switch {
-			case !exact || de.ID == 0:
+			case !exact || id == 0 || plus && !place:
 				a, err := f.entryAttr(dir, d, e.name, plus)
 				if err == unix.ENOENT {
 					continue
 				}
-				e.storeID(a.ID)
+				e.storeID(a.ID, plus && err == nil)
 				de.ID = a.ID
 				if plus && err == nil {
 					de.Attr = a
 				}
 			case plus:
 				// The directory has not changed, and the name means what it did.
-				s, err := statName(d.fd, e.name)
-				if err == nil && s.mount == d.vol.mount && !d.vol.remote {
+				if a, ok := view.recall(l, first+i); ok {
+					de.Attr = a
+				} else if s, err := statName(d.fd, e.name); err == nil && s.mount == d.vol.mount && !d.vol.remote {
+					s.attr.ID = de.ID
+					view.remember(l, first+i, &s.attr)
 					de.Attr = s.attr
-					de.Attr.ID = de.ID
 				} else if a, err := f.entryAttr(dir, d, e.name, true); err == nil {
 					de.ID, de.Attr = a.ID, a
 				}
@@ -373,7 +381,7 @@ func (f *FS) listing(dir nfs.ID, d *desc, da *nfs.Attr, cookie uint64) (l *listi
 		if err != nil {
 			return nil, false, err
 		}
-		f.listings.put(dir, l)
+		f.listings.put(dir, l.withAttrs())
 		if _, ok := l.from(cookie); ok {
 			return l, false, nil
 		}
@@ -404,7 +412,7 @@ func (f *FS) readOn(dir nfs.ID, d *desc, now stamp, cookie uint64) (*listing, er
 	if known != nil && cookie > 0 && known.upTo == cookie && known.exact(l.stamp) && len(known.entries)+len(l.entries) <= listingWindow {
 		l = known.extended(l)
 	}
-	f.listings.put(dir, l)
+	f.listings.put(dir, l.withAttrs())
 	return l, nil
 }
 
