@@ -10,4 +10,4 @@ import (
 // sendsFiles says that send works here.
 const sendsFiles = false
 
-func (f *fileData) send(net.Conn) error { return errors.ErrUnsupported }
+func (f *fileData) send(net.Conn, []byte) error { return errors.ErrUnsupported }

@@ -148,19 +148,21 @@ func (o *output) write(batch []segment) bool {
 
 func (o *output) send(batch []segment) error {
 	for len(batch) > 0 {
-		n := 1
-		for n < len(batch) && batch[n-1].file == nil {
+		n := 0
+		for n < len(batch) && batch[n].file == nil {
 			n++
 		}
-		if err := o.sendMemory(batch[:n]); err != nil {
-			return err
-		}
-		if f := batch[n-1].file; f != nil {
-			if err := f.send(o.c.nc); err != nil {
+		if n > 0 {
+			if err := o.sendMemory(batch[:n]); err != nil {
 				return err
 			}
 		}
-		batch = batch[n:]
+		if batch = batch[n:]; len(batch) > 0 {
+			if err := batch[0].file.send(o.c.nc, batch[0].b); err != nil {
+				return err
+			}
+			batch = batch[1:]
+		}
 	}
 	return nil
 }

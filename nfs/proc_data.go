@@ -93,7 +93,7 @@ func (c *call) readData(x *export, id ID, off uint64, data []byte, r *wire.ReadR
 }
 
 // minSpan is from how many bytes on it pays to send from a file.
-const minSpan = 512 << 10
+const minSpan = 64 << 10
 
 // readSpan is readData for data that stay where they are until they are sent.
 func (c *call) readSpan(x *export, id ID, off uint64, count int, r *wire.ReadResult) Status {
