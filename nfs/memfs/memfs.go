@@ -31,7 +31,10 @@ const (
 	DefaultQuota    = 1 << 30
 	DefaultMaxFiles = 1 << 20
 	DefaultLinkMax  = 65000
-	DefaultRetain   = time.Hour
+	// DefaultRetain is that of package dirfs: kernels keep a name for what they
+	// have open, so that only other clients need what has none, and nobody
+	// expects that what was removed takes memory for long.
+	DefaultRetain = time.Minute
 )
 
 // What an object and a name cost beside their bytes: about the memory they take.

@@ -8,7 +8,7 @@ import (
 // checks are all scripts.
 func checks() []check {
 	out := slices.Clone(plain)
-	for _, f := range []func() []check{paths, rename, linkChecks, modeChecks, dirModes, sticky, setid, inherit, setTimes, clocks} {
+	for _, f := range []func() []check{paths, rename, linkChecks, modeChecks, dirModes, sticky, setid, inherit, setTimes, clocks, pathErrors, expected, stickyUsers} {
 		out = append(out, f()...)
 	}
 	return out

@@ -35,6 +35,8 @@ var differences = []difference{
 	{"times after truncate d.f 4", "moved d.f", "d.f:", truncateNothing},
 	{"set-id *", "stat *17", "*", "a server cannot tell WRITE from a mapping from write(2), which ends set-id"},
 	{"a file of mode *", "* utimens f omit now", "*", "a server cannot tell this from the O_TRUNC of an empty file: write permission decides"},
+	{"utimensat: who may", "mate: utimens f now omit", "EACCES", nowAlone},
+	{"utimensat: who may", "mate: utimens f omit now", "EACCES", nowAlone},
 	{"a directory of mode 600", "*: ls d", "../4 ./4 f/0 out/0 sub/0", "the server is an ordinary user, who cannot see types there either"},
 	{"a directory of mode 600", "what is left", "*/d: permission denied", "the server is an ordinary user, who cannot see types there either"},
 	{"new in a directory of mode *", "lstat d/*-p", "file 07* size 0", "the mode follows an exclusive create with a SETATTR, which is a chmod"},
@@ -45,6 +47,7 @@ var differences = []difference{
 
 const (
 	writeLast       = "the client leaves write permission on a directory to the server and looks at the type before it asks"
+	nowAlone        = "a server cannot tell this from the O_TRUNC of an empty file: it says that the right to write is missing"
 	chownNothing    = "the client sends nothing for a chown to -1, -1"
 	truncateNothing = "the client sends nothing for a truncate to the size that it knows"
 )

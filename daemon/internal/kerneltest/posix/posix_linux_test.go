@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/moorage/moorage/daemon/internal/kerneltest"
+	"github.com/moorage/moorage/daemon/internal/kerneltest/fsx"
 )
 
 // guestEnv is set where this binary runs in the guest.
@@ -41,7 +42,7 @@ func TestPOSIX(t *testing.T) {
 		t.Fatalf("go test -c: %v\n%s", err, out)
 	}
 	t.Log("\n" + kerneltest.Run(t, kerneltest.Guest{
-		Scripts: []string{"testdata/posix.sh"}, Bin: bin, Timeout: 300 * time.Second,
+		Scripts: []string{"testdata/posix.sh"}, Bin: bin, Timeout: 10 * time.Minute,
 		Env: map[string]string{guestEnv: "1"},
 	}))
 }
@@ -84,7 +85,7 @@ func (w world) compare(cs []check, used map[int]bool) error {
 		if !strings.HasPrefix(dir, "/") {
 			continue
 		}
-		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chown(dir, int(host.uid), int(host.gid))); err != nil {
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll("/mnt/served/far", 0o777), os.Chown(dir, int(host.uid), int(host.gid))); err != nil {
 			return err
 		}
 	}
@@ -96,7 +97,7 @@ func (w world) compare(cs []check, used map[int]bool) error {
 		defer unix.Unmount(at, unix.MNT_DETACH)
 	}
 	began := time.Now()
-	want := machine{dir: local, view: local + "/", users: w.users}
+	want := machine{dir: local, view: local + "/", far: "/mnt/served/far", users: w.users}
 	if err := want.runAll(cs); err != nil {
 		return fmt.Errorf("local: %w", err)
 	}
@@ -105,18 +106,22 @@ func (w world) compare(cs []check, used map[int]bool) error {
 	if err != nil {
 		return err
 	}
+	far, err := attach(w.name+"-far", "mem:", host)
+	if err != nil {
+		return errors.Join(err, d.detach())
+	}
 	began = time.Now()
-	got := machine{dir: d.at, view: d.view, users: w.users}
+	got := machine{dir: d.at, view: d.view, far: far.at, users: w.users}
 	if err = got.runAll(cs); err == nil {
 		fmt.Printf("%s: drive in %v\n", w.name, time.Since(began).Round(time.Millisecond))
-		err = judge(w.name, want.steps, got.steps, used)
+		err = errors.Join(judge(w.name, want.steps, got.steps, used), want.right(), got.right())
 	}
 	if err == nil {
 		began = time.Now()
 		err = w.random(d)
 		fmt.Printf("%s: random work in %v\n", w.name, time.Since(began).Round(time.Millisecond))
 	}
-	return errors.Join(err, d.detach())
+	return errors.Join(err, d.detach(), far.detach())
 }
 
 // random is random work on the drive.
@@ -124,12 +129,22 @@ func (w world) random(d *drive) (err error) {
 	host := w.users["root"]
 	threads := host.more(4)
 	const seed = 1
-	host.do(func() { err = randomData(d.at, d.view, seed, 4000) })
+	host.do(func() {
+		err = fsx.Run{Dir: d.at, View: d.view, Seed: seed, Steps: 3000, Tick: 30 * time.Millisecond}.Do()
+	})
 	err = errors.Join(err, randomNames([]string{d.at, d.more}, threads, seed, 300))
 	if w.small {
 		host.do(func() { err = errors.Join(err, full(d.at+"/small")) })
 	}
 	return err
+}
+
+// right is whether all steps gave what their lines say.
+func (m *machine) right() error {
+	if m.wrong > 0 {
+		return fmt.Errorf("%s: %d steps did not give what their line says", m.dir, m.wrong)
+	}
+	return nil
 }
 
 func (m *machine) runAll(cs []check) error {

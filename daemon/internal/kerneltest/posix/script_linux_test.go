@@ -15,7 +15,9 @@ import (
 
 // A check is a script: one step a line, "[USER:] VERB ARGUMENTS", by root where
 // no user is named. Paths are below the check's own directory, which is empty
-// and has mode 0777. {N} stands for a name of N bytes, {N/M} for a path of N
+// and has mode 0777. "LINE -> RESULT" says what the step has to give wherever all
+// users are, as POSIX and Linux have it; the local file system is held to it,
+// too. {N} stands for a name of N bytes, {N/M} for a path of N
 // bytes of components of M.
 type check struct {
 	name   string
@@ -36,8 +38,10 @@ func (s step) String() string { return s.check + ": " + s.line }
 type machine struct {
 	dir   string // where the checks get their directories
 	view  string // the same directory, seen past the client's caches
+	far   string // a directory of another mount
 	users map[string]*user
 	steps []step
+	wrong int // steps that did not give what their line says
 
 	at    string // the directory of the running check
 	world string // of the running check
@@ -70,12 +74,17 @@ func (m *machine) run(n int, c check) error {
 			}
 			continue
 		}
+		line, want, said := strings.Cut(line, " -> ")
 		out, err := m.do(line)
 		if err == errNobody {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", c.name, line, err)
+		}
+		if said && out != want && m.users["other"] != nil {
+			fmt.Printf("WRONG %s: %s: %s\n\tgot %s, want %s\n", m.at, c.name, line, out, want)
+			m.wrong++
 		}
 		m.steps = append(m.steps, step{c.name, line, out})
 	}
@@ -156,13 +165,17 @@ func (m *machine) closeFiles() {
 
 var longName = regexp.MustCompile(`\{(\d+)(?:/(\d+))?\}`)
 
-// path is the argument s as a path; one that begins with ~ goes past the mount.
+// path is the argument s as a path; one that begins with ~ goes past the mount,
+// one with @ to another mount.
 func (m *machine) path(s string) string {
 	if s == "''" {
 		return ""
 	}
 	if rest, ok := strings.CutPrefix(s, "~"); ok {
 		return filepath.Join(m.view, filepath.Base(m.at)) + "/" + expand(rest)
+	}
+	if rest, ok := strings.CutPrefix(s, "@"); ok {
+		return filepath.Join(m.far, expand(rest))
 	}
 	return m.at + "/" + expand(s)
 }

@@ -90,6 +90,7 @@ var verbs = map[string]verb{
 		return err
 	}),
 	"mkdir":     on(func(p string, n []int) error { return unix.Mkdir(p, uint32(n[0])) }),
+	"mkfifo":    on(func(p string, n []int) error { return unix.Mkfifo(p, uint32(n[0])) }),
 	"chmod":     on(func(p string, n []int) error { return unix.Chmod(p, uint32(n[0])) }),
 	"fchmod":    onFile(8, func(fd int, n []int) error { return unix.Fchmod(fd, uint32(n[0])) }),
 	"access":    on(func(p string, n []int) error { return unix.Access(p, uint32(n[0])) }),
