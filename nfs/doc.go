@@ -77,9 +77,31 @@
 //
 // Methods of a file system are called concurrently, also for one object and also
 // for one client: calls on one connection do not wait for each other, and
-// replies go out as they are ready. Calls that move file data have places of
-// their own, so that slow reads do not hold up the listing of a directory. All
-// goroutines end before Shutdown returns, unless its context ends first.
+// replies go out as they are ready. A call begins on the goroutine that reads
+// the connection, because handing it over costs more than most calls; one that
+// has not returned after a millisecond or two keeps that goroutine, another one
+// reads on, and the next calls of its kind get goroutines of their own. Calls
+// that move file data have places of their own, so that slow reads do not hold
+// up the listing of a directory. Writes of one connection to the same bytes of a
+// file are done in the order in which they came. All goroutines end before
+// Shutdown returns, unless its context ends first.
+//
+// # Calls that come twice
+//
+// A client that gets no reply asks again, often on a new connection. The server
+// keeps the replies to the last calls that changed something
+// ([Limits].Replies), and answers the repetition with the reply to the first
+// call; if that is still in work, it answers both when it is done. A file system
+// that implements [ReplyKeeper] lets this hold across a restart. A connection
+// whose client has closed it before it was accepted is dropped unread, on Linux.
+//
+// # Speed
+//
+// What a file system can do for it: return quickly what it has at hand; give the
+// attributes with the answer ([AttrLookuper], [AttrReader], [WCC].After, the
+// entries of ReadDir); name the place of data that lie in files of the host
+// ([FileReader]), which are then sent without a copy. BENCHMARKS.md has figures
+// beside other servers, and tells how to measure.
 //
 // # Time
 //
@@ -93,7 +115,9 @@
 // A record is at most 1 MiB of data and 4 KiB of header; READ and WRITE move 1
 // MiB at most; a page of a directory is at most 128 KiB. Connections, calls in
 // work, and memory are bounded by [Limits]: a client that does not read its
-// replies is not read any more, then cut off, and harms nobody else. Names are
+// replies is not read any more, then cut off, and harms nobody else. The server
+// itself takes at most about 48 MiB + 2 × (Memory + 16 KiB for each connection +
+// 6 KiB for each call in work), where the 2 is the garbage collector's. Names are
 // 1 to 255 bytes without '/' and NUL; targets of symbolic links are at most 4095
 // bytes; AUTH_SYS carries 16 groups at most. Times reach from 1970 to 2106.
 //
@@ -105,7 +129,7 @@
 // it with is that of Linux, kernel 6.1: a kernel mounts drives, and thousands of
 // POSIX checks run in them. For macOS and Windows it follows what their clients
 // are known to send and to expect; the comments say where. It has not been
-// mounted there yet. Speed is in BENCHMARKS.md.
+// mounted there yet.
 //
 // Until version 1 of the module the Go API can change in a minor version, each
 // time with a line in CHANGELOG.md. What is not a change: a new optional
