@@ -119,18 +119,26 @@ func (c *call) own() {
 }
 
 // inline reports whether the reader may run the call itself. Classes of which a
-// call took long are not, for a while.
-func (c *call) inline() bool { return c.conn.slow[c.class].Load() <= 0 }
+// call took long are not, for a while; nor is what has to wait for its ticket,
+// or would have no place if it took long.
+func (c *call) inline() bool {
+	lane := c.lane()
+	return c.conn.slow[c.class].Load() <= 0 && len(lane) < cap(lane) && !c.ticket.waits()
+}
 
 // run answers the call on a goroutine of its own.
 func (c *call) run() {
 	defer c.conn.drop()
+	// With a place, those that wait could keep the one they wait for from its.
+	c.await()
 	place := c.enterLane()
 	begin := time.Now()
 	c.answer()
-	if time.Since(begin) < quick {
+	switch {
+	case c.late: // and so has not been tried
+	case time.Since(begin) < quick:
 		c.conn.slow[c.class].Add(-1)
-	} else {
+	default:
 		c.conn.slow[c.class].Store(slowCalls)
 	}
 	c.conn.out.flush()
@@ -257,7 +265,6 @@ func (c *call) dispatch() {
 	case stat != rpc.Success:
 	case c.hdr.Prog == wire.NFSProgram && changing[c.hdr.Proc] && !c.srv.replies.begin(c):
 	default:
-		c.await()
 		if !handler(c, &c.args) {
 			c.accept(rpc.GarbageArgs)
 			return

@@ -134,9 +134,9 @@ func (c *conn) drain() {
 // abort closes the connection under its calls; those that wait for memory to
 // answer in give up.
 func (c *conn) abort() {
+	c.nc.Close() // first: who gets no memory for a reply leaves it unfinished
 	c.in.close()
 	c.held.close()
-	c.nc.Close()
 	c.out.abandon()
 }
 

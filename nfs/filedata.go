@@ -7,7 +7,7 @@ import "context"
 type FileReader interface {
 	// ReadFile is [AttrReader].ReadAttr that names the place of the data in
 	// place of the data: the caller takes them from s.FD at off, and calls
-	// s.Release once when it is done.
+	// s.Release once when it is done, which may be after Unexport.
 	ReadFile(ctx context.Context, c *Caller, id ID, off uint64, count int) (s FileSpan, err error)
 }
 

@@ -76,6 +76,21 @@ func (o *writeOrder) leave(t *ticket) {
 	}
 }
 
+// waits reports whether await has to wait. No ticket has not.
+func (t *ticket) waits() bool {
+	if t == nil {
+		return false
+	}
+	for _, done := range t.before {
+		select {
+		case <-done:
+		default:
+			return true
+		}
+	}
+	return false
+}
+
 // await waits for the turn of the call's ticket, but not longer than the call
 // may take.
 func (c *call) await() {

@@ -62,7 +62,7 @@ func (o *output) add(b []byte, buf *rpc.Buffer, counted int64, file *fileData) (
 	if o.broken {
 		return false
 	}
-	o.queued += len(b)
+	o.queued += len(b) + file.size()
 	if len(b) > gatherRecord || counted > 0 || file != nil {
 		o.queue = append(o.queue, segment{b: b, buf: buf, counted: counted, file: file})
 		return true
@@ -137,9 +137,9 @@ func (o *output) write(batch []segment) bool {
 		if !closedByUs(err) {
 			c.log.Debug("replies not written", "err", err)
 		}
+		c.nc.Close() // first: who gets no memory for a reply leaves it unfinished
 		c.in.close()
 		c.held.close()
-		c.nc.Close()
 		return false
 	}
 	c.touch(now)

@@ -145,10 +145,17 @@ func (r *replyCache) finish(c *call) {
 	waiting := e.waiting
 	e.waiting = nil
 	r.mu.Unlock()
+	if len(waiting) == 0 {
+		return
+	}
+	msg := append([]byte(nil), c.out...)
 	for _, w := range waiting {
-		w.out.add(c.out, nil, 0, nil)
-		w.out.flush()
-		w.drop()
+		// Their clients may not read, which is no matter of c's.
+		go func() {
+			defer w.drop()
+			w.out.add(msg, nil, 0, nil)
+			w.out.flush()
+		}()
 	}
 }
 
