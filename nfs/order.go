@@ -28,24 +28,26 @@ type ticket struct {
 // means that c is no write.
 func (o *writeOrder) enter(c *call) *ticket {
 	args := c.args
-	t := new(ticket)
 	var h []byte
+	var from, to uint64
 	switch c.hdr.Proc {
 	case wire.ProcWrite:
 		var a wire.WriteArgs
 		a.Decode(&args)
-		h, t.from = a.Handle, a.Offset
-		t.to = t.from + uint64(len(a.Data))
+		h, from = a.Handle, a.Offset
+		to = from + uint64(len(a.Data))
 	case wire.ProcSetattr:
 		var a wire.HandleArgs
 		a.Decode(&args)
-		h, t.to = a.Handle, ^uint64(0)
+		h, to = a.Handle, ^uint64(0)
 	default:
 		return nil
 	}
-	if copy(t.file[:], h) != handle.Size {
+	if len(h) != handle.Size {
 		return nil
 	}
+	t := &ticket{from: from, to: to}
+	copy(t.file[:], h)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, e := range o.tickets {
