@@ -21,11 +21,14 @@ func (in *intent) made(o *object, typ nfs.FileType, v *volume) bool {
 }
 
 // means reports whether name in dir is a name of id.
-func (f *FS) means(dir nfs.ID, d *desc, name string, id nfs.ID) bool {
+func (f *FS) means(dir nfs.ID, d *desc, name string, id nfs.ID) (bool, error) {
 	cd, o, err := f.child(dir, d, name)
+	if err == unix.ENOENT {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, err
 	}
 	unix.Close(cd.fd)
-	return o.attr.ID == id
+	return o.attr.ID == id, nil
 }

@@ -313,27 +313,29 @@ func (x *index) write() {
 	x.pend = nil
 }
 
+// movedRecord is where a compaction takes a record from and puts it.
+type movedRecord struct {
+	id       nfs.ID
+	old, new int64
+}
+
 // compact writes the records that count to a new log, beside the calls, and
 // puts it in the place of the old one.
 func (x *index) compact() error {
-	type item struct {
-		id       nfs.ID
-		old, new int64
-	}
 	x.flushOnly()
 	x.mu.Lock()
 	end := x.pendAt
 	if x.busy != nil {
 		end = x.busyAt
 	}
-	items := make([]item, 0, len(x.slots))
+	items := make([]movedRecord, 0, len(x.slots))
 	for id, s := range x.slots {
 		if s.pos < end {
-			items = append(items, item{id: id, old: s.pos})
+			items = append(items, movedRecord{id: id, old: s.pos})
 		}
 	}
 	x.mu.Unlock()
-	slices.SortFunc(items, func(a, b item) int { return int(a.old - b.old) })
+	slices.SortFunc(items, func(a, b movedRecord) int { return int(a.old - b.old) })
 
 	next, commit, abort, err := x.newStore()
 	if err != nil {
@@ -372,6 +374,23 @@ func (x *index) compact() error {
 		return err
 	}
 
+	old, err := x.adopt(next, commit, items, end, at)
+	if err != nil {
+		abort()
+		return err
+	}
+	// These may wait for the disk, which calls must not: they come after. If the
+	// power goes before, the old log is there, which costs searches.
+	return errors.Join(old.Close(), x.syncStore())
+}
+
+// adopt puts the log next, which ends at size at and has the records that were
+// before end in the old one, in the place of the old one, which it returns.
+func (x *index) adopt(next store, commit func() error, items []movedRecord, end, at int64) (old store, err error) {
+	moved := make(map[nfs.ID]int64, len(items))
+	for _, it := range items {
+		moved[it.id] = it.new
+	}
 	x.swap.Lock()
 	defer x.swap.Unlock()
 	x.mu.Lock()
@@ -379,21 +398,14 @@ func (x *index) compact() error {
 	// What came meanwhile is written to the old log or waits in pend.
 	tail := make([]byte, x.pendAt-end)
 	if _, err := x.store.ReadAt(tail, end); err != nil && !errors.Is(err, io.EOF) {
-		abort()
-		return err
+		return nil, err
 	}
 	tail = append(tail, x.pend...)
 	if _, err := next.WriteAt(tail, at); err != nil {
-		abort()
-		return err
+		return nil, err
 	}
 	if err := commit(); err != nil {
-		abort()
-		return err
-	}
-	moved := make(map[nfs.ID]int64, len(items))
-	for _, it := range items {
-		moved[it.id] = it.new
+		return nil, err
 	}
 	for id, s := range x.slots {
 		if s.pos >= end {
@@ -404,11 +416,18 @@ func (x *index) compact() error {
 		}
 		x.slots[id] = s
 	}
-	x.store.Close()
-	x.store = next
+	old, x.store = x.store, next
 	x.pend, x.pendAt = nil, at+int64(len(tail))
 	x.records = len(x.slots)
-	return nil
+	return old, nil
+}
+
+// syncStore puts the log's name on stable storage.
+func (x *index) syncStore() error {
+	if x.dir == nil {
+		return nil
+	}
+	return syncDir(x.dir)
 }
 
 func (x *index) flushOnly() {
@@ -431,10 +450,7 @@ func (x *index) newStore() (s store, commit func() error, abort func(), err erro
 	}
 	commit = func() error {
 		// A Root renames over a file that is open, also on Windows.
-		if err := x.dir.Rename(next, logName); err != nil {
-			return err
-		}
-		return syncDir(x.dir)
+		return x.dir.Rename(next, logName)
 	}
 	abort = func() { f.Close(); _ = x.dir.Remove(next) }
 	return f, commit, abort, nil

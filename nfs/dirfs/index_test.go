@@ -117,3 +117,42 @@ func BenchmarkPut(b *testing.B) {
 		}
 	}
 }
+
+// slowStore is a log whose Close and Sync wait, as a busy disk makes them.
+type slowStore struct {
+	store
+	closing chan struct{} // closed when Close has begun
+	release chan struct{}
+}
+
+func (s *slowStore) Close() error {
+	close(s.closing)
+	<-s.release
+	return s.store.Close()
+}
+
+// TestCompactionDoesNotWaitForTheDisk: calls go on while the old log goes away.
+func TestCompactionDoesNotWaitForTheDisk(t *testing.T) {
+	x := newTestIndex(t, t.TempDir())
+	slow := &slowStore{x.store, make(chan struct{}), make(chan struct{})}
+	x.store = slow
+	id, n := nfs.ID(1), 0
+	move := func() {
+		n++
+		x.put(id, place{parent: 1, name: fmt.Sprint(n)})
+	}
+	for range 2*compactSlack + 10 {
+		move()
+	}
+	x.flush()
+	<-slow.closing
+	for range 100 {
+		move()
+		x.flush()
+		if p, ok, err := x.get(id); p.name != fmt.Sprint(n) || !ok || err != nil {
+			t.Fatalf("%+v, %v, %v", p, ok, err)
+		}
+	}
+	close(slow.release)
+	x.compacting.Wait()
+}

@@ -371,8 +371,13 @@ func (f *FS) link(ctx context.Context, c *nfs.Caller, id nfs.ID, dir nfs.ID, d *
 		return a, err
 	}
 	defer f.fds.release(od)
-	if _, ok := f.replies.unfinished(c.Call); ok && f.means(dir, d, name, id) {
-		return f.attr(id, od)
+	if _, ok := f.replies.unfinished(c.Call); ok {
+		if done, err := f.means(dir, d, name, id); err == nil && done {
+			if err := f.syncName(id, od, a.Type, dir, d); err != nil {
+				return a, err
+			}
+			return f.attr(id, od)
+		}
 	}
 	if err := f.mayMake(c, d, da, name); err != nil {
 		return a, err
@@ -424,8 +429,12 @@ func (f *FS) removeIn(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name str
 	if !nfs.Permits(c, da, nfs.MayExec) {
 		return nfs.ErrAccess
 	}
-	if in, ok := f.replies.unfinished(c.Call); ok && !f.means(dir, d, name, in.id) {
-		return f.syncObject(dir, d)
+	if in, ok := f.replies.unfinished(c.Call); ok {
+		if there, err := f.means(dir, d, name, in.id); err != nil {
+			return err
+		} else if !there {
+			return f.syncObject(dir, d)
+		}
 	}
 	v, err := f.victim(dir, d, name)
 	if err != nil {
@@ -526,8 +535,18 @@ func (f *FS) rename(c *nfs.Caller, fromDir nfs.ID, fd *desc, fa *nfs.Attr, from 
 	if !nfs.Permits(c, fa, nfs.MayExec) || !nfs.Permits(c, ta, nfs.MayExec) {
 		return nfs.ErrAccess
 	}
-	if in, ok := f.replies.unfinished(c.Call); ok && !f.means(fromDir, fd, from, in.id) && f.means(toDir, td, to, in.id) {
-		return errors.Join(f.syncObject(toDir, td), f.syncObject(fromDir, fd))
+	if in, ok := f.replies.unfinished(c.Call); ok {
+		before, err := f.means(fromDir, fd, from, in.id)
+		if err != nil {
+			return err
+		}
+		after, err := f.means(toDir, td, to, in.id)
+		if err != nil {
+			return err
+		}
+		if after && !before {
+			return errors.Join(f.syncObject(toDir, td), f.syncObject(fromDir, fd))
+		}
 	}
 	src, err := f.victim(fromDir, fd, from)
 	if err != nil {

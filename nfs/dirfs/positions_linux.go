@@ -79,6 +79,12 @@ func tryRun(d *desc, after uint64) (*listing, error) {
 			if e.dots() {
 				return true
 			}
+			if pos < 0 {
+				// ext4 puts "." and ".." anywhere in a small directory.
+				if pos, first, err = behind(d.fd, 0); err != nil {
+					return false
+				}
+			}
 			switch {
 			case first != "" && string(e.name) != first:
 				err = errMeanwhile
@@ -134,22 +140,20 @@ func behind(fd int, cookie uint64) (own int64, first string, err error) {
 	if err != nil || first == "" {
 		return 0, "", err
 	}
-	if cookie >= firstPosition {
-		// Mostly the entry of the cookie is there, and tells.
-		name, after, err := entryAt(fd, pos)
-		if err != nil {
-			return 0, "", err
-		}
-		if name != first && name != "" {
-			if again, _, err := entryAt(fd, after); err == nil && again == first {
-				return after, first, nil
-			}
-		}
-	}
 	// It is the farthest position at which this entry is still the first.
 	is := func(p int64) bool {
 		name, n, err := entryAt(fd, p)
 		return err == nil && name == first && n == next
+	}
+	// Mostly that is where the kernel stops; but "." and ".." may come before.
+	for p, tries := from, 0; tries < 3; tries++ {
+		if p, err = stopAt(fd, p); err != nil || p < from || p == math.MaxInt64 || !is(p) {
+			break
+		}
+		if !is(p + 1) {
+			return p, first, nil
+		}
+		p++
 	}
 	near, stride := from, int64(1)
 	for stride < math.MaxInt64-near && is(near+stride) {
@@ -161,7 +165,19 @@ func behind(fd int, cookie uint64) (own int64, first string, err error) {
 			near += stride
 		}
 	}
+	if !is(near) {
+		return 0, "", errMeanwhile
+	}
 	return near, first, nil
+}
+
+// stopAt gives the place where the kernel stops for want of room for the first
+// entry at a position or behind it. That should be its position.
+func stopAt(fd int, pos int64) (int64, error) {
+	if _, err := dirents(fd, pos, make([]byte, 8)); err != unix.EINVAL {
+		return -1, err
+	}
+	return unix.Seek(fd, 0, unix.SEEK_CUR)
 }
 
 // entryAt gives the first entry at a position or behind it, "" if there is

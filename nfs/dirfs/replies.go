@@ -122,12 +122,19 @@ func openReplies(dir string, log *slog.Logger) (*replyLog, error) {
 }
 
 func (l *replyLog) load(b []byte) {
+	newest := make(map[nfs.CallKey]uint64) // a key may come again, and the ring wraps
 	for ; len(b) > 0; b = b[min(replySlot, len(b)):] {
 		n, err := decodeNote(b[:min(replySlot, len(b))])
 		if err != nil {
 			continue
 		}
 		l.seq = max(l.seq, n.seq+1)
+		if n.seq < newest[n.key] {
+			continue
+		}
+		newest[n.key] = n.seq
+		delete(l.replies, n.key)
+		delete(l.intents, n.key)
 		switch n.kind {
 		case kindReply:
 			l.replies[n.key] = append([]byte(nil), n.body...)
@@ -178,9 +185,14 @@ func (l *replyLog) begin(key nfs.CallKey, id nfs.ID, now time.Time) (end func(er
 			return
 		}
 		l.mu.Lock()
-		delete(l.slots, key)
+		own := l.owners[slot] == key && l.slots[key] == slot
+		if own {
+			delete(l.slots, key)
+		}
 		l.mu.Unlock()
-		l.write(slot, &note{kind: kindCanceled, seq: n.seq, key: key})
+		if own { // else the slot has gone to another call meanwhile
+			l.write(slot, &note{kind: kindCanceled, seq: n.seq, key: key})
+		}
 	}
 }
 
