@@ -130,8 +130,18 @@ func (l *listing) from(cookie uint64) (entries []entry, ok bool) {
 func (l *listing) extended(m *listing) *listing {
 	n := *m
 	n.after = l.after
-	// Who uses l sees no more of the array than before.
-	n.entries, n.attrs = append(l.entries, m.entries...), nil
+	n.attrs = nil
+	if len(m.entries) <= cap(l.entries)-len(l.entries) {
+		// Who uses l sees no more of the array than before.
+		n.entries = append(l.entries, m.entries...)
+		return &n
+	}
+	n.entries = make([]entry, 0, 2*(len(l.entries)+len(m.entries)))
+	for i := range l.entries {
+		e := &l.entries[i]
+		n.entries = append(n.entries, entry{cookie: e.cookie, id: atomic.LoadUint64(&e.id), name: e.name})
+	}
+	n.entries = append(n.entries, m.entries...)
 	return &n
 }
 
