@@ -59,20 +59,28 @@ func TestSmallRepliesNotRead(t *testing.T) {
 // keep the reply from the one that made the call.
 func TestJoinedNotRead(t *testing.T) {
 	e, fs := startGated(t)
+	// Pipes keep nothing for who does not read.
+	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	served := make(chan error, 1)
+	go func() { served <- e.srv.Serve(l) }()
+	dial := func() net.Conn {
+		ours, theirs := net.Pipe()
+		l.conns <- theirs
+		return ours
+	}
+	c := nfstest.NewClient(dial(), nfstest.Auth{})
 	const xid = 19
 	m := e.mkdir("d")
-	deaf := e.raw()
-	deaf.SetReadBuffer(4096)
 	done := make(chan []byte, 1)
 	go func() {
-		b, _ := e.c.Resend(e.ctx, xid, m)
+		b, _ := c.Resend(e.ctx, xid, m)
 		done <- b
 	}()
 	<-fs.entered
+	deaf := dial()
 	deaf.Write(nfstest.Record(append(binary.BigEndian.AppendUint32(nil, xid), m...)))
-	// Fill what may wait for it, until its calls are not taken any more.
-	getattr := (&wire.HandleArgs{Handle: e.root}).Append(append([]byte{0, 0, 0, 1}, e.c.Header(nfsProg, 3, wire.ProcGetattr)...))
-	fill(deaf, nfstest.Record(getattr))
+	// One byte of the next call is read after the duplicate was joined.
+	deaf.Write([]byte{0x80})
 	close(fs.release)
 	select {
 	case b := <-done:
@@ -82,8 +90,10 @@ func TestJoinedNotRead(t *testing.T) {
 	case <-time.After(3 * time.Second):
 		t.Error("the reply waits for a client that does not read")
 	}
-	deaf.SetLinger(0)
 	deaf.Close()
+	c.Close()
+	l.Close()
+	<-served
 }
 
 // TestNewcomers: connections of which no handle was used do not push out those
