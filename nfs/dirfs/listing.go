@@ -130,18 +130,16 @@ func (l *listing) from(cookie uint64) (entries []entry, ok bool) {
 func (l *listing) extended(m *listing) *listing {
 	n := *m
 	n.after = l.after
-	n.attrs = nil
-	if len(m.entries) <= cap(l.entries)-len(l.entries) {
-		// Who uses l sees no more of the array than before.
-		n.entries = append(l.entries, m.entries...)
-		return &n
+	// Who uses l sees no more of the array than before, but may store ids in it.
+	entries := l.entries
+	if size := len(l.entries) + len(m.entries); size > cap(entries) {
+		entries = make([]entry, len(l.entries), size+size/2)
+		for i := range l.entries {
+			e := &l.entries[i]
+			entries[i] = entry{cookie: e.cookie, id: atomic.LoadUint64(&e.id), name: e.name}
+		}
 	}
-	n.entries = make([]entry, 0, 2*(len(l.entries)+len(m.entries)))
-	for i := range l.entries {
-		e := &l.entries[i]
-		n.entries = append(n.entries, entry{cookie: e.cookie, id: atomic.LoadUint64(&e.id), name: e.name})
-	}
-	n.entries = append(n.entries, m.entries...)
+	n.entries, n.attrs = append(entries, m.entries...), nil
 	return &n
 }
 

@@ -155,6 +155,15 @@ func behind(fd int, cookie uint64) (own int64, first string, err error) {
 		}
 		p++
 	}
+	near := farthest(from, is)
+	if !is(near) {
+		return 0, "", errMeanwhile
+	}
+	return near, first, nil
+}
+
+// farthest finds the end of the positions from from on for which is holds.
+func farthest(from int64, is func(int64) bool) int64 {
 	near, stride := from, int64(1)
 	for stride < math.MaxInt64-near && is(near+stride) {
 		near += stride
@@ -165,10 +174,7 @@ func behind(fd int, cookie uint64) (own int64, first string, err error) {
 			near += stride
 		}
 	}
-	if !is(near) {
-		return 0, "", errMeanwhile
-	}
-	return near, first, nil
+	return near
 }
 
 // stopAt gives the place where the kernel stops for want of room for the first

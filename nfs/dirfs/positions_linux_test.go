@@ -220,6 +220,28 @@ func TestBehind(t *testing.T) {
 	}
 }
 
+func TestFarthest(t *testing.T) {
+	for _, from := range []int64{3, 4, 1 << 31, math.MaxInt64 - 100} {
+		for _, d := range []int64{0, 1, 2, 3, 7, 8, 63, 98, 1 << 33, 1<<62 + 5} {
+			want := from + d
+			if want < from || want == math.MaxInt64 {
+				continue
+			}
+			calls := 0
+			got := farthest(from, func(p int64) bool {
+				calls++
+				if p < from {
+					t.Fatalf("from %d: asked for %d", from, p)
+				}
+				return p <= want
+			})
+			if got != want || calls > 130 {
+				t.Errorf("from %d: %d after %d calls, want %d", from, got, calls, want)
+			}
+		}
+	}
+}
+
 // TestIdentifyName: a name is told apart without opening it just as with.
 func TestIdentifyName(t *testing.T) {
 	dir := t.TempDir()
