@@ -76,7 +76,9 @@ func (c *Caller) In(gid uint32) bool {
 // syscall.Errno, wrapped or not. An id that the file system no longer knows
 // gives [ErrStale]; trouble of any other kind must not, because clients drop
 // unwritten data on it. A method that cannot answer soon returns when ctx is
-// done, with ctx's error: the client is told to ask again ([ErrJukebox]).
+// done, with ctx's error: the client is told to ask again ([ErrJukebox]). Like the
+// Caller, ctx is valid until the method returns; work that goes on after that
+// needs a context of its own.
 //
 // The file system checks c's permissions as POSIX says ([Permits] helps), with
 // the exceptions that NFSv3 needs because it has no open (RFC 1813 §4.4): the

@@ -185,15 +185,14 @@ func (o *output) sendMemory(batch []segment) error {
 // abandon gives up what is queued and whatever is added.
 func (o *output) abandon() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.broken = true
 	o.drained.Broadcast()
-	if o.writing {
-		return // the writer releases the queue
+	var queue []segment
+	if !o.writing { // else the writer releases it
+		queue, o.queue = o.queue, nil
 	}
-	for i := range o.queue {
-		o.release(&o.queue[i])
-		o.queue[i] = segment{}
+	o.mu.Unlock()
+	for i := range queue {
+		o.release(&queue[i])
 	}
-	o.queue = o.queue[:0]
 }

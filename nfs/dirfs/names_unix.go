@@ -137,7 +137,7 @@ func (f *FS) createNew(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name st
 	if err != nil {
 		return nfs.Attr{}, err
 	}
-	return f.settleFile(dir, d, name, fd, n, born)
+	return f.settleFile(dir, d, name, fd, n, 0, born)
 }
 
 // createAgain goes on with a file that an earlier process made for the same
@@ -155,7 +155,7 @@ func (f *FS) createAgain(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name 
 	if err != nil {
 		return nfs.Attr{}, err
 	}
-	return f.settleFile(dir, d, name, fd, n, func() {})
+	return f.settleFile(dir, d, name, fd, n, notOurs, func() {})
 }
 
 // freshFile says what a new regular file has to look like.
@@ -180,19 +180,23 @@ func newFile(c *nfs.Caller, da *nfs.Attr, how *nfs.CreateHow) (n freshFile, err 
 }
 
 // settleFile is settle for a regular file that is open as fd.
-func (f *FS) settleFile(dir nfs.ID, d *desc, name string, fd int, n freshFile, born func()) (nfs.Attr, error) {
+func (f *FS) settleFile(dir nfs.ID, d *desc, name string, fd int, n freshFile, rmflag int, born func()) (nfs.Attr, error) {
 	size := func() error {
 		if n.set.Valid&nfs.SetSize == 0 || n.set.Size == 0 {
 			return nil
 		}
 		return f.withSpace(func() error { return unix.Ftruncate(fd, int64(n.set.Size)) })
 	}
-	a, err := f.settle(dir, d, name, &desc{fd: fd, can: canRead | canWrite}, &n.birth, &n.set, size, 0, born)
+	a, err := f.settle(dir, d, name, &desc{fd: fd, can: canRead | canWrite}, &n.birth, &n.set, size, rmflag, born)
 	if err == nil && n.exclusive {
 		f.virgins.born(a.ID)
 	}
 	return a, err
 }
+
+// notOurs in the place of unlink's flags keeps settle from taking an object away
+// that an earlier process made, as it seems.
+const notOurs = -1
 
 // settle gives a new object, open as cd, its owner, mode and times, and puts it
 // on stable storage; or takes it away again. more is done between the owner and
@@ -213,7 +217,9 @@ func (f *FS) settle(dir nfs.ID, d *desc, name string, cd *desc, b *birth, set *n
 	}
 	if err != nil {
 		unix.Close(cd.fd)
-		_ = unix.Unlinkat(d.fd, name, rmflag)
+		if rmflag >= 0 {
+			_ = unix.Unlinkat(d.fd, name, rmflag)
+		}
 		return nfs.Attr{}, err
 	}
 	born()
@@ -306,7 +312,7 @@ func (f *FS) makeIn(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name strin
 	if in, ok := f.replies.unfinished(c.Call); ok {
 		cd, o, err := f.child(dir, d, name)
 		if err == nil && in.made(&o, typ, d.vol) {
-			return f.settle(dir, d, name, cd, &b, set, nil, rmflag, func() {})
+			return f.settle(dir, d, name, cd, &b, set, nil, notOurs, func() {})
 		}
 		if err == nil {
 			unix.Close(cd.fd)

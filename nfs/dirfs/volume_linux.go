@@ -29,7 +29,8 @@ func describeVolume(fd int, s *hostStat, root bool) (*volume, error) {
 	magic := int64(st.Type)
 	v.handles = handleTypes[magic]
 	v.memory = magic == unix.TMPFS_MAGIC || magic == unix.RAMFS_MAGIC
-	v.ordered.Store(magic == unix.EXT4_SUPER_MAGIC || magic == unix.XFS_SUPER_MAGIC)
+	// By name: ext2 has the number of ext4, and takes no position but its own.
+	v.ordered.Store(typ == "ext4" || typ == "ext3" || typ == "xfs")
 	v.properties = nfs.Properties{LinkMax: 32000}
 	switch magic {
 	case unix.EXT4_SUPER_MAGIC:

@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 package dirfs
 
 import (
@@ -89,17 +91,16 @@ type intent struct {
 // replyLog keeps the notes. Its methods may be called concurrently; on nil,
 // which is what there is without a StateDir, they do nothing.
 type replyLog struct {
-	log  *slog.Logger
-	file *os.File
-	// From earlier processes.
-	replies map[nfs.CallKey][]byte
-	intents map[nfs.CallKey]intent
+	log     *slog.Logger
+	file    *os.File
+	replies map[nfs.CallKey][]byte // of earlier processes
 
-	mu     sync.Mutex
-	seq    uint64
-	slots  map[nfs.CallKey]int64 // of the calls in work
-	owners [replySlots]nfs.CallKey
-	failed bool
+	mu      sync.Mutex
+	intents map[nfs.CallKey]intent // of earlier processes, and not finished since
+	seq     uint64
+	slots   map[nfs.CallKey]int64 // of the calls in work
+	owners  [replySlots]nfs.CallKey
+	failed  bool
 }
 
 func openReplies(dir string, log *slog.Logger) (*replyLog, error) {
@@ -153,9 +154,11 @@ func (l *replyLog) close() error {
 
 // unfinished tells what an earlier process was about to do for this call.
 func (l *replyLog) unfinished(key nfs.CallKey) (intent, bool) {
-	if l == nil || len(l.intents) == 0 || key == (nfs.CallKey{}) {
+	if l == nil || key == (nfs.CallKey{}) {
 		return intent{}, false
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	in, ok := l.intents[key]
 	return in, ok
 }
@@ -196,7 +199,7 @@ func (l *replyLog) begin(key nfs.CallKey, id nfs.ID, now time.Time) (end func(er
 	}
 }
 
-// keep notes the reply to a call that was begun.
+// keep notes the reply to a call that was begun, here or in an earlier process.
 func (l *replyLog) keep(key nfs.CallKey, reply []byte) {
 	if l == nil || len(reply) > maxReply {
 		return
@@ -204,6 +207,11 @@ func (l *replyLog) keep(key nfs.CallKey, reply []byte) {
 	l.mu.Lock()
 	slot, ok := l.slots[key]
 	delete(l.slots, key)
+	if _, again := l.intents[key]; again && !ok {
+		slot, ok = int64(l.seq%replySlots), true
+		l.seq++
+	}
+	delete(l.intents, key)
 	seq := l.seq
 	l.mu.Unlock()
 	if !ok {
