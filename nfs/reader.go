@@ -24,6 +24,8 @@ type reader struct {
 
 	place    chan struct{}     // where the place of a call that was taken over is given back
 	records  *rpc.RecordReader // for what does not fit buf
+	bulk     bool              // the last record did not fit
+	kept     int               // calls whose replies were kept back because of that
 	fresh    bool              // no record has come yet
 	waiting  bool              // for the rest of a record
 	arrived  time.Time
@@ -51,7 +53,7 @@ func (r *reader) run() {
 	defer c.drop()
 	for {
 		if err := r.next(); err != nil {
-			c.out.flush()
+			r.flush()
 			r.cl.release()
 			c.ended(err)
 			return
@@ -71,8 +73,8 @@ func (r *reader) run() {
 			}
 			return
 		}
-		if c.out.full() {
-			c.out.flush()
+		if r.kept++; r.kept >= bulkReplies && r.bulk || c.out.full() {
+			r.flush()
 		}
 		if !cl.reset() {
 			r.cl = newCall(c)
@@ -121,9 +123,19 @@ func (r *reader) next() error {
 			continue
 		}
 		r.r += 4 + size
+		r.bulk = false
 		r.cl.msg = b[4 : 4+size : 4+size]
 		return r.receive()
 	}
+}
+
+// bulkReplies is how many replies to large requests go out together. Each of
+// them alone would wake the client; all of them would let it run dry.
+const bulkReplies = 4
+
+func (r *reader) flush() {
+	r.kept = 0
+	r.c.out.flush()
 }
 
 // fill reads more, after the replies so far are sent. partial says that a
@@ -135,9 +147,7 @@ func (r *reader) fill(partial bool) error {
 		r.w = copy(r.buf, r.buf[r.r:r.w])
 		r.r = 0
 	}
-	r.c.out.flush()
-	r.patience(partial)
-	n, err := r.c.nc.Read(r.buf[r.w:])
+	n, err := r.wait(r.buf[r.w:], partial)
 	if n > 0 {
 		r.w += n
 		r.arrived = time.Now()
@@ -153,6 +163,19 @@ func (r *reader) fill(partial bool) error {
 	return err
 }
 
+// wait reads into p. Before it has to wait for something to read, it sends the
+// replies so far: the client may be waiting for them.
+func (r *reader) wait(p []byte, partial bool) (int, error) {
+	if r.bulk && r.kept > 0 {
+		if n := readNow(r.c.nc, p); n > 0 {
+			return n, nil
+		}
+	}
+	r.flush()
+	r.patience(partial)
+	return r.c.nc.Read(p)
+}
+
 // Read drains what is read already and then reads directly.
 func (r *reader) Read(p []byte) (int, error) {
 	if r.r < r.w {
@@ -160,12 +183,13 @@ func (r *reader) Read(p []byte) (int, error) {
 		r.r += n
 		return n, nil
 	}
-	return r.c.nc.Read(p)
+	return r.wait(p, true)
 }
 
 // large reads a record that does not fit r.buf or has several fragments into
 // memory of its own.
 func (r *reader) large() error {
+	r.bulk = true
 	size, last, err := r.records.Next()
 	if err != nil {
 		return err
@@ -177,16 +201,12 @@ func (r *reader) large() error {
 	c, cl := r.c, r.cl
 	if need > smallRecord {
 		if !c.in.tryTake(int64(need)) {
-			c.out.flush()
+			r.flush()
 			if !c.in.take(int64(need)) {
 				return net.ErrClosed
 			}
 		}
 		cl.counted = int64(need)
-	}
-	if r.w-r.r < size || !last {
-		c.out.flush()
-		r.patience(true)
 	}
 	cl.req = c.srv.bufs.Get(need)
 	cl.msg, err = r.records.Body(cl.req.B, size, last)

@@ -28,3 +28,24 @@ func isDead(nc net.Conn) bool {
 	})
 	return err != nil || dead
 }
+
+// readNow reads what is there already, without waiting; n is 0 if nothing is,
+// or if the connection has ended or cannot tell.
+func readNow(nc net.Conn, p []byte) (n int) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		n, err = unix.Read(int(fd), p)
+		return true
+	})
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
