@@ -49,7 +49,7 @@ type replyCache struct {
 	byKey map[CallKey]*cachedReply
 	ring  []*cachedReply // complete ones, the oldest at next if it is full
 	next  int
-	seq   uint64 // of entries made
+	seq   uint64 // of entries made; never 0
 }
 
 type cachedReply struct {
@@ -65,7 +65,7 @@ type cachedReply struct {
 const maxWaiting = 8
 
 func newReplyCache(limit int) *replyCache {
-	return &replyCache{limit: limit, byKey: make(map[CallKey]*cachedReply)}
+	return &replyCache{limit: limit, byKey: make(map[CallKey]*cachedReply), seq: 1}
 }
 
 // now is the number of the entry made last.

@@ -32,3 +32,25 @@ func (f *FS) means(dir nfs.ID, d *desc, name string, id nfs.ID) (bool, error) {
 	unix.Close(cd.fd)
 	return o.attr.ID == id, nil
 }
+
+// notOurs in the place of unlink's flags keeps settle from taking an object away
+// that an earlier process made, as it seems.
+const notOurs = -1
+
+// createAgain goes on with a file that an earlier process made for the same
+// call, and may not have finished. It takes cd over.
+func (f *FS) createAgain(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name string, how *nfs.CreateHow, cd *desc) (nfs.Attr, error) {
+	defer unix.Close(cd.fd)
+	n, err := newFile(c, da, how)
+	if err != nil {
+		return nfs.Attr{}, err
+	}
+	if err := chmodFD(cd, 0o600); err != nil {
+		return nfs.Attr{}, err
+	}
+	fd, err := f.reopen(cd, unix.O_RDWR)
+	if err != nil {
+		return nfs.Attr{}, err
+	}
+	return f.settleFile(dir, d, name, fd, n, notOurs, func() {})
+}

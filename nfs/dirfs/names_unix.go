@@ -140,24 +140,6 @@ func (f *FS) createNew(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name st
 	return f.settleFile(dir, d, name, fd, n, 0, born)
 }
 
-// createAgain goes on with a file that an earlier process made for the same
-// call, and may not have finished. It takes cd over.
-func (f *FS) createAgain(c *nfs.Caller, dir nfs.ID, d *desc, da *nfs.Attr, name string, how *nfs.CreateHow, cd *desc) (nfs.Attr, error) {
-	defer unix.Close(cd.fd)
-	n, err := newFile(c, da, how)
-	if err != nil {
-		return nfs.Attr{}, err
-	}
-	if err := chmodFD(cd, 0o600); err != nil {
-		return nfs.Attr{}, err
-	}
-	fd, err := f.reopen(cd, unix.O_RDWR)
-	if err != nil {
-		return nfs.Attr{}, err
-	}
-	return f.settleFile(dir, d, name, fd, n, notOurs, func() {})
-}
-
 // freshFile says what a new regular file has to look like.
 type freshFile struct {
 	birth
@@ -193,10 +175,6 @@ func (f *FS) settleFile(dir nfs.ID, d *desc, name string, fd int, n freshFile, r
 	}
 	return a, err
 }
-
-// notOurs in the place of unlink's flags keeps settle from taking an object away
-// that an earlier process made, as it seems.
-const notOurs = -1
 
 // settle gives a new object, open as cd, its owner, mode and times, and puts it
 // on stable storage; or takes it away again. more is done between the owner and
