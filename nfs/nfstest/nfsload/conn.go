@@ -39,11 +39,8 @@ type conn struct {
 	in         []byte
 	head, tail int // of what was read and not taken
 
-	out   []byte // calls without the data of their own
-	mark  int    // where the call that is being made begins
-	own   []piece
-	bufs  net.Buffers
-	array [][]byte // the memory of bufs
+	gather     // the calls
+	mark   int // where the call that is being made begins
 
 	hist histogram
 }
@@ -54,12 +51,6 @@ type slot struct {
 	busy bool
 	sent time.Duration // since conn.start
 	a    int           // what the job wants to know when the reply comes
-}
-
-// piece is data that goes out behind out[:at] without being copied.
-type piece struct {
-	at   int
-	data []byte
 }
 
 // job makes calls and judges their results. Its methods are called by the one
@@ -83,8 +74,10 @@ func dial(addr string, depth, record int) (*conn, error) {
 	c := &conn{
 		nc: nc.(*net.TCPConn), start: time.Now(), slots: make([]slot, depth),
 		shift: bits.Len(uint(depth - 1)), turn: rand.Uint32(),
-		in: make([]byte, inSize+record+4096), out: make([]byte, 0, 64<<10),
-		own: make([]piece, 0, depth), array: make([][]byte, 0, 2*depth+1),
+		in: make([]byte, inSize+record+4096),
+		gather: gather{
+			out: make([]byte, 0, 64<<10), own: make([]piece, 0, depth), array: make([][]byte, 0, 2*depth+1),
+		},
 	}
 	sys := rpc.SysCred{Machine: []byte("nfsload"), UID: callerUID(), GID: callerGID()}
 	cred := rpc.Auth{Flavor: rpc.AuthSys, Body: sys.Append(nil)}
@@ -129,29 +122,7 @@ func (c *conn) end(data []byte) {
 }
 
 // flush sends what begin and end have made.
-func (c *conn) flush() error {
-	if len(c.out) == 0 {
-		return nil
-	}
-	var err error
-	if len(c.own) == 0 {
-		_, err = c.nc.Write(c.out)
-	} else {
-		list, at := c.array[:0], 0
-		for _, p := range c.own {
-			list = append(list, c.out[at:p.at], p.data)
-			at = p.at
-		}
-		if at < len(c.out) {
-			list = append(list, c.out[at:])
-		}
-		c.array, c.bufs = list, list
-		_, err = c.bufs.WriteTo(c.nc)
-		c.own = c.own[:0]
-	}
-	c.out = c.out[:0]
-	return err
-}
+func (c *conn) flush() error { return c.sendTo(c.nc) }
 
 // run has j make calls until it has no more or until stop (since c.start), and
 // returns when all are answered. last is when the last reply came.

@@ -73,10 +73,7 @@ type echoConn struct {
 	nc         *net.TCPConn
 	in         []byte
 	head, tail int
-	out        []byte
-	own        []piece
-	array      [][]byte
-	bufs       net.Buffers
+	gather     // the replies
 }
 
 func (c *echoConn) run() error {
@@ -109,30 +106,10 @@ func (c *echoConn) run() error {
 				return err
 			}
 		}
-		if err := c.flush(); err != nil {
+		if err := c.sendTo(c.nc); err != nil {
 			return err
 		}
 	}
-}
-
-func (c *echoConn) flush() (err error) {
-	if len(c.own) == 0 {
-		_, err = c.nc.Write(c.out)
-	} else {
-		list, at := c.array[:0], 0
-		for _, p := range c.own {
-			list = append(list, c.out[at:p.at], p.data)
-			at = p.at
-		}
-		if at < len(c.out) {
-			list = append(list, c.out[at:])
-		}
-		c.array, c.bufs = list, list
-		_, err = c.bufs.WriteTo(c.nc)
-		c.own = c.own[:0]
-	}
-	c.out = c.out[:0]
-	return err
 }
 
 func (c *echoConn) answer(b []byte) error {
