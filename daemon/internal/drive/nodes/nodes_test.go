@@ -323,9 +323,9 @@ type brokenKV struct {
 	err error
 }
 
-func (b *brokenKV) Apply(c []Change) error {
+func (b *brokenKV) Apply(c []Change) (func() error, error) {
 	if b.err != nil {
-		return b.err
+		return nil, b.err
 	}
 	return b.KV.Apply(c)
 }
