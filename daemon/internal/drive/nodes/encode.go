@@ -63,6 +63,7 @@ type Node struct {
 	RParent  uint64    // see Moved
 	RName    string    // see Moved
 	Base     int64     // bytes of Version that show below what is Staged
+	RSize    int64     // size of Version while the node is Staged
 	Verifier [8]byte   // of an exclusive creation, until attributes are set; zero: none
 	ListedAt time.Time // when the listing was made; zero: not known
 }
@@ -92,8 +93,8 @@ const (
 // and remote time in nanoseconds since 1970, list revision, next cookie,
 // subdirectories, hidden names, and then name, version and list version with
 // their lengths. With flagLocal follow state, mode (0x8000: there is one), remote
-// parent, base, verifier, and remote name with its length; with flagListed, when
-// the listing was made.
+// parent, base, remote size, verifier, and remote name with its length; with
+// flagListed, when the listing was made.
 func (n *Node) encode() []byte {
 	b := make([]byte, 0, fixed+len(n.Name)+len(n.Version)+len(n.ListVersion))
 	var flags byte
@@ -127,6 +128,7 @@ func (n *Node) encode() []byte {
 		b = binary.BigEndian.AppendUint16(b, mode)
 		b = binary.BigEndian.AppendUint64(b, n.RParent)
 		b = binary.BigEndian.AppendUint64(b, uint64(n.Base))
+		b = binary.BigEndian.AppendUint64(b, uint64(n.RSize))
 		b = append(b, n.Verifier[:]...)
 		b = binary.BigEndian.AppendUint32(b, uint32(len(n.RName)))
 		b = append(b, n.RName...)
@@ -183,10 +185,10 @@ func decodeNode(b []byte) (Node, error) {
 		n.State = State(d.byte())
 		mode := uint16(d.byte())<<8 | uint16(d.byte())
 		n.Mode, n.HasMode = mode&^hasMode, mode&hasMode != 0
-		n.RParent, n.Base = d.uint64(), int64(d.uint64())
+		n.RParent, n.Base, n.RSize = d.uint64(), int64(d.uint64()), int64(d.uint64())
 		copy(n.Verifier[:], d.take(8))
 		n.RName = d.string()
-		d.bad = d.bad || n.State&^allStates != 0 || n.Mode > 0o7777 || n.Base < 0 || !n.local()
+		d.bad = d.bad || n.State&^allStates != 0 || n.Mode > 0o7777 || n.Base < 0 || n.RSize < 0 || !n.local()
 	}
 	if flags&flagListed != 0 {
 		n.ListedAt = timeOf(int64(d.uint64()))

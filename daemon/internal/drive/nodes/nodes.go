@@ -31,6 +31,8 @@ import (
 	"log/slog"
 	"sync"
 	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Root is the id of the root directory.
@@ -90,8 +92,11 @@ type Store struct {
 
 // Open opens the nodes in the folder dir, which is made if need be. One
 // process at a time can have it open.
-func Open(dir string, log *slog.Logger) (*Store, error) {
-	kv, err := openPebble(dir, log)
+func Open(dir string, log *slog.Logger) (*Store, error) { return OpenIn(vfs.Default, dir, log) }
+
+// OpenIn is Open for a folder of files.
+func OpenIn(files vfs.FS, dir string, log *slog.Logger) (*Store, error) {
+	kv, err := openPebble(dir, files, log)
 	if err != nil {
 		return nil, fmt.Errorf("open the drive's state in %s: %w", dir, err)
 	}

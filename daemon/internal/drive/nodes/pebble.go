@@ -25,8 +25,9 @@ var _ KV = (*pebbleKV)(nil)
 // finds no room for its own tidying up.
 const reserve = 64 << 20
 
-func openPebble(dir string, log *slog.Logger) (*pebbleKV, error) {
+func openPebble(dir string, files vfs.FS, log *slog.Logger) (*pebbleKV, error) {
 	o := &pebble.Options{
+		FS:                 files,
 		Logger:             pebbleLogger{log},
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		MaxOpenFiles:       128,
@@ -44,7 +45,7 @@ func openPebble(dir string, log *slog.Logger) (*pebbleKV, error) {
 		return nil, err
 	}
 	avail := func() (uint64, error) {
-		u, err := vfs.Default.GetDiskUsage(dir)
+		u, err := files.GetDiskUsage(dir)
 		return u.AvailBytes, err
 	}
 	return &pebbleKV{db: db, avail: avail}, nil
