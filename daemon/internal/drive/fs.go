@@ -33,11 +33,18 @@ func (d *Drive) attr(n *nodes.Node) nfs.Attr {
 		a.Type, a.Mode, a.Nlink, a.Size, a.Used = nfs.TypeDirectory, 0o555, 2+n.Subdirs, 4096, 4096
 	case nodes.Link:
 		a.Type, a.Mode = nfs.TypeSymlink, 0o777
+		return a
 	default:
 		a.Type, a.Mode = nfs.TypeRegular, 0o444
 		if n.Exec {
 			a.Mode = 0o555
 		}
+	}
+	if d.writer != nil {
+		a.Mode |= 0o200
+	}
+	if n.HasMode {
+		a.Mode = uint32(n.Mode)
 	}
 	return a
 }
@@ -204,14 +211,14 @@ func (d *Drive) dirEntries(ctx context.Context, dir uint64, page []nodes.Entry, 
 	for _, e := range page {
 		de := nfs.DirEntry{Name: e.Name, ID: nfs.ID(e.ID), Cookie: e.Cookie}
 		if plus {
-			n, err := d.store.Get(e.ID)
+			n, err := d.node(e.ID)
 			if err == nil && n.Size < 0 && !asked {
 				asked = true
 				if d.await(ctx, true, func(ctx context.Context) error { return d.sizes(ctx, dir) }) == nil {
-					n, err = d.store.Get(e.ID)
+					n, err = d.node(e.ID)
 				}
 			}
-			if errors.Is(err, nodes.ErrNotFound) {
+			if errors.Is(err, nfs.ErrStale) {
 				continue
 			}
 			if err == nil && n.Size >= 0 {
@@ -309,7 +316,19 @@ func (d *Drive) Readlink(ctx context.Context, _ *nfs.Caller, id nfs.ID) (string,
 	return target, d.status("read link", err)
 }
 
+// targetHere is the target of a link that was made here.
+func (d *Drive) targetHere(id uint64) (target string, err error) {
+	err = d.store.Regions(id, func(_ uint32, record []byte) bool {
+		target = string(record)
+		return false
+	})
+	return target, err
+}
+
 func (d *Drive) target(ctx context.Context, n nodes.Node) (string, error) {
+	if t, err := d.targetHere(n.ID); err != nil || t != "" {
+		return t, err
+	}
 	b, err := d.readVersion(ctx, n.ID, func(n nodes.Node) ([]byte, error) {
 		n, err := d.sized(ctx, n)
 		if err != nil {

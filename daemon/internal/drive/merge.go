@@ -72,6 +72,10 @@ func merge(n *nodes.Node, e providers.Entry, repository bool, now time.Time) boo
 	was := *n
 	same := sameContent(n, e)
 	n.Exec = e.Mode&0o111 != 0
+	if !same {
+		n.State &^= nodes.Edited
+		n.HasMode, n.Mode = false, 0
+	}
 	n.Version = string(e.Version)
 	if n.Kind != nodes.Dir && (e.Size >= 0 || !same) {
 		n.Size = e.Size
