@@ -164,12 +164,6 @@ func (d *dir) SyncDir(name string) error {
 
 func (d *dir) Free() (free, total int64, err error) { return freeSpace(d.path) }
 
-// dirFile is a file in a dir. The rest of it differs from system to system.
-type dirFile struct {
-	f *os.File
-	holes
-}
-
 func (f *dirFile) OS() *os.File                            { return f.f }
 func (f *dirFile) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
 func (f *dirFile) Close() error                            { return f.f.Close() }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// holes is nothing: every file can have them.
-type holes struct{}
+// dirFile is a file in a dir.
+type dirFile struct{ f *os.File }
 
 func (f *dirFile) WriteAt(p []byte, off int64) (int, error) { return f.f.WriteAt(p, off) }
 func (f *dirFile) Truncate(size int64) error                { return f.f.Truncate(size) }

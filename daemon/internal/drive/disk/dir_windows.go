@@ -13,9 +13,13 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// holes tells whether the file was told to have holes. NTFS fills a gap with
-// zeros, on disk, in a file that was not.
-type holes struct{ sparse atomic.Bool }
+// dirFile is a file in a dir.
+type dirFile struct {
+	f *os.File
+	// sparse: the file was told to have holes. NTFS fills a gap with zeros, on
+	// disk, in a file that was not.
+	sparse atomic.Bool
+}
 
 func (f *dirFile) makeSparse() error {
 	if f.sparse.Load() {

@@ -56,16 +56,21 @@ func (s *Store) newFile(id uint64) *File {
 }
 
 func (f *File) create(base int64) error {
-	had := f.s.usedOf(f.id)
 	d, err := f.s.fs.Open(name(f.id), true)
 	if err != nil {
 		return err
 	}
-	if err := d.Truncate(0); err != nil {
+	i, err := d.Stat()
+	if err == nil && i.Size > 0 {
+		err = d.Truncate(0)
+	}
+	if err != nil {
 		return errors.Join(err, d.Close())
 	}
-	f.s.used.Add(-had)
-	f.f, f.st, f.written = d, State{Size: base, Base: base}, true
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.s.used.Add(-i.Used)
+	f.f, f.st, f.written = d, State{Size: base, Base: base}, i.Size > 0
 	f.move()
 	return nil
 }
@@ -99,6 +104,8 @@ func (f *File) load(st State, regions func(yield func(region uint32, rec []byte)
 	if err != nil {
 		return errors.Join(err, d.Close())
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.f, f.end, f.used = d, min(i.Size, st.Size), i.Used
 	return nil
 }
@@ -125,9 +132,8 @@ func (f *File) State() State {
 	return f.st
 }
 
-// Generation moves with every WriteAt and Truncate, also with one that fails,
-// when it begins and when it ends. No two files of a Store that had different
-// bytes have the same.
+// Generation moves with every Truncate and when a WriteAt begins and ends, also
+// one that fails. No other file of the Store has had the same.
 func (f *File) Generation() uint64 { return f.gen.Load() }
 
 func (f *File) move() { f.gen.Store(f.s.gens.Add(1)) }
@@ -172,8 +178,8 @@ func (f *File) WriteAt(p []byte, off int64) (n int, err error) {
 	}
 	f.st.Size = max(f.st.Size, to)
 	f.end = max(f.end, to)
-	if f.cut >= 0 && f.end > f.cut {
-		f.cut = -1 // this was on its way when another write failed
+	if f.cut >= 0 {
+		f.cut = max(f.cut, f.end) // another write failed while this one was on its way
 	}
 	f.account(fresh)
 	return len(p), nil
