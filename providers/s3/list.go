@@ -381,7 +381,7 @@ func (c *call) lookup(path string) (kind, *object, error) {
 			perr = c.parent(path)
 			return nil
 		}
-		link, err = c.head(c.r.linkKey(path))
+		link, err = c.headLink(path)
 		return err
 	})
 	switch {
@@ -394,6 +394,18 @@ func (c *call) lookup(path string) (kind, *object, error) {
 	}
 	return 0, nil, providers.ErrNotExist
 }
+
+// headLink is head of a symbolic link. A store that keeps objects as files may
+// refuse to look for a name that it could not have.
+func (c *call) headLink(path string) (*object, error) {
+	o, err := c.head(c.r.linkKey(path))
+	if _, name := split(path); errors.Is(err, errRefused) && len(name)+len(linkSuffix) > maxName {
+		err = fmt.Errorf("%w: %w", providers.ErrNotExist, err)
+	}
+	return o, err
+}
+
+const maxName = 255 // bytes of a file's name
 
 // parent tells whether the directory that path is in exists. Errors:
 // ErrNotExist, ErrNotDir.

@@ -41,7 +41,7 @@ func (c *call) put(path string, link bool, o providers.PutOptions, size int64, s
 	var aside *object // of the other kind, hidden or to be replaced
 	if o.IfVersion == "" {
 		var err error
-		if aside, err = c.free(path, other, o.IfAbsent); err != nil {
+		if aside, err = c.free(path, link, o.IfAbsent); err != nil {
 			return providers.Entry{}, err
 		}
 	}
@@ -49,7 +49,7 @@ func (c *call) put(path string, link bool, o providers.PutOptions, size int64, s
 	if o.IfVersion != "" && errors.Is(err, providers.ErrChanged) {
 		// That version may be of the other kind.
 		var herr error
-		if aside, herr = c.free(path, other, false); herr != nil {
+		if aside, herr = c.free(path, link, false); herr != nil {
 			return providers.Entry{}, herr
 		}
 		if aside == nil || aside.etag != string(o.IfVersion) {
@@ -90,8 +90,9 @@ func (c *call) put(path string, link bool, o providers.PutOptions, size int64, s
 }
 
 // free tells whether path can be put: its parent exists, and there is no
-// directory. It gives the object of the key other, or nil.
-func (c *call) free(path, other string, absent bool) (aside *object, err error) {
+// directory. It gives the symbolic link there, or the file if a link is to be
+// put; nil if there is none.
+func (c *call) free(path string, link, absent bool) (aside *object, err error) {
 	var errs [3]error
 	err = parallel(3, func(i int) (err error) {
 		switch i {
@@ -103,7 +104,12 @@ func (c *call) free(path, other string, absent bool) (aside *object, err error) 
 				errs[1] = providers.ErrIsDir
 			}
 		case 2:
-			if aside, errs[2] = c.head(other); errors.Is(errs[2], providers.ErrNotExist) {
+			if link {
+				aside, errs[2] = c.head(c.r.fileKey(path))
+			} else {
+				aside, errs[2] = c.headLink(path)
+			}
+			if errors.Is(errs[2], providers.ErrNotExist) {
 				errs[2] = nil
 			}
 		}
