@@ -16,6 +16,21 @@ const (
 	Link
 )
 
+// State is what is known of an object here and not on the remote.
+type State uint8
+
+// The bits of a State.
+const (
+	Created State = 1 << iota // the remote has nothing of it
+	Staged                    // its bytes are not those of Version: package staging has what differs
+	Local                     // stays on this computer: a side file of some program
+	Moved                     // the remote has it at RParent and RName
+	Gone                      // a directory that was removed here, until the remote's is
+	Edited                    // Mode or Mtime were set here, and the remote has not got them
+
+	allStates = 1<<iota - 1
+)
+
 // Node is what is known of one object.
 type Node struct {
 	ID     uint64 // the key; not in the record
@@ -40,6 +55,22 @@ type Node struct {
 	Missed      bool   // somebody was told that a name is not there, before there was a listing
 	Subdirs     uint32
 	Hidden      uint32 // names of the remote that cannot be shown
+
+	// What was changed here.
+	State    State
+	Mode     uint16 // permission bits; valid if HasMode
+	HasMode  bool
+	RParent  uint64    // see Moved
+	RName    string    // see Moved
+	Base     int64     // bytes of Version that show below what is Staged
+	RSize    int64     // size of Version while the node is Staged
+	Verifier [8]byte   // of an exclusive creation, until attributes are set; zero: none
+	ListedAt time.Time // when the listing was made; zero: not known
+}
+
+// local reports whether there is anything to tell of local changes.
+func (n *Node) local() bool {
+	return n.State != 0 || n.HasMode || n.Verifier != [8]byte{}
 }
 
 // noTime stands for the zero time in a record.
@@ -48,21 +79,31 @@ const noTime = math.MinInt64
 // fixed is the length of a record without its strings.
 const fixed = 1 + 1 + 8 + 8 + 3*8 + 1 + 8 + 8 + 4 + 4 + 3*4
 
-// encode gives the record of format 1: kind, flags (1 executable, 2 complete, 4 missed),
-// parent, size, mtime, ctime and remote time in nanoseconds since 1970, list
-// revision, next cookie, subdirectories, hidden names, and then name, version
-// and list version with their lengths.
+// The flags of a record. Those from flagLocal on are of format 2.
+const (
+	flagExec = 1 << iota
+	flagComplete
+	flagMissed
+	flagLocal
+	flagListed
+	allFlags = 1<<iota - 1
+)
+
+// encode gives the record of format 2: kind, flags, parent, size, mtime, ctime
+// and remote time in nanoseconds since 1970, list revision, next cookie,
+// subdirectories, hidden names, and then name, version and list version with
+// their lengths. With flagLocal follow state, mode (0x8000: there is one), remote
+// parent, base, remote size, verifier, and remote name with its length; with
+// flagListed, when the listing was made.
 func (n *Node) encode() []byte {
 	b := make([]byte, 0, fixed+len(n.Name)+len(n.Version)+len(n.ListVersion))
 	var flags byte
-	if n.Exec {
-		flags |= 1
-	}
-	if n.Complete {
-		flags |= 2
-	}
-	if n.Missed {
-		flags |= 4
+	for flag, set := range map[byte]bool{
+		flagExec: n.Exec, flagComplete: n.Complete, flagMissed: n.Missed, flagLocal: n.local(), flagListed: !n.ListedAt.IsZero(),
+	} {
+		if set {
+			flags |= flag
+		}
 	}
 	b = append(b, byte(n.Kind), flags)
 	b = binary.BigEndian.AppendUint64(b, n.Parent)
@@ -78,8 +119,28 @@ func (n *Node) encode() []byte {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
 		b = append(b, s...)
 	}
+	if n.local() {
+		mode := n.Mode
+		if n.HasMode {
+			mode |= hasMode
+		}
+		b = append(b, byte(n.State))
+		b = binary.BigEndian.AppendUint16(b, mode)
+		b = binary.BigEndian.AppendUint64(b, n.RParent)
+		b = binary.BigEndian.AppendUint64(b, uint64(n.Base))
+		b = binary.BigEndian.AppendUint64(b, uint64(n.RSize))
+		b = append(b, n.Verifier[:]...)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(n.RName)))
+		b = append(b, n.RName...)
+	}
+	if !n.ListedAt.IsZero() {
+		b = binary.BigEndian.AppendUint64(b, uint64(nanos(n.ListedAt)))
+	}
 	return b
 }
+
+// hasMode stands beside the permission bits of a record.
+const hasMode = 0x8000
 
 var (
 	minTime = time.Unix(0, noTime+1)
@@ -111,7 +172,7 @@ func decodeNode(b []byte) (Node, error) {
 	d := decoder{b: b}
 	n.Kind = Kind(d.byte())
 	flags := d.byte()
-	n.Exec, n.Complete, n.Missed = flags&1 != 0, flags&2 != 0, flags&4 != 0
+	n.Exec, n.Complete, n.Missed = flags&flagExec != 0, flags&flagComplete != 0, flags&flagMissed != 0
 	n.Parent = d.uint64()
 	n.Size = int64(d.uint64())
 	n.Mtime, n.Ctime, n.RemoteTime = timeOf(int64(d.uint64())), timeOf(int64(d.uint64())), timeOf(int64(d.uint64()))
@@ -120,7 +181,20 @@ func decodeNode(b []byte) (Node, error) {
 	n.Subdirs = d.uint32()
 	n.Hidden = d.uint32()
 	n.Name, n.Version, n.ListVersion = d.string(), d.string(), d.string()
-	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > 7 || n.Size < -1 {
+	if flags&flagLocal != 0 {
+		n.State = State(d.byte())
+		mode := uint16(d.byte())<<8 | uint16(d.byte())
+		n.Mode, n.HasMode = mode&^hasMode, mode&hasMode != 0
+		n.RParent, n.Base, n.RSize = d.uint64(), int64(d.uint64()), int64(d.uint64())
+		copy(n.Verifier[:], d.take(8))
+		n.RName = d.string()
+		d.bad = d.bad || n.State&^allStates != 0 || n.Mode > 0o7777 || n.Base < 0 || n.RSize < 0 || !n.local()
+	}
+	if flags&flagListed != 0 {
+		n.ListedAt = timeOf(int64(d.uint64()))
+		d.bad = d.bad || n.ListedAt.IsZero()
+	}
+	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > allFlags || n.Size < -1 {
 		return Node{}, ErrCorrupt
 	}
 	return n, nil
