@@ -110,6 +110,14 @@ type Cache struct {
 	files      []*version            // whose files are open
 	hand       int                   // in files
 	dirty      map[*version]struct{}
+	dirtyBytes int64
+	reserved   int64  // pages that are going to be written
+	limit      int64  // bytes; 0: none
+	spare      int64  // pages that can be written until only Floor is free
+	unmeasured int64  // pages written since that was measured
+	evicted    int64  // pages, ever
+	pinnedTick uint32 // when all pinned nodes were last looked at
+}
 
 // Open opens the cache in a folder. What lies there is looked through in the
 // background; it can be read meanwhile.

@@ -178,8 +178,7 @@ func (c *Cache) evict() bool {
 			}
 			if done {
 				c.mu.Lock()
-				slot, print := fingerprint(&n)
-				c.index.ghost[slot] = print
+				c.index.bury(&n)
 				c.mu.Unlock()
 				c.release(v)
 				return true

@@ -296,9 +296,9 @@ func fingerprint(n *node) (slot int, print uint32) {
 	return int(h % ghosts), uint32(h>>32) | 1
 }
 
-// bury remembers what is being evicted.
-func (x *index) bury(r ref) {
-	slot, print := fingerprint(x.at(r))
+// bury remembers what was evicted.
+func (x *index) bury(n *node) {
+	slot, print := fingerprint(n)
 	x.ghost[slot] = print
 }
 

@@ -38,7 +38,6 @@ type version struct {
 	users   int  // reasons to be in Cache.open
 	handles int  // Files
 	slot    int  // place in Cache.files, from 1; 0: none
-	waits   bool // it is in Cache.dirty
 	doomed  bool // to be removed when handles is 0
 
 	mu     sync.Mutex
@@ -71,13 +70,6 @@ func (s *unitSet) has(u int) bool { return s[u/64]>>(u%64)&1 != 0 }
 func (s *unitSet) add(u int)      { s[u/64] |= 1 << (u % 64) }
 func (s *unitSet) remove(u int)   { s[u/64] &^= 1 << (u % 64) }
 func (s *unitSet) empty() bool    { return *s == unitSet{} }
-
-func (s *unitSet) len() (n int) {
-	for _, w := range s {
-		n += bits.OnesCount64(w)
-	}
-	return n
-}
 
 // extent is what is known of the units of one extent. Its fields are guarded by
 // version.mu.
