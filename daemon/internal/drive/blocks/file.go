@@ -38,11 +38,19 @@ func (c *Cache) File(k Key, size int64) (*File, error) {
 		return nil, fmt.Errorf("open cached version: %w", ErrClosed)
 	}
 	if size > 0 && size <= maxSize && len(k.Version) <= maxVersion {
-		v := c.acquire(id{k.Object, c.tune.hash(k.Version)}, true)
-		if v.claim(k, size) {
-			return &File{v: v}, nil
+		for range 2 {
+			v := c.acquire(id{k.Object, c.tune.hash(k.Version)}, true)
+			if v.claim(k, size) {
+				return &File{v: v}, nil
+			}
+			c.mu.Lock()
+			alone := v.handles == 1
+			c.mu.Unlock()
+			if alone { // nobody needs what is in its place
+				c.discard(v, false)
+			}
+			c.releaseHandle(v)
 		}
-		c.releaseHandle(v)
 		c.warn("a version is in use under another size or name and is not cached", "object", k.Object, "size", size)
 	}
 	v := newVersion(c, id{object: k.Object})
