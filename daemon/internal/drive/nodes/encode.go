@@ -40,6 +40,14 @@ type Node struct {
 	Missed      bool   // somebody was told that a name is not there, before there was a listing
 	Subdirs     uint32
 	Hidden      uint32 // names of the remote that cannot be shown
+
+	// ListedAt is since when that listing counts, where only time can tell; zero:
+	// it is not known, or names have changed since the times last moved.
+	ListedAt time.Time
+
+	// RemoteID is the remote's own id of the object, which stays when it is
+	// renamed; "": it has none. See [Tx.Identify].
+	RemoteID string
 }
 
 // noTime stands for the zero time in a record.
@@ -48,12 +56,16 @@ const noTime = math.MinInt64
 // fixed is the length of a record without its strings.
 const fixed = 1 + 1 + 8 + 8 + 3*8 + 1 + 8 + 8 + 4 + 4 + 3*4
 
-// encode gives the record of format 1: kind, flags (1 executable, 2 complete, 4 missed),
-// parent, size, mtime, ctime and remote time in nanoseconds since 1970, list
-// revision, next cookie, subdirectories, hidden names, and then name, version
-// and list version with their lengths.
+// tail is the length of what format 2 adds, without its string.
+const tail = 8 + 4
+
+// encode gives the record of format 1: kind, flags (1 executable, 2 complete, 4 missed,
+// 8 see below), parent, size, mtime, ctime and remote time in nanoseconds since
+// 1970, list revision, next cookie, subdirectories, hidden names, and then
+// name, version and list version with their lengths. Format 2 adds, with flag
+// 8 and if one of them is set, the listing's time and the remote's id.
 func (n *Node) encode() []byte {
-	b := make([]byte, 0, fixed+len(n.Name)+len(n.Version)+len(n.ListVersion))
+	b := make([]byte, 0, fixed+tail+len(n.Name)+len(n.Version)+len(n.ListVersion)+len(n.RemoteID))
 	var flags byte
 	if n.Exec {
 		flags |= 1
@@ -63,6 +75,9 @@ func (n *Node) encode() []byte {
 	}
 	if n.Missed {
 		flags |= 4
+	}
+	if n.hasTail() {
+		flags |= 8
 	}
 	b = append(b, byte(n.Kind), flags)
 	b = binary.BigEndian.AppendUint64(b, n.Parent)
@@ -75,10 +90,19 @@ func (n *Node) encode() []byte {
 	b = binary.BigEndian.AppendUint32(b, n.Subdirs)
 	b = binary.BigEndian.AppendUint32(b, n.Hidden)
 	for _, s := range []string{n.Name, n.Version, n.ListVersion} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
-		b = append(b, s...)
+		b = appendString(b, s)
+	}
+	if n.hasTail() {
+		b = binary.BigEndian.AppendUint64(b, uint64(nanos(n.ListedAt)))
+		b = appendString(b, n.RemoteID)
 	}
 	return b
+}
+
+func (n *Node) hasTail() bool { return !n.ListedAt.IsZero() || n.RemoteID != "" }
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }
 
 var (
@@ -120,7 +144,10 @@ func decodeNode(b []byte) (Node, error) {
 	n.Subdirs = d.uint32()
 	n.Hidden = d.uint32()
 	n.Name, n.Version, n.ListVersion = d.string(), d.string(), d.string()
-	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > 7 || n.Size < -1 {
+	if flags&8 != 0 {
+		n.ListedAt, n.RemoteID = timeOf(int64(d.uint64())), d.string()
+	}
+	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > 15 || n.hasTail() != (flags&8 != 0) || n.Size < -1 {
 		return Node{}, ErrCorrupt
 	}
 	return n, nil

@@ -3,7 +3,7 @@
 // change stored is on stable storage when the change returns, so an id that
 // anybody has seen is still there after a crash.
 //
-// A store is an ordered map of keys to records; format 1 is this (integers are
+// A store is an ordered map of keys to records; format 2 is this (integers are
 // big endian, ids and cookies 8 bytes):
 //
 //	M format                   format number, 4 bytes
@@ -13,6 +13,9 @@
 //	I id                       a Node, see encode.go
 //	D directory name           id, cookie
 //	C directory cookie         id, name: the listing in its order
+//	R remote id                id of the node that has it, see Tx.Identify
+//
+// Format 1 has no remote ids and shorter records of nodes.
 //
 // A copy of every format is in testdata.
 package nodes
@@ -34,7 +37,7 @@ const Root uint64 = 1
 // for "." and "..".
 const FirstCookie uint64 = 3
 
-const formatVersion = 1
+const formatVersion = 2
 
 // idBlock is how many ids are reserved with one write.
 const idBlock = 1 << 16
@@ -112,6 +115,11 @@ func New(kv KV) (*Store, error) {
 		return nil, ErrCorrupt
 	case binary.BigEndian.Uint32(v) > formatVersion:
 		return nil, ErrFormat
+	case binary.BigEndian.Uint32(v) < formatVersion:
+		// Whoever knows the older format only must not come upon newer records.
+		if err := kv.Apply([]Change{{metaKey("format"), binary.BigEndian.AppendUint32(nil, formatVersion)}}); err != nil {
+			return nil, err
+		}
 	}
 	next, err := kv.Get(metaKey("next"))
 	if err != nil || len(next) != 8 {
@@ -199,6 +207,7 @@ type Tx struct {
 	pending map[string][]byte // nil: deleted
 	touched []uint64          // nodes that the cache must forget
 	hidden  int64             // Hidden of directories that were removed
+	removed func(Node)
 }
 
 // Update runs fn and then makes its changes, all or none. An error of fn undoes
@@ -328,8 +337,9 @@ func (tx *Tx) removeNode(id uint64) error {
 			return err
 		}
 	}
-	tx.touched = append(tx.touched, id)
-	tx.set(nodeKey(id), nil)
+	if err := tx.drop(n, id); err != nil {
+		return err
+	}
 	if len(tx.changes) >= flushAt {
 		return tx.Flush()
 	}
