@@ -96,6 +96,9 @@ type Drive struct {
 	objects *objects
 	chunks  *chunks
 	streams *streams
+	lists   *listings
+	missing *missing
+	limbo   *limbo
 
 	closing sync.RWMutex // read: a call is on
 	closed  bool
@@ -130,7 +133,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 		return nil, err
 	}
 	d := &Drive{
-		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16),
+		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(), missing: newMissing(), limbo: newLimbo(),
 		streams: newStreams(1024), deferred: map[uint64]providers.Entry{},
 	}
 	parallel := max(2, d.info.MaxParallel)

@@ -40,6 +40,11 @@ func (tx *Tx) ByRemoteID(remoteID string) (Node, error) {
 	return n, err
 }
 
+// ByRemoteID is [Tx.ByRemoteID].
+func (s *Store) ByRemoteID(remoteID string) (Node, error) {
+	return (&Tx{s: s}).ByRemoteID(remoteID)
+}
+
 // Unlink takes an entry of dir away and leaves its node, which the caller links
 // elsewhere in this transaction.
 func (tx *Tx) Unlink(dir uint64, e Entry) {
