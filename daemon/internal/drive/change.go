@@ -115,7 +115,7 @@ func (ch *change) link(dir *nodes.Node, n *nodes.Node) {
 
 // unlink takes a name of dir away and leaves the node.
 func (ch *change) unlink(dir *nodes.Node, n *nodes.Node, e nodes.Entry) {
-	ch.tx.Unlink(dir.ID, e.Name, e.Cookie)
+	ch.tx.Unlink(dir.ID, e)
 	if n.Kind == nodes.Dir && dir.Subdirs > 0 {
 		dir.Subdirs--
 	}
@@ -181,7 +181,9 @@ func (ch *change) remove(n nodes.Node) error {
 			return nil
 		}
 	}
-	ch.tx.Delete(n.ID)
+	if err := ch.tx.Delete(n.ID); err != nil {
+		return err
+	}
 	ch.tx.DeletePending(n.ID)
 	ch.gone = append(ch.gone, n.ID)
 	return ch.tx.DeleteRegions(n.ID)
@@ -426,7 +428,7 @@ func (d *Drive) listedWhole(ctx context.Context, n *nodes.Node) error {
 	if n.Kind != nodes.Dir {
 		return nil
 	}
-	l, err := d.listing(ctx, n.ID)
+	l, err := d.listing(ctx, n.ID, nil)
 	if err == nil && !l.Complete {
 		err = fmt.Errorf("%w: %q is being listed", nfs.ErrJukebox, n.Name)
 	}

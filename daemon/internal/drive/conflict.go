@@ -469,4 +469,3 @@ func (d *Drive) movedBefore(ctx context.Context, from, to string, e providers.En
 		return err
 	})
 }
-

@@ -60,8 +60,8 @@ func (d *Drive) sizedAttr(ctx context.Context, n nodes.Node) (nfs.Attr, error) {
 }
 
 // GetAttr tells the attributes of an object. Those of a directory show whether
-// its names have changed, so a directory that clients have looked into is
-// listed when its listing is old.
+// its names have changed, so a directory that clients have listed is listed
+// again when that is old.
 func (d *Drive) GetAttr(ctx context.Context, _ *nfs.Caller, id nfs.ID) (nfs.Attr, error) {
 	if err := d.enter(); err != nil {
 		return nfs.Attr{}, err
@@ -76,13 +76,9 @@ func (d *Drive) getAttr(ctx context.Context, id uint64) (nfs.Attr, error) {
 	if err != nil {
 		return nfs.Attr{}, err
 	}
-	if n.Kind == nodes.Dir && (n.Complete || n.Missed) {
-		l, err := d.listing(ctx, id)
-		if errors.Is(err, nfs.ErrStale) {
+	if n.Kind == nodes.Dir {
+		if n, err = d.current(ctx, n); err != nil {
 			return nfs.Attr{}, err
-		}
-		if err == nil {
-			n = l
 		}
 	}
 	if n.Kind == nodes.File {
@@ -173,16 +169,16 @@ func (d *Drive) readDir(ctx context.Context, c *nfs.Caller, dir, cookie uint64, 
 	if err := d.mayUse(c, dir, nfs.MayRead); err != nil {
 		return false, err
 	}
-	n, err := d.node(dir)
+	l, err := d.namesOf(ctx, dir, cookie)
 	if err != nil {
 		return false, err
 	}
-	if cookie == 0 || !n.Complete {
-		if _, err := d.listing(ctx, dir); err != nil {
-			return false, err
+	given := 0
+	for size := firstPage; ; {
+		var p progress
+		if l != nil {
+			p = l.progress() // before the store is looked at: it may be farther by then
 		}
-	}
-	for size := firstPage; ; size = min(2*size, lastPage) {
 		var page []nodes.Entry
 		err := d.store.Children(dir, cookie, func(e nodes.Entry) bool {
 			page = append(page, e)
@@ -191,17 +187,65 @@ func (d *Drive) readDir(ctx context.Context, c *nfs.Caller, dir, cookie uint64, 
 		if err != nil {
 			return false, err
 		}
-		entries := d.dirEntries(ctx, dir, page, plus)
-		for _, e := range entries {
+		for _, e := range d.dirEntries(ctx, dir, page, plus) {
 			if !fill(e) {
 				return false, nil
 			}
+			given++
 		}
-		if len(page) < size {
+		if len(page) == size {
+			size = min(2*size, lastPage)
+			cookie = page[len(page)-1].Cookie
+			continue
+		}
+		switch {
+		case l == nil:
 			return true, nil
+		case given > 0 && (!p.done || p.err != nil):
+			return false, nil // the client comes again for the rest
+		case p.done:
+			return p.err == nil, p.err
 		}
-		cookie = page[len(page)-1].Cookie
+		select {
+		case <-p.more:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
 	}
+}
+
+// namesOf makes sure that there are names of a directory behind a cookie that a
+// client may be told. If they are still arriving it gives the listing.
+func (d *Drive) namesOf(ctx context.Context, dir, cookie uint64) (*listing, error) {
+	n, err := d.node(dir)
+	if err != nil || n.Complete {
+		if err == nil && cookie == 0 {
+			_, err = d.listing(ctx, dir, nil)
+		}
+		return nil, err
+	}
+	l := d.lists.get(dir)
+	if l == nil {
+		if d.info.TreeVersion {
+			n, err = d.attributes(ctx, dir) // its version, before it is listed
+		} else {
+			n, err = d.node(dir) // the listing may have ended just now
+		}
+		if err != nil || n.Complete {
+			return nil, err
+		}
+		if l, err = d.beginList(dir); err != nil {
+			return nil, err
+		}
+	}
+	if cookie == 0 {
+		// Names that are known from before may be gone by now, so news come first.
+		err := l.wait(ctx, func(p progress) bool { return p.pages > 0 })
+		if err != nil && l.progress().pages == 0 {
+			return nil, err
+		}
+	}
+	return l, nil
 }
 
 // dirEntries adds attributes where they can be had soon.

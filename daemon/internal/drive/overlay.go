@@ -126,5 +126,3 @@ func (d *Drive) isLocal(n nodes.Node) (bool, error) {
 // where every revision has a time of its own, and where versions tell for sure
 // that nothing has changed.
 func (d *Drive) byContent() bool { return d.info.TreeVersion || d.info.StrongVersion }
-
-func (d *Drive) forgetMissing(dir uint64, name string) {}

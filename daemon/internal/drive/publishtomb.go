@@ -135,8 +135,7 @@ func (d *Drive) endGhost(t nodes.Tomb) error {
 			return errNow
 		}
 		tx.DeleteTomb(t.Dir, t.Name)
-		tx.Delete(t.Node)
-		return nil
+		return ignoreNotFound(tx.Delete(t.Node))
 	})
 }
 
@@ -155,8 +154,7 @@ func (d *Drive) revive(t nodes.Tomb) error {
 		_, _, taken := tx.Child(t.Dir, t.Name)
 		if err != nil || p.State&nodes.Gone != 0 || !errors.Is(taken, nodes.ErrNotFound) {
 			// There is no place for it here; the remote's is found by a listing.
-			tx.Delete(n.ID)
-			return ignoreNotFound(err)
+			return errors.Join(ignoreNotFound(err), tx.Delete(n.ID))
 		}
 		n.State &^= nodes.Gone | nodes.Moved
 		n.Parent, n.Name, n.RParent, n.RName = t.Dir, t.Name, 0, ""

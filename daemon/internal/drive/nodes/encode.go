@@ -60,12 +60,18 @@ type Node struct {
 	State    State
 	Mode     uint16 // permission bits; valid if HasMode
 	HasMode  bool
-	RParent  uint64    // see Moved
-	RName    string    // see Moved
-	Base     int64     // bytes of Version that show below what is Staged
-	RSize    int64     // size of Version while the node is Staged
-	Verifier [8]byte   // of an exclusive creation, until attributes are set; zero: none
-	ListedAt time.Time // when the listing was made; zero: not known
+	RParent  uint64  // see Moved
+	RName    string  // see Moved
+	Base     int64   // bytes of Version that show below what is Staged
+	RSize    int64   // size of Version while the node is Staged
+	Verifier [8]byte // of an exclusive creation, until attributes are set; zero: none
+	// ListedAt is since when that listing counts, where only time can tell; zero:
+	// it is not known, or names have changed since the times last moved.
+	ListedAt time.Time
+
+	// RemoteID is the remote's own id of the object, which stays when it is
+	// renamed; "": it has none. See [Tx.Identify].
+	RemoteID string
 }
 
 // local reports whether there is anything to tell of local changes.
@@ -84,22 +90,25 @@ const (
 	flagExec = 1 << iota
 	flagComplete
 	flagMissed
+	flagTail
 	flagLocal
-	flagListed
 	allFlags = 1<<iota - 1
 )
+
+// tail is the length of what flagTail adds, without its string.
+const tail = 8 + 4
 
 // encode gives the record of format 2: kind, flags, parent, size, mtime, ctime
 // and remote time in nanoseconds since 1970, list revision, next cookie,
 // subdirectories, hidden names, and then name, version and list version with
-// their lengths. With flagLocal follow state, mode (0x8000: there is one), remote
-// parent, base, remote size, verifier, and remote name with its length; with
-// flagListed, when the listing was made.
+// their lengths. With flagTail follow the listing's time and the remote's id;
+// with flagLocal state, mode (0x8000: there is one), remote parent, base, remote
+// size, verifier, and remote name. Format 1 had neither.
 func (n *Node) encode() []byte {
-	b := make([]byte, 0, fixed+len(n.Name)+len(n.Version)+len(n.ListVersion))
+	b := make([]byte, 0, fixed+tail+len(n.Name)+len(n.Version)+len(n.ListVersion)+len(n.RemoteID))
 	var flags byte
 	for flag, set := range map[byte]bool{
-		flagExec: n.Exec, flagComplete: n.Complete, flagMissed: n.Missed, flagLocal: n.local(), flagListed: !n.ListedAt.IsZero(),
+		flagExec: n.Exec, flagComplete: n.Complete, flagMissed: n.Missed, flagTail: n.hasTail(), flagLocal: n.local(),
 	} {
 		if set {
 			flags |= flag
@@ -116,8 +125,11 @@ func (n *Node) encode() []byte {
 	b = binary.BigEndian.AppendUint32(b, n.Subdirs)
 	b = binary.BigEndian.AppendUint32(b, n.Hidden)
 	for _, s := range []string{n.Name, n.Version, n.ListVersion} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
-		b = append(b, s...)
+		b = appendString(b, s)
+	}
+	if n.hasTail() {
+		b = binary.BigEndian.AppendUint64(b, uint64(nanos(n.ListedAt)))
+		b = appendString(b, n.RemoteID)
 	}
 	if n.local() {
 		mode := n.Mode
@@ -130,17 +142,19 @@ func (n *Node) encode() []byte {
 		b = binary.BigEndian.AppendUint64(b, uint64(n.Base))
 		b = binary.BigEndian.AppendUint64(b, uint64(n.RSize))
 		b = append(b, n.Verifier[:]...)
-		b = binary.BigEndian.AppendUint32(b, uint32(len(n.RName)))
-		b = append(b, n.RName...)
-	}
-	if !n.ListedAt.IsZero() {
-		b = binary.BigEndian.AppendUint64(b, uint64(nanos(n.ListedAt)))
+		b = appendString(b, n.RName)
 	}
 	return b
 }
 
 // hasMode stands beside the permission bits of a record.
 const hasMode = 0x8000
+
+func (n *Node) hasTail() bool { return !n.ListedAt.IsZero() || n.RemoteID != "" }
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
+}
 
 var (
 	minTime = time.Unix(0, noTime+1)
@@ -181,6 +195,9 @@ func decodeNode(b []byte) (Node, error) {
 	n.Subdirs = d.uint32()
 	n.Hidden = d.uint32()
 	n.Name, n.Version, n.ListVersion = d.string(), d.string(), d.string()
+	if flags&flagTail != 0 {
+		n.ListedAt, n.RemoteID = timeOf(int64(d.uint64())), d.string()
+	}
 	if flags&flagLocal != 0 {
 		n.State = State(d.byte())
 		mode := uint16(d.byte())<<8 | uint16(d.byte())
@@ -190,11 +207,7 @@ func decodeNode(b []byte) (Node, error) {
 		n.RName = d.string()
 		d.bad = d.bad || n.State&^allStates != 0 || n.Mode > 0o7777 || n.Base < 0 || n.RSize < 0 || !n.local()
 	}
-	if flags&flagListed != 0 {
-		n.ListedAt = timeOf(int64(d.uint64()))
-		d.bad = d.bad || n.ListedAt.IsZero()
-	}
-	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > allFlags || n.Size < -1 {
+	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > allFlags || n.hasTail() != (flags&flagTail != 0) || n.Size < -1 {
 		return Node{}, ErrCorrupt
 	}
 	return n, nil
