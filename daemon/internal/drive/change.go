@@ -80,7 +80,7 @@ func (ch *change) dir(id uint64) (nodes.Node, error) {
 
 func (ch *change) node(id uint64) (nodes.Node, error) {
 	n, err := ch.tx.Get(id)
-	if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 {
+	if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 && n.Kind == nodes.Dir {
 		return n, fmt.Errorf("%w: id %d", nfs.ErrStale, id)
 	}
 	return n, err
@@ -100,10 +100,12 @@ func (ch *change) child(dir uint64, name string) (nodes.Node, nodes.Entry, error
 }
 
 // link gives n the name n.Name in dir, which it is in from now on, and stores
-// both.
-func (ch *change) link(dir *nodes.Node, n *nodes.Node) {
-	cookie := dir.NextCookie
-	dir.NextCookie++
+// both. cookie is that of the name if it was there before, or 0.
+func (ch *change) link(dir *nodes.Node, n *nodes.Node, cookie uint64) {
+	if cookie == 0 {
+		cookie = dir.NextCookie
+		dir.NextCookie++
+	}
 	n.Parent = dir.ID
 	if n.Kind == nodes.Dir {
 		dir.Subdirs++
@@ -181,18 +183,40 @@ func (ch *change) remove(n nodes.Node) error {
 			return nil
 		}
 	}
-	if err := ch.tx.Delete(n.ID); err != nil {
+	if n.Kind == nodes.File {
+		// Somebody may have it open.
+		n.State |= nodes.Gone
+		n.Ctime = later(n.Ctime, ch.d.o.Clock())
+		ch.tx.Put(n)
+		return ch.pend(n.ID, quietNow)
+	}
+	return ch.forget(n.ID)
+}
+
+// forget takes a node away that nobody can use any more.
+func (ch *change) forget(id uint64) error {
+	if err := ch.tx.Delete(id); err != nil {
 		return err
 	}
-	ch.tx.DeletePending(n.ID)
-	ch.gone = append(ch.gone, n.ID)
-	return ch.tx.DeleteRegions(n.ID)
+	ch.tx.DeletePending(id)
+	ch.gone = append(ch.gone, id)
+	return ch.tx.DeleteRegions(id)
+}
+
+func mayBeName(name string) error {
+	switch {
+	case len(name) > 255:
+		return nfs.ErrNameTooLong
+	case !showable(name):
+		return fmt.Errorf("%w: %q can be no name here", nfs.ErrInval, name)
+	}
+	return nil
 }
 
 // newName makes a node with a name of dir that is free.
 func (ch *change) newName(dir *nodes.Node, name string, kind nodes.Kind) (nodes.Node, error) {
-	if !showable(name) {
-		return nodes.Node{}, fmt.Errorf("%w: %q can be no name here", nfs.ErrInval, name)
+	if err := mayBeName(name); err != nil {
+		return nodes.Node{}, err
 	}
 	id, err := ch.tx.NewID()
 	if err != nil {
@@ -230,15 +254,18 @@ func (d *Drive) create(ctx context.Context, c *nfs.Caller, dir uint64, name stri
 	if err == nil {
 		return d.createOver(ctx, c, dir, old, how)
 	}
+	size := how.Set.Size
+	if how.Mode == nfs.Exclusive || how.Set.Valid&nfs.SetSize == 0 {
+		size = 0
+	}
+	appeared := false
 	err = d.changeNames(c, func(ch *change) error {
 		p, err := ch.dir(dir)
 		if err != nil {
 			return err
 		}
-		if _, _, err := ch.child(dir, name); !errors.Is(err, nfs.ErrNoEnt) {
-			if err == nil {
-				err = fmt.Errorf("%w: %q appears just now", nfs.ErrJukebox, name)
-			}
+		if old, _, err = ch.child(dir, name); !errors.Is(err, nfs.ErrNoEnt) {
+			appeared = err == nil
 			return err
 		}
 		n, err := ch.newName(&p, name, nodes.File)
@@ -253,11 +280,21 @@ func (d *Drive) create(ctx context.Context, c *nfs.Caller, dir uint64, name stri
 			setOn(&n, &how.Set, n.Mtime)
 		}
 		before := d.attr(&p)
-		ch.link(&p, &n)
+		ch.link(&p, &n, 0)
 		w = ch.moved(&p, before)
 		a = d.attr(&n)
 		return ch.pend(n.ID, quietWrite)
 	})
+	switch {
+	case err != nil:
+	case appeared:
+		return d.createOver(ctx, c, dir, old, how)
+	case size > 0:
+		own := &nfs.Caller{UID: d.o.UID, GID: d.o.GID} // whatever the mode, who made it may fill it
+		if _, err = d.setAttr(ctx, own, uint64(a.ID), nfs.SetAttr{Valid: nfs.SetSize, Size: size}, nil); err == nil {
+			a, err = d.getAttr(ctx, uint64(a.ID))
+		}
+	}
 	return a, w, err
 }
 
@@ -313,6 +350,9 @@ const targetRegion = 0
 
 // Symlink makes a symbolic link.
 func (d *Drive) Symlink(ctx context.Context, c *nfs.Caller, dir nfs.ID, name, target string, set nfs.SetAttr) (nfs.Attr, nfs.WCC, error) {
+	if len(target) > nfs.MaxTarget {
+		return nfs.Attr{}, nfs.WCC{}, nfs.ErrNameTooLong
+	}
 	return d.make(ctx, c, uint64(dir), name, "make a link", nodes.Link, func(ch *change, n *nodes.Node) {
 		setOn(n, &set, n.Mtime)
 		n.Size = int64(len(target))
@@ -351,7 +391,7 @@ func (d *Drive) make(ctx context.Context, c *nfs.Caller, dir uint64, name, op st
 		}
 		fill(ch, &n)
 		before := d.attr(&p)
-		ch.link(&p, &n)
+		ch.link(&p, &n, 0)
 		w = ch.moved(&p, before)
 		a = d.attr(&n)
 		return ch.pend(n.ID, quietCommit)
@@ -504,8 +544,8 @@ func (ch *change) rename(fromDir uint64, from string, toDir uint64, to string) (
 	if err != nil {
 		return fw, tw, err
 	}
-	if !showable(to) {
-		return fw, tw, fmt.Errorf("%w: %q can be no name here", nfs.ErrInval, to)
+	if err := mayBeName(to); err != nil {
+		return fw, tw, err
 	}
 	if n.Kind == nodes.Dir {
 		if err := ch.notBelow(toDir, n.ID); err != nil {
@@ -513,12 +553,12 @@ func (ch *change) rename(fromDir uint64, from string, toDir uint64, to string) (
 		}
 	}
 	fBefore, tBefore := d.attr(&fp), d.attr(tp)
-	over := false
+	cookie := uint64(0)
 	switch old, oe, err := ch.child(toDir, to); {
 	case err == nil && old.ID == n.ID:
 		return nfs.WCC{After: fBefore}, nfs.WCC{After: tBefore}, nil
 	case err == nil:
-		over = true
+		cookie = oe.Cookie
 		if err := ch.mayReplace(&n, &old); err != nil {
 			return fw, tw, err
 		}
@@ -533,7 +573,7 @@ func (ch *change) rename(fromDir uint64, from string, toDir uint64, to string) (
 	if err := ch.relocate(&n, toDir, to); err != nil {
 		return fw, tw, err
 	}
-	ch.link(tp, &n)
+	ch.link(tp, &n, cookie)
 	fw = ch.moved(&fp, fBefore)
 	if tp == &fp {
 		tw = fw
@@ -541,7 +581,7 @@ func (ch *change) rename(fromDir uint64, from string, toDir uint64, to string) (
 		tw = ch.moved(tp, tBefore)
 	}
 	pause := quietCommit
-	if over {
+	if cookie != 0 {
 		pause = quietRename
 	}
 	return fw, tw, ch.pend(n.ID, pause)

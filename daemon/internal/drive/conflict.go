@@ -163,7 +163,7 @@ func (d *Drive) conflict(ctx context.Context, id uint64, there providers.Entry) 
 		}
 		n.Name = name
 		n.Ctime = later(n.Ctime, d.o.Clock())
-		ch.link(&p, &n)
+		ch.link(&p, &n, 0)
 		if err := d.pend(tx, id); err != nil {
 			return err
 		}

@@ -28,6 +28,9 @@ func (d *Drive) attr(n *nodes.Node) nfs.Attr {
 		ID: nfs.ID(n.ID), Nlink: 1, UID: d.o.UID, GID: d.o.GID, Size: uint64(n.Size), Used: uint64(n.Size),
 		Atime: n.Mtime, Mtime: n.Mtime, Ctime: n.Ctime,
 	}
+	if !n.Atime.IsZero() {
+		a.Atime = n.Atime
+	}
 	switch n.Kind {
 	case nodes.Dir:
 		a.Type, a.Mode, a.Nlink, a.Size, a.Used = nfs.TypeDirectory, 0o555, 2+n.Subdirs, 4096, 4096
@@ -45,6 +48,14 @@ func (d *Drive) attr(n *nodes.Node) nfs.Attr {
 	}
 	if n.HasMode {
 		a.Mode = uint32(n.Mode)
+	}
+	if n.State&nodes.Gone != 0 {
+		a.Nlink = 0
+	}
+	if n.State&nodes.Staged != 0 {
+		if e := d.staged.peek(n.ID); e != nil {
+			a.Used = uint64(e.f.Used() + n.Base)
+		}
 	}
 	return a
 }

@@ -88,11 +88,15 @@ func (p *publisher) counts() (pending, parked int, sent int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.work {
-		if w.parked != nil {
+		switch {
+		case w.rests:
+			continue
+		case w.parked != nil:
 			parked++
 		}
+		pending++
 	}
-	return len(p.work), parked, p.sent
+	return pending, parked, p.sent
 }
 
 // Ledger tells what was changed and is not on the remote, in the order in which
@@ -110,6 +114,9 @@ func (d *Drive) Ledger(limit int) []LedgerEntry {
 	}
 	var all []item
 	for k, w := range p.work {
+		if w.rests {
+			continue
+		}
 		e := LedgerEntry{State: Saved, Since: w.since, Err: w.err, Done: w.done, Total: w.total, Removed: k.node == 0}
 		switch {
 		case w.parked != nil:

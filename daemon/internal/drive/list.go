@@ -52,7 +52,7 @@ func (d *Drive) way(id uint64, remote bool) (string, error) {
 // node is what is known of an id; ErrStale if nothing, or if it was removed.
 func (d *Drive) node(id uint64) (nodes.Node, error) {
 	n, err := d.store.Get(id)
-	if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 {
+	if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 && n.Kind == nodes.Dir {
 		return n, fmt.Errorf("%w: id %d", nfs.ErrStale, id)
 	}
 	if err == nil && n.Kind == nodes.File && d.staged != nil {

@@ -16,7 +16,7 @@ func showable(name string) bool {
 	if name == "" || name == "." || name == ".." || len(name) > 255 || !utf8.ValidString(name) {
 		return false
 	}
-	return !strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f })
+	return !strings.ContainsAny(name, "/\x00")
 }
 
 // kindOf tells what an entry becomes; false: nothing that a drive shows.

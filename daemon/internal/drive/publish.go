@@ -44,6 +44,7 @@ type work struct {
 	running  bool
 	again    bool  // touched while it ran
 	held     bool  // waits for something that happens here, not for a time
+	rests    bool  // there is nothing to publish until it is due
 	parked   error // waits for a person
 	err      error // why it was not done the last time
 	done     int64 // bytes sent so far
@@ -105,7 +106,7 @@ func (p *publisher) touch(k taskKey, q quiet) {
 		p.work[k] = w
 	}
 	w.due = time.Now().Add(time.Duration(q) * p.d.o.Quiet / 4)
-	w.again, w.held, w.parked, w.attempts = w.running, false, nil, 0
+	w.again, w.held, w.rests, w.parked, w.attempts = w.running, false, false, nil, 0
 	p.poke()
 }
 
@@ -190,6 +191,12 @@ var errHeld = errors.New("waits for something else on this computer")
 // errNow means that a task is to be looked at again at once.
 var errNow = errors.New("has changed meanwhile")
 
+// restError means that there is nothing to publish, and something to be done
+// here after a while.
+type restError struct{ wait time.Duration }
+
+func (e restError) Error() string { return "rests" }
+
 // laterError means that a task is to be looked at after a pause.
 type laterError struct{ pause quiet }
 
@@ -207,6 +214,8 @@ func (p *publisher) do(w *work) {
 	w.running, w.done, w.total = false, 0, 0
 	now := time.Now()
 	var wait laterError
+	var rest restError
+	w.rests = false
 	switch {
 	case w.again:
 		w.err = nil
@@ -221,6 +230,8 @@ func (p *publisher) do(w *work) {
 		w.held, w.err = true, nil
 	case errors.Is(err, errNow):
 		w.due, w.err = now, nil
+	case errors.As(err, &rest):
+		w.rests, w.due, w.err = true, now.Add(rest.wait), nil
 	case errors.As(err, &wait):
 		w.due, w.err = now.Add(time.Duration(wait.pause)*p.d.o.Quiet/4), nil
 	case p.d.flights.base.Err() != nil:
@@ -269,7 +280,7 @@ func (p *publisher) sync(ctx context.Context) error {
 	now := time.Now()
 	for _, w := range p.work {
 		w.parked = nil
-		if !w.running {
+		if !w.running && !w.rests {
 			w.due = now
 		}
 	}
@@ -281,6 +292,7 @@ func (p *publisher) sync(ctx context.Context) error {
 			switch {
 			case w.parked != nil:
 				err = errors.Join(err, fmt.Errorf("%s: %w", p.name(w.key), w.parked))
+			case w.rests:
 			case !w.held || w.running:
 				left++
 				if !w.running && w.err == nil {

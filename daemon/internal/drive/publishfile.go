@@ -287,7 +287,7 @@ func (d *Drive) settleUpload(ctx context.Context, id uint64) error {
 	if same {
 		return d.complete(id, nil, 0, u.Dir, u.Name, e)
 	}
-	if _, err := d.node(id); err != nil {
+	if n, err := d.node(id); err != nil || n.State&nodes.Gone != 0 {
 		return d.endUpload(ctx, id, u)
 	}
 	return nil // it goes on, or begins anew
@@ -381,7 +381,7 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 	err = d.update(func(tx *nodes.Tx) error {
 		tx.DeleteUpload(id)
 		n, err := tx.Get(id)
-		if errors.Is(err, nodes.ErrNotFound) {
+		if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 {
 			gone = true
 			// It was removed here while it was on its way.
 			tx.PutTomb(nodes.Tomb{

@@ -27,6 +27,9 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 	if err != nil {
 		return err
 	}
+	if n.State&nodes.Gone != 0 {
+		return d.publishGone(ctx, n)
+	}
 	pending, err := d.isPending(n.ID)
 	if err != nil {
 		return err
@@ -64,6 +67,37 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 		tx.DeletePending(n.ID)
 		return nil
 	})
+}
+
+// retain is how long a file that was removed stays usable: clients have no way
+// to say that they have one open.
+const retain = time.Minute
+
+// publishGone forgets a file that was removed, when nobody uses it any more.
+func (d *Drive) publishGone(ctx context.Context, n nodes.Node) error {
+	if err := d.settleUpload(ctx, n.ID); err != nil {
+		return err
+	}
+	if wait := retain - d.o.Clock().Sub(n.Ctime); wait > 0 {
+		return restError{wait}
+	}
+	var ch change
+	err := d.update(func(tx *nodes.Tx) error {
+		ch = change{d: d, tx: tx}
+		now, err := tx.Get(n.ID)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		if now.State&nodes.Gone == 0 {
+			return errNow
+		}
+		return ch.forget(n.ID)
+	})
+	if err != nil {
+		return err
+	}
+	d.discard(n.ID)
+	return nil
 }
 
 func heldIf(held bool) error {

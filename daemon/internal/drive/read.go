@@ -38,7 +38,7 @@ func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, of
 	case nodes.Link:
 		return 0, false, nfs.ErrInval
 	}
-	if a := d.attr(&n); c.UID != a.UID && !nfs.Permits(c, &a, nfs.MayRead) {
+	if a := d.attr(&n); c.UID != a.UID && !nfs.Permits(c, &a, nfs.MayRead) && !nfs.Permits(c, &a, nfs.MayExec) {
 		return 0, false, nfs.ErrAccess
 	}
 	if n.State&nodes.Staged != 0 {

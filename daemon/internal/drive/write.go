@@ -86,6 +86,9 @@ func (d *Drive) write(ctx context.Context, c *nfs.Caller, id uint64, p []byte, o
 	if _, err := d.sized(ctx, n); err != nil {
 		return 0, nfs.WCC{}, err
 	}
+	if err := d.dropSetID(c, n); err != nil {
+		return 0, nfs.WCC{}, err
+	}
 	e, err := d.stage(ctx, id, true)
 	if err != nil {
 		return 0, nfs.WCC{}, err
@@ -111,6 +114,34 @@ func (d *Drive) write(ctx context.Context, c *nfs.Caller, id uint64, p []byte, o
 	}
 	d.pub.touch(nodeTask(id), quietCommit)
 	return nfs.FileSync, w, nil
+}
+
+// withoutSetID is a mode after c has changed the bytes of a file.
+func (d *Drive) withoutSetID(c *nfs.Caller, mode uint16) uint16 {
+	if c.UID == 0 {
+		return mode
+	}
+	mode &^= 0o4000
+	if mode&0o010 != 0 || c.UID != d.o.UID && !c.In(d.o.GID) {
+		mode &^= 0o2000
+	}
+	return mode
+}
+
+// dropSetID takes the set-id bits of n away before c changes its bytes.
+func (d *Drive) dropSetID(c *nfs.Caller, n nodes.Node) error {
+	if !n.HasMode || n.Mode == d.withoutSetID(c, n.Mode) {
+		return nil
+	}
+	return d.update(func(tx *nodes.Tx) error {
+		n, err := tx.Get(n.ID)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		n.Mode = d.withoutSetID(c, n.Mode)
+		tx.Put(n)
+		return nil
+	})
 }
 
 // changeStaged makes a change of e, whose node was n, and tells the attributes
@@ -222,6 +253,11 @@ func (d *Drive) setAttr(ctx context.Context, c *nfs.Caller, id uint64, set nfs.S
 	if err := d.maySet(c, &a, &set); err != nil {
 		return nfs.WCC{After: a}, err
 	}
+	if set.Valid&nfs.SetSize != 0 {
+		if err := d.dropSetID(c, n); err != nil {
+			return nfs.WCC{}, err
+		}
+	}
 	if n.Kind == nodes.File && (set.Valid&nfs.SetSize != 0 || n.State&nodes.Staged != 0) {
 		return d.setStaged(ctx, n, set)
 	}
@@ -324,6 +360,14 @@ func setOn(n *nodes.Node, set *nfs.SetAttr, now time.Time) {
 	if set.Valid&nfs.SetMode != 0 && n.Kind != nodes.Link {
 		n.Mode, n.HasMode = uint16(set.Mode&0o7777), true
 		n.State |= nodes.Edited
+	}
+	switch {
+	case set.Valid&nfs.SetAtime != 0:
+		n.Atime = set.Atime
+	case set.Valid&nfs.SetAtimeNow != 0:
+		n.Atime = now
+	case n.Atime.IsZero() && set.Valid&nfs.SetMtime != 0:
+		n.Atime = n.Mtime // else it would follow
 	}
 	switch {
 	case set.Valid&nfs.SetMtime != 0:

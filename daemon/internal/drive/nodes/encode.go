@@ -25,7 +25,7 @@ const (
 	Staged                    // its bytes are not those of Version: package staging has what differs
 	Local                     // stays on this computer: a side file of some program
 	Moved                     // the remote has it at RParent and RName
-	Gone                      // a directory that was removed here, until the remote's is
+	Gone                      // was removed here: a directory until the remote's is, a file as long as somebody may have it open
 	Edited                    // Mode or Mtime were set here, and the remote has not got them
 
 	allStates = 1<<iota - 1
@@ -60,11 +60,12 @@ type Node struct {
 	State    State
 	Mode     uint16 // permission bits; valid if HasMode
 	HasMode  bool
-	RParent  uint64  // see Moved
-	RName    string  // see Moved
-	Base     int64   // bytes of Version that show below what is Staged
-	RSize    int64   // size of Version while the node is Staged
-	Verifier [8]byte // of an exclusive creation, until attributes are set; zero: none
+	Atime    time.Time // as it was set last; zero: it was not
+	RParent  uint64    // see Moved
+	RName    string    // see Moved
+	Base     int64     // bytes of Version that show below what is Staged
+	RSize    int64     // size of Version while the node is Staged
+	Verifier [8]byte   // of an exclusive creation, until attributes are set; zero: none
 	// ListedAt is since when that listing counts, where only time can tell; zero:
 	// it is not known, or names have changed since the times last moved.
 	ListedAt time.Time
@@ -76,7 +77,7 @@ type Node struct {
 
 // local reports whether there is anything to tell of local changes.
 func (n *Node) local() bool {
-	return n.State != 0 || n.HasMode || n.Verifier != [8]byte{}
+	return n.State != 0 || n.HasMode || n.Verifier != [8]byte{} || !n.Atime.IsZero()
 }
 
 // noTime stands for the zero time in a record.
@@ -102,8 +103,8 @@ const tail = 8 + 4
 // and remote time in nanoseconds since 1970, list revision, next cookie,
 // subdirectories, hidden names, and then name, version and list version with
 // their lengths. With flagTail follow the listing's time and the remote's id;
-// with flagLocal state, mode (0x8000: there is one), remote parent, base, remote
-// size, verifier, and remote name. Format 1 had neither.
+// with flagLocal state, mode (0x8000: there is one), atime, remote parent, base,
+// remote size, verifier, and remote name. Format 1 had neither.
 func (n *Node) encode() []byte {
 	b := make([]byte, 0, fixed+tail+len(n.Name)+len(n.Version)+len(n.ListVersion)+len(n.RemoteID))
 	var flags byte
@@ -138,6 +139,7 @@ func (n *Node) encode() []byte {
 		}
 		b = append(b, byte(n.State))
 		b = binary.BigEndian.AppendUint16(b, mode)
+		b = binary.BigEndian.AppendUint64(b, uint64(nanos(n.Atime)))
 		b = binary.BigEndian.AppendUint64(b, n.RParent)
 		b = binary.BigEndian.AppendUint64(b, uint64(n.Base))
 		b = binary.BigEndian.AppendUint64(b, uint64(n.RSize))
@@ -202,6 +204,7 @@ func decodeNode(b []byte) (Node, error) {
 		n.State = State(d.byte())
 		mode := uint16(d.byte())<<8 | uint16(d.byte())
 		n.Mode, n.HasMode = mode&^hasMode, mode&hasMode != 0
+		n.Atime = timeOf(int64(d.uint64()))
 		n.RParent, n.Base, n.RSize = d.uint64(), int64(d.uint64()), int64(d.uint64())
 		copy(n.Verifier[:], d.take(8))
 		n.RName = d.string()
