@@ -69,7 +69,7 @@ func validRegion(s string) bool {
 
 // codes are the meanings of S3's error codes.
 var codes = map[string]error{
-	"NoSuchKey": providers.ErrNotExist, "NotFound": providers.ErrNotExist, "NoSuchBucket": providers.ErrNoRemote,
+	"NoSuchKey": providers.ErrNotExist, "NotFound": providers.ErrNotExist, "NoSuchBucket": providers.ErrNoRemote, "InvalidBucketName": providers.ErrNoRemote,
 	"NoSuchUpload":       errNoUpload,
 	"PreconditionFailed": providers.ErrChanged, "ConditionalRequestConflict": errConflict, "OperationAborted": errConflict,
 	"InvalidAccessKeyId": providers.ErrAuth, "SignatureDoesNotMatch": providers.ErrAuth, "ExpiredToken": providers.ErrAuth,
@@ -124,7 +124,9 @@ func (r *Remote) translate(conn *connection, err error) error {
 		return meaning(codes[code], api)
 	case status == http.StatusPreconditionFailed:
 		return meaning(providers.ErrChanged, api)
-	case status == http.StatusUnauthorized, (status == http.StatusForbidden) && conn.anonymous:
+	case conn.anonymous && (status == http.StatusUnauthorized || status == http.StatusForbidden):
+		return fmt.Errorf("%w: it takes the secret ACCESS-KEY-ID:SECRET-ACCESS-KEY, or what the AWS tools of this user are set up with", providers.ErrAuth)
+	case status == http.StatusUnauthorized:
 		return meaning(providers.ErrAuth, api)
 	case status == http.StatusForbidden:
 		return meaning(providers.ErrPermission, api)
