@@ -24,6 +24,7 @@ var (
 	errSource   = errors.New("what is uploaded cannot be read")
 	errConflict = errors.New("another change of the object is under way")
 	errNoUpload = errors.New("no such upload")
+	errParts    = errors.New("the parts are not those that were sent")
 	errRefused  = errors.New("the store refused the request")
 )
 
@@ -70,7 +71,7 @@ func validRegion(s string) bool {
 // codes are the meanings of S3's error codes.
 var codes = map[string]error{
 	"NoSuchKey": providers.ErrNotExist, "NotFound": providers.ErrNotExist, "NoSuchBucket": providers.ErrNoRemote, "InvalidBucketName": providers.ErrNoRemote,
-	"NoSuchUpload":       errNoUpload,
+	"NoSuchUpload": errNoUpload, "InvalidPart": errParts,
 	"PreconditionFailed": providers.ErrChanged, "ConditionalRequestConflict": errConflict, "OperationAborted": errConflict,
 	"InvalidAccessKeyId": providers.ErrAuth, "SignatureDoesNotMatch": providers.ErrAuth, "ExpiredToken": providers.ErrAuth,
 	"InvalidToken": providers.ErrAuth, "TokenRefreshRequired": providers.ErrAuth, "AuthorizationHeaderMalformed": providers.ErrAuth,
@@ -93,10 +94,12 @@ var slowCodes = map[string]bool{
 
 // translate gives an error of the client the meaning that it has to Moorage.
 func (r *Remote) translate(conn *connection, err error) error {
-	for _, known := range []error{errSource, providers.ErrAuth, providers.ErrOffline} {
-		if errors.Is(err, known) {
-			return err
-		}
+	var signIn *signInError
+	switch {
+	case errors.As(err, &signIn):
+		return signIn.error
+	case errors.Is(err, errSource):
+		return err
 	}
 	var bad *smithy.DeserializationError
 	var res *smithyhttp.ResponseError

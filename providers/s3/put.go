@@ -70,7 +70,7 @@ func (c *call) put(path string, link bool, o providers.PutOptions, size int64, s
 	}
 	dir, _ := split(path)
 	c.r.dirs.add(dir)
-	e := providers.Entry{Name: name, Mode: fileMode, Size: size, ModTime: o.ModTime, Version: providers.Version(etag)}
+	e := providers.Entry{Name: name, Mode: fileMode, Size: size, ModTime: o.ModTime.UTC().Round(0), Version: providers.Version(etag)}
 	if m := o.Mode.Perm(); m != 0 {
 		e.Mode = m
 	}

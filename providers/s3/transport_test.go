@@ -43,10 +43,13 @@ func (w *wire) RoundTrip(q *http.Request) (*http.Response, error) {
 	return w.inner.RoundTrip(q)
 }
 
-// describe names a request as the operation of S3.
+// describe names a request as the operation of S3, or as one of those that try
+// what the store keeps to.
 func describe(q *http.Request) string {
 	v := q.URL.Query()
 	switch {
+	case strings.Contains(q.URL.Path, ".moorage-probe-"):
+		return "Probe"
 	case v.Has("list-type"):
 		return "List"
 	case v.Has("uploads"):

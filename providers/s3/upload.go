@@ -97,6 +97,13 @@ func (u *upload) run(key string, m match, old []byte) (string, error) {
 				return mine, herr
 			}
 		}
+		if errors.Is(err, errParts) && try < partTries {
+			// A request that was given up earlier can still arrive, and put its bytes
+			// in the place of those that are there.
+			if err = u.check(); err == nil {
+				continue
+			}
+		}
 		lost := errors.Is(err, errNoUpload)
 		if u.save == nil || lost || errors.Is(err, providers.ErrChanged) {
 			u.abandon(u.state.key, u.state.id)
@@ -164,15 +171,23 @@ func (u *upload) resume(key string, size int64, old []byte) (etag string, err er
 		return "", nil
 	}
 	u.state = *s
-	there, err := u.listParts(key, s.id)
+	err = u.check()
 	if errors.Is(err, errNoUpload) || errors.Is(err, providers.ErrNotExist) {
 		etag, err := u.mine()
 		u.state = uploadState{}
 		return etag, err
 	}
+	u.saved = u.have
+	return "", err
+}
+
+// check holds the parts of the state against those that the store has.
+func (u *upload) check() error {
+	there, err := u.listParts(u.state.key, u.state.id)
 	if err != nil {
-		return "", err
+		return err
 	}
+	u.have = 0
 	for i, was := range u.state.parts {
 		off, end := u.part(i)
 		is := there[i+1]
@@ -185,7 +200,7 @@ func (u *upload) resume(key string, size int64, old []byte) (etag string, err er
 			// file has there.
 			sum, err := digest(u.src, off, end)
 			if err != nil {
-				return "", err
+				return err
 			}
 			if hex.EncodeToString(sum) != is.etag {
 				continue
@@ -194,8 +209,7 @@ func (u *upload) resume(key string, size int64, old []byte) (etag string, err er
 		u.state.parts[i] = is.etag
 		u.have++
 	}
-	u.saved = u.have
-	return "", nil
+	return nil
 }
 
 // part is where a part, counted from 0, begins and ends.
