@@ -3,10 +3,14 @@ package s3_test
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,6 +147,41 @@ func TestWhereCredentialsComeFrom(t *testing.T) {
 				t.Error("the secret is shown")
 			}
 		})
+	}
+}
+
+// The authorities that the AWS tools are told to trust are trusted here.
+func TestOwnAuthority(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		_, _ = io.WriteString(w, "<ListBucketResult><Name>bucket</Name></ListBucketResult>")
+	}))
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	aws(t, "[default]\naws_access_key_id = id\naws_secret_access_key = x\n", "")
+	list := func() error {
+		u, _, err := providers.ParseURL("s3://bucket?endpoint=" + srv.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := s3.Open(u, s3.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		_, err = r.ReadDir(t.Context(), "", "")
+		return err
+	}
+	if err := list(); !errors.Is(err, providers.ErrOffline) || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("a certificate of nobody: %v", err)
+	}
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CA_BUNDLE", bundle)
+	if err := list(); err != nil {
+		t.Errorf("a certificate that the tools trust: %v", err)
 	}
 }
 

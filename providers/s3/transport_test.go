@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strconv"
@@ -405,6 +407,55 @@ func TestHangingStore(t *testing.T) {
 	}
 	if err := <-errs; !errors.Is(err, providers.ErrClosed) {
 		t.Errorf("a call when the remote is closed: %v", err)
+	}
+}
+
+// Requests share connections, and as many as are wanted at a time are kept.
+func TestConnectionsAreKept(t *testing.T) {
+	var mu sync.Mutex
+	made := 0
+	const file = "0123456789"
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		w.Header().Set("ETag", `"v1"`)
+		http.ServeContent(w, q, "", time.Time{}, strings.NewReader(file))
+	}))
+	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			mu.Lock()
+			made++
+			mu.Unlock()
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	u, _, err := providers.ParseURL("s3://bucket?endpoint=" + srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s3.Open(u, s3.Options{Credentials: func(context.Context) (s3.Credentials, error) {
+		return s3.Credentials{AccessKeyID: "id", SecretAccessKey: topSecret}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	o := must[providers.Object](t)(r.OpenEntry(t.Context(), "f", providers.Entry{Mode: 0o644, Size: int64(len(file)), Version: "v1"}))
+	const parallel = 16
+	for range 10 {
+		var wg sync.WaitGroup
+		for i := range int64(parallel) {
+			wg.Go(func() {
+				if b, err := readAll(t.Context(), o, i%10, 3); err != nil || string(b) != file[i%10:min(i%10+3, 10)] {
+					t.Errorf("read %q, %v", b, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if made > parallel*2 {
+		t.Errorf("%d connections for %d requests, %d at a time", made, 10*parallel, parallel)
 	}
 }
 
