@@ -52,7 +52,7 @@ func (c *call) move(from, to string, cond providers.Cond) (providers.Entry, erro
 	case err != nil && !(is == k && old.same(src)) || from == to:
 		return providers.Entry{}, err
 	case isLinkName(name):
-		return providers.Entry{}, fmt.Errorf("%w: the store cannot have a file of this name", errRefused)
+		return providers.Entry{}, errName
 	}
 	e := src.entry(name, k == isLink)
 	if err == nil { // else it was copied before

@@ -283,6 +283,34 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// Stores say that they failed to put parts together after they said that all is
+// well. What failed leaves no parts behind.
+func TestFailureWithinSuccess(t *testing.T) {
+	for code, want := range map[string]error{"InternalError": providers.ErrOffline, "PreconditionFailed": providers.ErrChanged, "Strange": providers.ErrOffline} {
+		r, w := fake(t, "s3://bucket?region=r", func(q *http.Request) (*http.Response, error) {
+			switch describe(q) {
+			case "Create":
+				return answer(q, 200, nil, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"), nil
+			case "Part":
+				return answer(q, 200, map[string]string{"ETag": `"p"`}, ""), nil
+			case "Complete":
+				return answer(q, 200, nil, s3Error(code, "sorry")), nil
+			case "Abort":
+				return answer(q, 204, nil, ""), nil
+			}
+			return answer(q, 500, nil, ""), nil
+		})
+		s3.SetSizes(r, 1, 1<<20, 1, 1)
+		_, err := r.Put(t.Context(), "f", strings.NewReader("abc"), providers.PutOptions{Cond: providers.Cond{IfVersion: "v"}, ModTime: time.Unix(1, 0)})
+		if code != "PreconditionFailed" { // else what is there by then is asked for, which fails here
+			wantErr(t, code, err, want)
+		}
+		if err == nil || w.take()["Abort"] != 1 {
+			t.Errorf("%s: %v, and the parts were left", code, err)
+		}
+	}
+}
+
 // A store that asks for a pause is not asked again by us.
 func TestRateLimit(t *testing.T) {
 	for _, tt := range []struct {

@@ -33,6 +33,9 @@ func (r *Remote) Upload(ctx context.Context, path string, src providers.Source, 
 	meta := metadata(o)
 	e, err := c.put(path, false, o, size, func(key string, m match) (string, error) {
 		if size <= r.limits.single {
+			if s, err := decodeState(state); err == nil && s.bucket == r.bucket {
+				c.abandon(s.key, s.id) // of what the file was before
+			}
 			return c.putOne(key, src, size, m, meta)
 		}
 		u := &upload{call: c, src: src, meta: meta, save: save}

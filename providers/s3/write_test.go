@@ -350,6 +350,9 @@ func TestUploadStartsAnew(t *testing.T) {
 		return nil
 	})
 	wantErr(t, "a state that cannot be saved", err, stop)
+	if _, err := r.Upload(t.Context(), "g", bytes.NewReader(content1[:10]), opts, state, nil); err != nil {
+		t.Errorf("a file that is small by now: %v", err)
+	}
 	for range 2 {
 		if err := r.AbandonUpload(t.Context(), state); err != nil {
 			t.Error(err)
