@@ -23,11 +23,12 @@ type model struct {
 	sizes map[Key]int64
 	keys  []Key
 	put   map[unit]bool // ever
+	now   map[unit]bool // by this process
 	safe  map[unit]bool // Flush has returned since, and nothing took it away
 }
 
 func newModel(rng *rand.Rand) *model {
-	m := &model{sizes: map[Key]int64{}, put: map[unit]bool{}, safe: map[unit]bool{}}
+	m := &model{sizes: map[Key]int64{}, put: map[unit]bool{}, now: map[unit]bool{}, safe: map[unit]bool{}}
 	for object := range uint64(3) {
 		for _, version := range []string{"1", "2"} {
 			k := Key{object<<7 + 1, version} // in two folders
@@ -131,6 +132,7 @@ func crashRun(t *testing.T, seed uint64) {
 		}
 		tune := manual()
 		tune.files = 2
+		clear(m.now)
 		c, err := open(d, o, tune)
 		if err == nil {
 			err = m.check(c)
@@ -163,7 +165,7 @@ func (m *model) step(c *Cache, rng *rand.Rand, limited bool) error {
 	switch rng.IntN(12) {
 	default:
 		for u := first; u < first+n; u++ {
-			m.put[unit{k, u}] = true
+			m.put[unit{k, u}], m.now[unit{k, u}] = true, true
 		}
 		err := tryPut(f, first, n)
 		if limited && errors.Is(err, ErrFull) {
@@ -175,7 +177,7 @@ func (m *model) step(c *Cache, rng *rand.Rand, limited bool) error {
 		return err
 	case 6:
 		present := map[unit]bool{}
-		for u := range m.put {
+		for u := range m.now {
 			g, err := c.File(u.Key, m.sizes[u.Key])
 			if err != nil {
 				return err

@@ -122,6 +122,8 @@ func (l *fill) choose(sums []uint32) {
 			}
 			// Bytes that a Span was given for must stay what they are.
 			if x.verified.has(u) && (same || x.spans > 0) || sums == nil {
+				// It counts as put by this process.
+				l.v.c.unsettle(l.v.id)
 				continue
 			}
 			replaced.add(u)
