@@ -64,8 +64,8 @@ type Options struct {
 	Floor  int64
 	Logger *slog.Logger     // nil: silent
 	Clock  func() time.Time // nil: time.Now
-	// Pinned tells whether an object must be kept. It may be called at any time
-	// from any goroutine, without locks. Nil: none is.
+	// Pinned tells whether an object must be kept. It is called from any
+	// goroutine, also in calls that put something. Nil: none is.
 	Pinned func(object uint64) bool
 }
 
@@ -397,7 +397,16 @@ func (c *Cache) hasExtent(i id, e uint32) bool {
 func (c *Cache) extentsOf(i id, first, last uint32) (l []uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for e := range c.index.extents[c.index.find(i)] {
+	all := c.index.extents[c.index.find(i)]
+	if int(last-first) < len(all) {
+		for e := first; e <= last; e++ {
+			if all[e] != 0 {
+				l = append(l, e)
+			}
+		}
+		return l
+	}
+	for e := range all {
 		if e >= first && e <= last {
 			l = append(l, e)
 		}

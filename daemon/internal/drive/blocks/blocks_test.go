@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/moorage/moorage/daemon/internal/drive/disk/disktest"
@@ -128,6 +129,53 @@ func TestAfterClose(t *testing.T) {
 	}
 	if err := f.Close(); err != nil {
 		t.Errorf("close of the file: %v", err)
+	}
+}
+
+// Calls that are going on when a File is closed end as they would have.
+func TestCloseWhileReading(t *testing.T) {
+	d := disktest.New(1)
+	c := openCache(t, d, Options{}, manual())
+	f := openFileOf(t, c, Key{1, "v"}, Unit)
+	put(t, f, 0, 1)
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	closeFiles(c)
+	entered, gate := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	d.Fail(func(op, name string) error {
+		if op == "read" {
+			once.Do(func() { close(entered); <-gate })
+		}
+		return nil
+	})
+	ok := make(chan error)
+	go func() {
+		there, err := tryGet(f, 0, Unit)
+		if err == nil && !there {
+			err = ErrMissing
+		}
+		ok <- err
+	}()
+	<-entered
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.ReadAt(make([]byte, 1), 0); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a read after Close: %v", err)
+	}
+	if err := tryPut(f, 0, 1); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a write after Close: %v", err)
+	}
+	close(gate)
+	if err := <-ok; err != nil {
+		t.Errorf("the read that was going on: %v", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.open) != 1 || c.open[1][0].handles != 0 { // its file is kept open
+		t.Errorf("versions in memory: %v", c.open)
 	}
 }
 

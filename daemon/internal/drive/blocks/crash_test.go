@@ -267,7 +267,7 @@ func concurrent(t *testing.T, c *Cache, m *model, seed uint64, ended func() bool
 	for i := range uint64(6) {
 		g.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, i))
-			for step := 0; step < 1000 && !ended(); step++ {
+			for step := 0; step < 500 && !ended(); step++ {
 				k, first, n := m.pick(rng)
 				f, err := c.File(k, m.sizes[k])
 				if err != nil {

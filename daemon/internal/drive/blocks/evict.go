@@ -274,18 +274,18 @@ func (c *Cache) evictExtent(v *version, e uint32) bool {
 	of, err := v.ensure(false)
 	if err != nil {
 		v.mu.Unlock()
-		return !c.hasExtent(v.id, e) // it is not there any more
+		// It is not there any more, or cannot be opened.
+		return !c.closed.Load() && (!c.hasExtent(v.id, e) || c.discard(v, false))
 	}
 	x := v.exts[e]
-	switch {
-	case v.lay.extents() <= e:
-		x = &extent{} // the file was replaced by a smaller one
-	case x != nil && (x.pins > 0 || x.loading || x.busy):
+	gone := !v.lay.big() || e >= v.lay.extents() || !c.hasExtent(v.id, e)
+	if gone || x != nil && (x.pins > 0 || x.loading || x.busy) {
 		last := v.unref(of)
 		v.mu.Unlock()
 		closeLast(last)
-		return false
-	case x == nil:
+		return gone
+	}
+	if x == nil {
 		x = v.put(e, &extent{})
 	}
 	v.clean(x, x.dirty)

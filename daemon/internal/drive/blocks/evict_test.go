@@ -69,11 +69,11 @@ func TestLimit(t *testing.T) {
 // What is used again and again outlives a pass over much that is used once.
 func TestUsedOftenStays(t *testing.T) {
 	var now clock
-	c := openCache(t, disktest.New(1), Options{Limit: 100 * (Unit + page), Clock: now.now}, manual())
+	c := openCache(t, disktest.New(1), Options{Limit: 100 * 2 * page, Clock: now.now}, manual())
 	one := func(n uint64) bool {
-		f := openFileOf(t, c, Key{n, "v"}, Unit)
+		f := openFileOf(t, c, Key{n, "v"}, 100)
 		defer f.Close()
-		if get(t, f, 0, Unit) {
+		if get(t, f, 0, 100) {
 			return true
 		}
 		put(t, f, 0, 1)
@@ -105,8 +105,8 @@ func TestEvictExtents(t *testing.T) {
 	const limit = 40 << 20
 	c := openCache(t, d, Options{Limit: limit}, manual())
 	k := Key{1, "v"}
-	f := openFileOf(t, c, k, 10*extentSize)
-	for u := int64(0); u < 10*256; u += 16 {
+	f := openFileOf(t, c, k, 5*extentSize)
+	for u := int64(0); u < 5*256; u += 16 {
 		put(t, f, u, 16)
 		if !within(c, limit) {
 			t.Fatalf("it takes %d bytes of %d", usedNow(c), limit)
@@ -118,7 +118,7 @@ func TestEvictExtents(t *testing.T) {
 	if got := used(t, d); got > limit+64<<10 {
 		t.Errorf("the disk says that %d bytes are taken of %d", got, limit)
 	}
-	have := f.Have(0, 10*extentSize)
+	have := f.Have(0, 5*extentSize)
 	if total(have) < extentSize {
 		t.Errorf("only %v is left", have)
 	}
@@ -138,13 +138,13 @@ func TestEvictExtents(t *testing.T) {
 	}
 	c = openCache(t, d, Options{}, manual())
 	waitScan(t, c)
-	f = openFileOf(t, c, k, 10*extentSize)
+	f = openFileOf(t, c, k, 5*extentSize)
 	if !get(t, f, 0, 4*Unit) {
 		t.Error("what was put again is missing after a restart")
 	}
 	for c.evict() {
 	}
-	if f.Have(0, 10*extentSize) != nil || usedNow(c) > 2*page {
+	if f.Have(0, 5*extentSize) != nil || usedNow(c) > 2*page {
 		t.Errorf("after everything was evicted %d bytes are taken", usedNow(c))
 	}
 	f.Close()
@@ -426,7 +426,7 @@ func TestManyUnderLimit(t *testing.T) {
 	sizes := []int64{100, Unit, 5 * Unit, 1 << 20, extentSize + 5, 3 * extentSize}
 	var missing, found atomic.Int64
 	var g sync.WaitGroup
-	steps := 300
+	steps := 60
 	if long() {
 		steps = 20000
 	}
