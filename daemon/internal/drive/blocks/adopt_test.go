@@ -191,8 +191,10 @@ func TestAdoptUnreadable(t *testing.T) {
 	stage(t, staging, "f", k, extentSize+8*Unit)
 	n := 0
 	d.Fail(func(op, name string) error {
-		if n++; op == "read" && n > 25 {
-			return syscall.EIO
+		if op == "read" {
+			if n++; n > extentSize/adoptChunk {
+				return syscall.EIO
+			}
 		}
 		return nil
 	})
