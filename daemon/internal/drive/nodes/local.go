@@ -228,14 +228,16 @@ func (tx *Tx) DeleteRegions(id uint64) error {
 	})
 }
 
-// Unlink takes a name of dir away and leaves its node.
-func (tx *Tx) Unlink(dir uint64, name string, cookie uint64) {
-	tx.set(entryKey(dir, name), nil)
-	tx.set(cookieKey(dir, cookie), nil)
-}
-
 // Delete takes a node away that no name leads to.
-func (tx *Tx) Delete(id uint64) {
+func (tx *Tx) Delete(id uint64) error {
+	n, err := tx.Get(id)
+	if err != nil {
+		return err
+	}
+	if err := tx.unidentify(n, id); err != nil {
+		return err
+	}
 	tx.touched = append(tx.touched, id)
 	tx.set(nodeKey(id), nil)
+	return nil
 }
