@@ -1,0 +1,212 @@
+package reader
+
+import "time"
+
+const (
+	reorder    = 2 << 20   // how far from their order reads of one stream come
+	maxStreams = 8         // of a file, that run ahead
+	maxGuesses = 32        // of a file, that may turn out to be streams
+	maxRuns    = 16        // of a guess
+	sureRun    = 512 << 10 // bytes in a row that make a stream, however they were read
+	likelyRun  = 128 << 10 // bytes in a row that do if the last were asked for when the others were there, or from the file's start
+	firstAhead = 1 << 20   // the window of a stream that is sure
+	smallFile  = 1 << 20   // files up to this size are fetched whole when read from the start
+	maxSkip    = 512 << 10 // the largest gap that is fetched rather than left out
+	sureSkips  = 4         // short steps ahead in a row after which gaps count as read
+)
+
+// run is a piece of a file that was read.
+type run struct{ off, end int64 }
+
+// stream is a guess that somebody reads on from a place in a file.
+type stream struct {
+	f *File
+
+	runs     []run // read lately, in no order, touching none other; the first is the main one
+	joins    int   // reads that went on where the main run ended
+	skips    int   // reads in a row that began a little behind its end
+	answered int64 // the end of the last read that got its bytes
+	readers  int   // reads that wait
+	last     time.Time
+
+	// Of a stream that is sure:
+	sure   bool
+	window int64     // bytes that are wanted ahead of the main run's end
+	mark   int64     // where the window doubles
+	front  int64     // up to where requests were made
+	held   bool      // more would be asked for if less were under way
+	pause  time.Time // nothing runs ahead before, because that failed
+	fails  int
+}
+
+// tail is up to where the stream was read.
+func (s *stream) tail() int64 { return s.runs[0].end }
+
+// near says how far a read is from where the stream's next ones are expected; 0
+// if it goes on from a run, at its end or in it.
+func (s *stream) near(off, end, skip int64) (int64, bool) {
+	for i, r := range s.runs {
+		slack := int64(0)
+		if i == 0 && s.skips >= sureSkips {
+			slack = skip
+		}
+		if off <= r.end+slack && end >= r.off && off >= r.end-reorder {
+			return 0, true
+		}
+	}
+	d := off - s.tail()
+	if d < 0 {
+		d = max(s.tail()-end, 1)
+	}
+	return d, d <= reorder
+}
+
+// add notes a read that is near. skip is the gap that is worth fetching.
+func (s *stream) add(off, end, skip int64) {
+	if main := &s.runs[0]; off > main.end && off <= main.end+skip {
+		s.skips++
+		if s.skips >= sureSkips {
+			off = main.end
+		}
+	} else if off > main.end {
+		s.skips = 0
+	}
+	merged, joined := run{off, end}, false
+	kept := s.runs[:0]
+	for i, r := range s.runs {
+		switch {
+		case off <= r.end && end >= r.off:
+			joined = joined || off >= r.off && end > r.end
+			merged.off, merged.end = min(merged.off, r.off), max(merged.end, r.end)
+		case i > 0 && r.end < s.runs[0].end-reorder: // far behind
+		default:
+			kept = append(kept, r)
+		}
+	}
+	// The run that goes on is the main one; a read that goes on from none
+	// waits for one that does.
+	s.runs = append(kept, merged)
+	n := len(s.runs)
+	if joined {
+		s.runs[0], s.runs[n-1] = s.runs[n-1], s.runs[0]
+		s.joins++
+	}
+	if n > maxRuns {
+		s.runs = append(s.runs[:1], s.runs[2:]...)
+	}
+}
+
+// note tells f's detectors of a read: the stream that it belongs to.
+func (f *File) note(now time.Time, off, end int64) *stream {
+	skip := f.c.gap()
+	var s *stream
+	best := int64(-1)
+	for _, t := range f.streams {
+		if d, ok := t.near(off, end, skip); ok && (best < 0 || d < best) {
+			s, best = t, d
+		}
+	}
+	if s == nil {
+		s = &stream{f: f, runs: []run{{off, end}}}
+		f.streams = append(f.streams, s)
+		f.trim()
+	} else {
+		s.add(off, end, skip)
+	}
+	s.last, f.last = now, now
+	main := s.runs[0]
+	length := main.end - main.off
+	serial := off <= s.answered && s.joins > 0
+	switch {
+	case s.sure:
+	case length >= sureRun && (s.joins > 0 || main.off == 0),
+		length >= likelyRun && s.joins > 0 && (serial || main.off == 0):
+		s.sure = true
+		s.start(main)
+		f.trim()
+	}
+	if s.sure {
+		f.c.live[s] = struct{}{}
+		if s.tail() >= s.mark {
+			s.window = min(2*s.window, f.c.limits().window)
+			s.mark = s.tail() + s.window/2
+		}
+	}
+	return s
+}
+
+// start opens the window, as far as what was read so far makes it likely that
+// it will be of use.
+func (s *stream) start(main run) {
+	s.window = firstAhead
+	if length := main.end - main.off; main.off > 0 && length < sureRun {
+		s.window = up(length)
+	}
+	s.mark = main.end + s.window/2
+	s.front = main.end
+}
+
+// trim forgets guesses and streams that are too many, the oldest first.
+func (f *File) trim() {
+	for _, sure := range []bool{false, true} {
+		most := maxGuesses
+		if sure {
+			most = maxStreams
+		}
+		n, oldest := 0, -1
+		for i, s := range f.streams {
+			if s.sure != sure {
+				continue
+			}
+			n++
+			if oldest < 0 || s.last.Before(f.streams[oldest].last) {
+				oldest = i
+			}
+		}
+		if n > most {
+			s := f.streams[oldest]
+			f.streams = append(f.streams[:oldest], f.streams[oldest+1:]...)
+			f.c.abandon(s)
+		}
+	}
+}
+
+// outstanding is how many bytes of s are asked for and not there.
+func (s *stream) outstanding() int64 {
+	var n int64
+	for _, p := range s.f.parts {
+		if p.s == s && p.state != done {
+			n += p.end - p.arrived
+		}
+	}
+	return n
+}
+
+// next is the piece that s wants to be asked for now, if any.
+func (s *stream) next(now time.Time, l limits) (r run, ok bool) {
+	s.held = false
+	if !s.sure || now.Before(s.pause) {
+		return run{}, false
+	}
+	f := s.f
+	front := max(s.front, s.tail())
+	front = min(up(front), f.size)
+	goal := min(s.tail()+min(s.window, l.window), f.size)
+	if f.size <= smallFile {
+		goal = f.size
+	}
+	n := min(l.part, goal-front)
+	if n <= 0 || goal < f.size && n < min(l.part, s.window/2) {
+		return run{}, false // small requests would only cost
+	}
+	if s.outstanding() >= l.under {
+		s.held = true
+		f.c.ahead.bounded = true
+		return run{}, false
+	}
+	return run{front, min(up(front+n), f.size)}, true
+}
+
+// up rounds to the end of a unit, down to its beginning.
+func up(off int64) int64   { return down(off + Unit - 1) }
+func down(off int64) int64 { return off &^ (Unit - 1) }
