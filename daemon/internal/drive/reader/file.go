@@ -26,6 +26,8 @@ type File struct {
 	parts    []*part   // by offset, disjoint
 	gone     uint64    // parts that were dropped: then the store may have more
 	streams  []*stream // what reads look like
+	recent   []recent  // a ring
+	oldest   int       // of recent
 	last     time.Time // of a read
 	planning bool      // a goroutine makes parts that run ahead
 	stats    Stats
@@ -70,17 +72,17 @@ func (f *File) read(ctx context.Context, p []byte, off int64) (n int, err error)
 	now := c.o.Clock()
 	s := f.note(now, off, end)
 	s.readers++
-	f.plan(now)
 	i, cold := f.index(off)
 	cold = cold || i < len(f.parts) && f.parts[i].off < end
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
 		s.readers--
+		s.last = c.o.Clock()
 		if n > 0 {
-			s.last = c.o.Clock()
-			s.answered = max(s.answered, off+int64(n))
+			f.answer(s, off+int64(n))
 		}
+		f.plan(s.last)
 		c.mu.Unlock()
 	}()
 	if !cold {
@@ -126,12 +128,19 @@ func (f *File) want(s *stream, off, end int64, anew bool) error {
 			defer c.mu.Unlock()
 			return f.broken
 		}
-		if !s.sure {
-			s = nil
-		}
 		now := c.o.Clock()
+		most := c.limits().part
+		of := s
+		if !s.sure {
+			of = nil
+		} else if n := len(missing); n > 0 && missing[n-1].end == hi && s.begins(end) {
+			// One request, since what is read first comes first.
+			missing[n-1].end = min(up(end+s.window), f.size)
+			most = max(most, s.window+firstAhead)
+			s.front = missing[n-1].end
+		}
 		for _, m := range missing {
-			f.add(s, asked, m)
+			f.add(of, asked, m, most)
 		}
 		for _, p := range f.parts {
 			if p.off < end && off < p.end {
@@ -139,6 +148,7 @@ func (f *File) want(s *stream, off, end int64, anew bool) error {
 			}
 		}
 		c.dispatch(now)
+		f.plan(now)
 		c.mu.Unlock()
 		return nil
 	}

@@ -33,7 +33,7 @@ func (c *Controller) limits() limits {
 	}
 	least = max(least, min(down(c.o.Preferred), maxPart))
 	n := int64(c.ahead.limit)
-	part := min(max(up(pipe*3/2/n), least), maxPart)
+	part := min(max(up(pipe*2/n), least), maxPart)
 	streams := int64(0)
 	for s := range c.live {
 		if s.window >= firstAhead {
@@ -41,7 +41,7 @@ func (c *Controller) limits() limits {
 		}
 	}
 	streams = max(streams, 1)
-	under := max(max(pipe*3/2+part, n*part)/streams, part)
+	under := max(max(pipe*2+part, n*part)/streams, part)
 	// One request may be far behind the others, which go on meanwhile.
 	window := min(2*under, maxWindow)
 	if most := down(c.o.Budget.limit / 2 / streams); window > most {

@@ -80,12 +80,9 @@ func (m *meter) arrived(now time.Time, n int64, full bool) (rate float64, ok boo
 		return 0, false
 	}
 	rate = float64(m.bytes) / span.Seconds()
-	switch {
-	case m.bw == 0:
+	if rate > m.bw {
 		m.bw = rate
-	case rate > m.bw:
-		m.bw += (rate - m.bw) / 2
-	case full:
+	} else if full {
 		m.bw += (rate - m.bw) / 8
 	}
 	m.start, m.bytes = now, 0

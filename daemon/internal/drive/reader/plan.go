@@ -52,9 +52,8 @@ func (f *File) missing(gs []run) []run {
 	return out
 }
 
-// add makes parts for what of r is in none.
-func (f *File) add(s *stream, k class, r run) {
-	most := f.c.limits().part
+// add makes parts of most bytes for what of r is in none.
+func (f *File) add(s *stream, k class, r run, most int64) {
 	for _, g := range f.gaps(r.off, r.end) {
 		for g.off < g.end {
 			end := min(g.off+most, g.end)
@@ -161,7 +160,7 @@ func (f *File) makePlans() {
 			k = background
 		}
 		for _, m := range missing {
-			f.add(pc.s, k, m)
+			f.add(pc.s, k, m, pc.end-pc.off)
 		}
 		if pc.s != nil {
 			pc.s.front = max(pc.s.front, pc.end)

@@ -104,13 +104,15 @@ type remote struct {
 	size  int64
 	delay time.Duration
 	rate  float64 // bytes per second; 0: no limit
+	empty bool    // bodies hold nothing in particular
 
 	mu       sync.Mutex
 	free     time.Time // when the link has sent all
 	asked    []Range
 	open     int
 	mostOpen int
-	ended    int // requests whose ctx ended before they were through
+	sent     int64 // bytes
+	ended    int   // requests whose ctx ended before they were through
 	// fault is asked at each request, by number from 0: an error, and what to do
 	// to the body. Both may be nil.
 	fault func(i int, off, n int64) (error, *damage)
@@ -163,6 +165,12 @@ func (r *remote) requests() []Range {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.asked)
+}
+
+func (r *remote) bytes() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sent
 }
 
 // total is how many bytes were asked for.
@@ -222,9 +230,13 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.ctx.Err() != nil {
 		return 0, b.ctx.Err()
 	}
-	content(p[:n], b.off)
+	b.r.mu.Lock()
+	b.r.sent += n
+	b.r.mu.Unlock()
 	if b.d.bad {
 		clear(p[:n])
+	} else if !b.r.empty {
+		content(p[:n], b.off)
 	}
 	b.off += n
 	return int(n), nil

@@ -199,7 +199,9 @@ func (c *Controller) dispatch(now time.Time) {
 			if p == nil {
 				break
 			}
-			if c.aheadNow >= max(min(c.ahead.limit, c.most-share), 1) {
+			// Requests that are nearly through leave the link idle while the next
+			// ones travel, so these go before.
+			if c.aheadNow >= max(c.most-share, 1) || c.aheadNow >= c.ahead.limit && c.under() >= 2*c.meter.pipe() {
 				c.ahead.bounded = true
 				return
 			}

@@ -1,11 +1,15 @@
 package reader
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	reorder    = 2 << 20   // how far from their order reads of one stream come
 	maxStreams = 8         // of a file, that run ahead
-	maxGuesses = 32        // of a file, that may turn out to be streams
+	maxGuesses = 16        // of a file, that may turn out to be streams
+	maxRecent  = 256       // reads of a file that are remembered when their guess is not
 	maxRuns    = 16        // of a guess
 	sureRun    = 512 << 10 // bytes in a row that make a stream, however they were read
 	likelyRun  = 128 << 10 // bytes in a row that do if the last were asked for when the others were there, or from the file's start
@@ -106,14 +110,24 @@ func (f *File) note(now time.Time, off, end int64) *stream {
 			s, best = t, d
 		}
 	}
-	if s == nil {
+	old := s
+	if best != 0 {
+		if t := f.recall(off, end); t != nil {
+			s = t
+		}
+	}
+	switch {
+	case s == nil:
 		s = &stream{f: f, runs: []run{{off, end}}}
-		f.streams = append(f.streams, s)
-		f.trim()
-	} else {
+	case s == old:
 		s.add(off, end, skip)
 	}
 	s.last, f.last = now, now
+	if s != old {
+		f.streams = append(f.streams, s)
+		f.trim()
+	}
+	f.join(s)
 	main := s.runs[0]
 	length := main.end - main.off
 	serial := off <= s.answered && s.joins > 0
@@ -124,6 +138,10 @@ func (f *File) note(now time.Time, off, end int64) *stream {
 		s.sure = true
 		s.start(main)
 		f.trim()
+	case main.end == end:
+		f.remember(main)
+	default:
+		f.remember(run{off, end})
 	}
 	if s.sure {
 		f.c.live[s] = struct{}{}
@@ -133,6 +151,78 @@ func (f *File) note(now time.Time, off, end int64) *stream {
 		}
 	}
 	return s
+}
+
+// join makes s one with the streams that it caught up with: readers far out of
+// order look like several.
+func (f *File) join(s *stream) {
+	f.streams = slices.DeleteFunc(f.streams, func(t *stream) bool {
+		a, b := &s.runs[0], t.runs[0]
+		if t == s || a.end < b.off || b.end < a.off {
+			return false
+		}
+		a.off, a.end = min(a.off, b.off), max(a.end, b.end)
+		s.joins += t.joins
+		s.answered = max(s.answered, t.answered)
+		if t.sure {
+			s.sure = true
+			s.window, s.mark, s.front = max(s.window, t.window), max(s.mark, t.mark), max(s.front, t.front)
+			delete(f.c.live, t)
+		}
+		for _, p := range f.parts {
+			if p.s == t {
+				p.s = s
+			}
+		}
+		return true
+	})
+}
+
+// recent is a read, or several in a row, that belongs to no stream.
+type recent struct {
+	run
+	answered bool
+}
+
+// remember keeps a read in mind. Among many random readers, guesses are
+// forgotten before the reader of a stream comes back.
+func (f *File) remember(read run) {
+	r := recent{run: read}
+	if len(f.recent) < maxRecent {
+		f.recent = append(f.recent, r)
+		return
+	}
+	f.recent[f.oldest] = r
+	f.oldest = (f.oldest + 1) % maxRecent
+}
+
+// recall makes a stream of a read that goes on exactly where one ended that is
+// remembered, or gives nil.
+func (f *File) recall(off, end int64) *stream {
+	for i, r := range f.recent {
+		if r.end == off && r.off < off {
+			f.recent[i] = recent{}
+			s := &stream{f: f, runs: []run{{r.off, end}}, joins: 1}
+			if r.answered {
+				s.answered = off
+			}
+			return s
+		}
+	}
+	return nil
+}
+
+// answer notes that a read of s got its bytes.
+func (f *File) answer(s *stream, end int64) {
+	s.answered = max(s.answered, end)
+	if s.sure {
+		return
+	}
+	for i, r := range f.recent {
+		if r.end == end {
+			f.recent[i].answered = true
+		}
+	}
 }
 
 // start opens the window, as far as what was read so far makes it likely that
@@ -180,6 +270,12 @@ func (s *stream) outstanding() int64 {
 		}
 	}
 	return n
+}
+
+// begins reports whether a read up to end is the first for which a window is
+// open: nothing runs ahead yet.
+func (s *stream) begins(end int64) bool {
+	return end == s.tail() && s.front <= end && s.outstanding() == 0
 }
 
 // next is the piece that s wants to be asked for now, if any.
