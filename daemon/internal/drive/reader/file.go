@@ -124,11 +124,11 @@ func (f *File) want(s *stream, off, end int64, anew bool) error {
 		if f.gone != before { // what was dropped may be what is missing
 			continue
 		}
-		if f.broken != nil && len(missing) > 0 {
-			defer c.mu.Unlock()
-			return f.broken
-		}
 		now := c.o.Clock()
+		if err := f.hopeless(now); err != nil && len(missing) > 0 {
+			c.mu.Unlock()
+			return err
+		}
 		most := c.limits().part
 		of := s
 		if !s.sure {
@@ -152,6 +152,14 @@ func (f *File) want(s *stream, off, end int64, anew bool) error {
 		c.mu.Unlock()
 		return nil
 	}
+}
+
+// hopeless says why nothing can be fetched.
+func (f *File) hopeless(now time.Time) error {
+	if f.broken == nil && f.c.pause.Sub(now) > maxHold {
+		return f.c.pauseErr
+	}
+	return f.broken
 }
 
 // promote notes that a reader wants p's bytes up to end.

@@ -9,7 +9,6 @@ const (
 	maxWindow = 128 << 20
 
 	startParallel = 4                // requests that run ahead at a time, at first
-	probeGain     = 1.07             // what one request more at a time must bring
 	probeRest     = 10 * time.Second // before trying again after it did not
 	maxHold       = 30 * time.Second // a longer pause that a remote asks for is passed on to readers
 	halveRest     = time.Second      // refusals within are one
@@ -33,7 +32,7 @@ func (c *Controller) limits() limits {
 	}
 	least = max(least, min(down(c.o.Preferred), maxPart))
 	n := int64(c.ahead.limit)
-	part := min(max(up(pipe*2/n), least), maxPart)
+	part := min(max(up(pipe*3/n), least), maxPart)
 	streams := int64(0)
 	for s := range c.live {
 		if s.window >= firstAhead {
@@ -55,32 +54,73 @@ func (c *Controller) limits() limits {
 func (c *Controller) gap() int64 { return min(down(c.meter.pipe()), maxSkip) }
 
 // ahead says how many requests may run ahead at a time. It goes up while that
-// brings more, and down by half when the remote asks for fewer.
+// brings more, back to what brought as much when it does not, and down by half
+// when the remote asks for fewer. A number is judged by one round of requests,
+// after a round that began with another number.
 type ahead struct {
 	limit   int       // at this time
-	base    int       // that are known to bring rate
-	rate    float64   // bytes per second
+	base    int       // what is known to be of use; less than limit during a try
+	rate    float64   // that base brings, in bytes per second; 0: not known
+	flow    float64   // requests at a time, in the mean, that this took
+	careful bool      // one more at a time, because more brought nothing before
 	rest    time.Time // no try before
-	bounded bool      // more would have run since the last rate
+	bounded bool      // more would have run, in this round
+
+	settled bool // the round counts
+	start   time.Time
+	bytes   int64
+	ended   int       // requests
+	area    float64   // requests under way times seconds
+	last    time.Time // up to which area counts
 }
 
-// tune judges a rate that was measured.
-func (a *ahead) tune(now time.Time, rate float64, most int) {
-	bounded := a.bounded
-	a.bounded = false
+// round begins one; counts says that it is to be judged.
+func (a *ahead) round(now time.Time, counts bool) {
+	a.settled, a.start, a.bytes, a.ended, a.bounded = counts, now, 0, 0, false
+	a.area, a.last = 0, now
+}
+
+// set changes the limit and what is known.
+func (a *ahead) set(now time.Time, limit, base int, rate, flow float64) {
+	a.limit, a.base, a.rate, a.flow = limit, base, rate, flow
+	a.round(now, false)
+}
+
+// pass notes that n requests were under way until now.
+func (a *ahead) pass(now time.Time, n int) {
+	a.area += float64(n) * now.Sub(a.last).Seconds()
+	a.last = now
+}
+
+// done notes the end of a request.
+func (a *ahead) done(now time.Time, most int) {
+	a.ended++
+	span := now.Sub(a.start)
+	if a.ended < a.limit || span < minSpan {
+		return
+	}
+	if !a.settled || !a.bounded {
+		a.round(now, true)
+		return
+	}
+	rate, flow := float64(a.bytes)/span.Seconds(), a.area/span.Seconds()
 	switch {
-	case !bounded:
-	case a.limit > a.base && rate < a.rate*probeGain:
-		a.limit = a.base
+	case a.limit > a.base && rate < a.rate*(1+max(flow/a.flow-1, 0.1)/2):
+		// Less than half of what as many more could bring.
+		a.careful = true
 		a.rest = now.Add(probeRest)
-	case a.limit > a.base:
-		a.base, a.rate = a.limit, rate
-		a.limit = min(a.limit+1, most)
-	case now.Before(a.rest):
-		a.rate += (rate - a.rate) / 4
+		a.set(now, a.base, a.base, a.rate, a.flow)
+	case a.limit == a.base && now.Before(a.rest):
+		a.round(now, true)
 	default:
-		a.rate = max(rate, a.rate*0.9)
-		a.limit = min(a.base+1, most)
+		step := 1
+		if !a.careful {
+			step = max(a.limit/2, 1)
+		}
+		if a.limit >= most {
+			a.rest = now.Add(probeRest)
+		}
+		a.set(now, min(a.limit+step, most), a.limit, rate, flow)
 	}
 }
 
@@ -89,8 +129,9 @@ func (c *Controller) refused(now time.Time, after time.Duration, err error) {
 	if now.Sub(c.halved) >= halveRest {
 		c.halved = now
 		c.most = max(c.most/2, 1)
-		c.ahead.limit = max(c.ahead.limit/2, 1)
-		c.ahead.base, c.ahead.rate = c.ahead.limit, 0
+		n := max(c.ahead.limit/2, 1)
+		c.ahead.set(now, n, n, 0, 0)
+		c.ahead.careful = true
 		c.ahead.rest = now.Add(probeRest)
 		c.refusals++
 	}
@@ -106,15 +147,15 @@ func (c *Controller) refused(now time.Time, after time.Duration, err error) {
 
 // granted notes that a request went well: after enough of them, one more at a
 // time is tried again.
-func (c *Controller) granted() {
+func (c *Controller) granted(now time.Time) {
+	c.ahead.done(now, max(c.most-c.most/4, 1))
 	c.answered++
 	if c.most < c.o.Parallel && c.answered >= 4*c.most {
 		c.answered = 0
 		c.most++
 		c.refusals = 0
-		if c.ahead.limit < min(startParallel, c.most) {
-			c.ahead.limit++
-			c.ahead.base = c.ahead.limit
+		if n := c.ahead.limit + 1; n <= min(startParallel, c.most) {
+			c.ahead.set(now, n, n, 0, 0)
 		}
 	}
 }

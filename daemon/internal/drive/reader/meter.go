@@ -67,26 +67,24 @@ func (m *meter) late() time.Duration {
 }
 
 // arrived notes bytes that came. full says that more were under way than the
-// link holds, so that the rate is the link's own and not the readers'. It
-// returns a rate once a span is over.
-func (m *meter) arrived(now time.Time, n int64, full bool) (rate float64, ok bool) {
+// link holds, so that the rate is the link's own and not the readers'.
+func (m *meter) arrived(now time.Time, n int64, full bool) {
 	if m.start.IsZero() {
 		m.start, m.bytes = now, 0 // what came first was under way before
-		return 0, false
+		return
 	}
 	m.bytes += n
 	span := now.Sub(m.start)
 	if span < min(max(minSpan, 2*m.base()), maxSpan) {
-		return 0, false
+		return
 	}
-	rate = float64(m.bytes) / span.Seconds()
+	rate := float64(m.bytes) / span.Seconds()
 	if rate > m.bw {
 		m.bw = rate
 	} else if full {
 		m.bw += (rate - m.bw) / 8
 	}
 	m.start, m.bytes = now, 0
-	return rate, true
 }
 
 // idle ends a span: nothing is under way.

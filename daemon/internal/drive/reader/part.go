@@ -156,9 +156,8 @@ func (c *Controller) arrived(a *attempt, n int64) bool {
 		a.first = true
 		c.meter.delay(now, now.Sub(a.begun))
 	}
-	if rate, ok := c.meter.arrived(now, n, c.under() > c.meter.pipe()*3/2); ok {
-		c.ahead.tune(now, rate, c.most)
-	}
+	c.meter.arrived(now, n, c.under() > c.meter.pipe()*3/2)
+	c.ahead.bytes += n
 	a.last = now
 	a.pos += n
 	if a.dead {
@@ -206,7 +205,7 @@ func (c *Controller) ended(a *attempt, sent bool, err error) *part {
 	now := c.o.Clock()
 	defer c.dispatch(now)
 	if err == nil || err == errCut {
-		c.granted()
+		c.granted(now)
 		c.finish(p, now)
 		return p
 	}
@@ -226,8 +225,11 @@ func (c *Controller) kill(a *attempt) {
 	if p.owner == a {
 		p.owner = nil
 	}
+	now := c.o.Clock()
+	c.ahead.pass(now, c.inFlight)
 	if c.inFlight--; c.inFlight == 0 {
 		c.meter.idle()
+		c.ahead.round(now, false)
 	}
 	p.f.stats.InFlight--
 }

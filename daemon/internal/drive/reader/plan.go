@@ -193,7 +193,10 @@ func (f *File) settle(err error) {
 		return
 	}
 	if err != nil {
-		f.failure, f.wants = err, nil
+		f.failure, f.wants, f.pins = err, nil, 0
+		for _, p := range f.parts {
+			p.pinned = false
+		}
 	}
 	if err != nil || len(f.wants) == 0 && f.pins == 0 {
 		close(f.settled)

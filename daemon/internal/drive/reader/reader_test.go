@@ -3,6 +3,7 @@ package reader
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,9 +16,11 @@ import (
 
 // content fills p with what every file of these tests holds at off.
 func content(p []byte, off int64) {
-	for i := range p {
-		x := uint64(off+int64(i)) >> 3 * 0x9e3779b97f4a7c15
-		p[i] = byte(x >> (56 - (off+int64(i))&7*8))
+	var word [8]byte
+	for len(p) > 0 {
+		binary.BigEndian.PutUint64(word[:], uint64(off)>>3*0x9e3779b97f4a7c15)
+		n := copy(p, word[off&7:])
+		p, off = p[n:], off+int64(n)
 	}
 }
 
@@ -88,6 +91,20 @@ func (s *memStore) WriteAt(p []byte, off int64) error {
 	return nil
 }
 
+// breaks makes writes and reads fail.
+func (s *memStore) breaks(full, unread error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full, s.unread = full, unread
+}
+
+// lose takes a unit away.
+func (s *memStore) lose(unit int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.units, unit)
+}
+
 func (s *memStore) stored() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,6 +121,7 @@ type remote struct {
 	size  int64
 	delay time.Duration
 	rate  float64 // bytes per second; 0: no limit
+	each  float64 // bytes per second of one request; 0: no limit
 	empty bool    // bodies hold nothing in particular
 
 	mu       sync.Mutex
@@ -161,6 +179,13 @@ func (r *remote) close(ctx context.Context) {
 	}
 }
 
+// breaks sets how it misbehaves from now on.
+func (r *remote) breaks(fault func(i int, off, n int64) (error, *damage)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fault = fault
+}
+
 func (r *remote) requests() []Range {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -200,6 +225,7 @@ type body struct {
 	ctx            context.Context
 	from, off, end int64
 	d              *damage
+	free           time.Time
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -226,6 +252,10 @@ func (b *body) Read(p []byte) (int, error) {
 		wait := b.r.free.Sub(now)
 		b.r.mu.Unlock()
 		pause(b.ctx, wait)
+	}
+	if b.r.each > 0 {
+		pause(b.ctx, time.Until(b.free))
+		b.free = time.Now().Add(time.Duration(float64(n) / b.r.each * float64(time.Second)))
 	}
 	if b.ctx.Err() != nil {
 		return 0, b.ctx.Err()

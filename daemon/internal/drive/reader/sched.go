@@ -286,6 +286,7 @@ func (c *Controller) try(p *part, buf []byte, now time.Time) {
 	ctx, cancel := context.WithCancel(p.f.base)
 	a := &attempt{p: p, from: p.arrived, pos: p.arrived, end: p.end, buf: buf, cancel: cancel, begun: now, last: now}
 	p.attempts = append(p.attempts, a)
+	c.ahead.pass(now, c.inFlight)
 	c.inFlight++
 	c.stats.Requests++
 	p.f.stats.InFlight++

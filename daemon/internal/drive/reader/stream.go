@@ -16,7 +16,7 @@ const (
 	firstAhead = 1 << 20   // the window of a stream that is sure
 	smallFile  = 1 << 20   // files up to this size are fetched whole when read from the start
 	maxSkip    = 512 << 10 // the largest gap that is fetched rather than left out
-	sureSkips  = 4         // short steps ahead in a row after which gaps count as read
+	sureSkips  = 6         // short steps ahead in a row after which gaps count as read
 )
 
 // run is a piece of a file that was read.
@@ -28,7 +28,8 @@ type stream struct {
 
 	runs     []run // read lately, in no order, touching none other; the first is the main one
 	joins    int   // reads that went on where the main run ended
-	skips    int   // reads in a row that began a little behind its end
+	latest   int64 // the end of the last read
+	skips    int   // reads in a row that began a little behind the end of the one before
 	answered int64 // the end of the last read that got its bytes
 	readers  int   // reads that wait
 	last     time.Time
@@ -49,9 +50,9 @@ func (s *stream) tail() int64 { return s.runs[0].end }
 // near says how far a read is from where the stream's next ones are expected; 0
 // if it goes on from a run, at its end or in it.
 func (s *stream) near(off, end, skip int64) (int64, bool) {
-	for i, r := range s.runs {
+	for _, r := range s.runs {
 		slack := int64(0)
-		if i == 0 && s.skips >= sureSkips {
+		if r.end == s.latest && s.skips >= sureSkips {
 			slack = skip
 		}
 		if off <= r.end+slack && end >= r.off && off >= r.end-reorder {
@@ -67,14 +68,14 @@ func (s *stream) near(off, end, skip int64) (int64, bool) {
 
 // add notes a read that is near. skip is the gap that is worth fetching.
 func (s *stream) add(off, end, skip int64) {
-	if main := &s.runs[0]; off > main.end && off <= main.end+skip {
-		s.skips++
-		if s.skips >= sureSkips {
-			off = main.end
+	if off > s.latest && off <= s.latest+skip {
+		if s.skips++; s.skips >= sureSkips {
+			off = s.latest
 		}
-	} else if off > main.end {
+	} else if off != s.latest {
 		s.skips = 0
 	}
+	s.latest = end
 	merged, joined := run{off, end}, false
 	kept := s.runs[:0]
 	for i, r := range s.runs {
@@ -118,7 +119,7 @@ func (f *File) note(now time.Time, off, end int64) *stream {
 	}
 	switch {
 	case s == nil:
-		s = &stream{f: f, runs: []run{{off, end}}}
+		s = &stream{f: f, runs: []run{{off, end}}, latest: end}
 	case s == old:
 		s.add(off, end, skip)
 	}
@@ -202,7 +203,7 @@ func (f *File) recall(off, end int64) *stream {
 	for i, r := range f.recent {
 		if r.end == off && r.off < off {
 			f.recent[i] = recent{}
-			s := &stream{f: f, runs: []run{{r.off, end}}, joins: 1}
+			s := &stream{f: f, runs: []run{{r.off, end}}, joins: 1, latest: end}
 			if r.answered {
 				s.answered = off
 			}
@@ -281,10 +282,10 @@ func (s *stream) begins(end int64) bool {
 // next is the piece that s wants to be asked for now, if any.
 func (s *stream) next(now time.Time, l limits) (r run, ok bool) {
 	s.held = false
-	if !s.sure || now.Before(s.pause) {
+	f := s.f
+	if _, ok := f.c.live[s]; !ok || now.Before(s.pause) {
 		return run{}, false
 	}
-	f := s.f
 	front := max(s.front, s.tail())
 	front = min(up(front), f.size)
 	goal := min(s.tail()+min(s.window, l.window), f.size)
