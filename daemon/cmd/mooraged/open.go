@@ -18,6 +18,7 @@ import (
 	"github.com/moorage/moorage/nfs/memfs"
 	"github.com/moorage/moorage/providers"
 	"github.com/moorage/moorage/providers/git"
+	"github.com/moorage/moorage/providers/s3"
 )
 
 // openFunc opens drives of one kind.
@@ -34,6 +35,7 @@ func newOpener() kinds {
 		providers.KindMem:    openMem,
 		providers.KindFolder: openFolder,
 		providers.KindGit:    remote(openGit),
+		providers.KindS3:     remote(openS3),
 	}
 }
 
@@ -155,6 +157,22 @@ func openGit(ctx context.Context, u providers.URL, r mounts.Request) (providers.
 				return git.Credential{}, err
 			}
 			return git.Credential{Username: u.User, Password: s}, nil
+		},
+	})
+}
+
+func openS3(_ context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {
+	return s3.Open(u, s3.Options{
+		Logger: r.Logger,
+		Credentials: func(ctx context.Context) (s3.Credentials, error) {
+			secret, err := r.Secret(ctx)
+			if errors.Is(err, secrets.ErrNotFound) {
+				return s3.Credentials{}, nil
+			}
+			if err != nil {
+				return s3.Credentials{}, err
+			}
+			return s3.ParseSecret(u.User, secret)
 		},
 	})
 }

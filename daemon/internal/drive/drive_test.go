@@ -294,7 +294,7 @@ func TestFileSystem(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			nfstest.TestFS(t, func(t *testing.T) nfs.FileSystem {
-				d, err := Open(t.Context(), Options{Provider: c.p, StateDir: t.TempDir(), UID: uid, GID: gid})
+				d, err := Open(t.Context(), Options{Provider: c.p, StateDir: t.TempDir(), UID: uid, GID: gid, ReadOnly: true})
 				if err != nil {
 					t.Fatal(err)
 				}

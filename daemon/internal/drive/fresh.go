@@ -70,12 +70,18 @@ func (d *Drive) listed(n *nodes.Node) bool {
 	if !n.Complete {
 		return false
 	}
+	if n.State&nodes.Created != 0 {
+		return true
+	}
 	st := d.stamps.get(n.ID)
 	return d.counts(st.listAt, st.listRev, d.o.TTL) || d.counts(n.ListedAt, n.ListRev, d.o.TTL)
 }
 
 // described reports whether the attributes of a node are known to be right.
 func (d *Drive) described(n *nodes.Node) bool {
+	if d.changedHere(n) {
+		return true
+	}
 	if d.confirmed(n.ID) {
 		return true
 	}
@@ -207,7 +213,7 @@ func (d *Drive) childOf(ctx context.Context, dir uint64, name string) (nodes.Nod
 		id, _, err := d.store.Child(dir, name)
 		if err == nil {
 			var n nodes.Node
-			if n, err = d.store.Get(id); err == nil {
+			if n, err = d.node(id); err == nil {
 				return n, nil
 			}
 		}
@@ -217,8 +223,11 @@ func (d *Drive) childOf(ctx context.Context, dir uint64, name string) (nodes.Nod
 		return nodes.Node{}, err
 	}
 	n, err := known()
-	if d.listed(&parent) {
+	if d.listed(&parent) || err == nil && d.changedHere(&n) {
 		return n, err
+	}
+	if _, terr := d.store.Tomb(dir, name); terr == nil && errors.Is(err, nfs.ErrNoEnt) {
+		return n, err // it was taken away here
 	}
 	switch {
 	case err == nil && (!d.health.online() || d.confirmed(n.ID) || d.arrived(dir, name)):
@@ -266,7 +275,7 @@ func (d *Drive) catchUp(id uint64, force bool) error {
 			return err
 		}
 		d.postpone(id, providers.Entry{})
-		if merge(&n, e, d.info.TreeVersion, d.o.Clock()) {
+		if merge(&n, e, d.byContent(), d.o.Clock()) {
 			tx.Put(n)
 		}
 		return nil

@@ -28,6 +28,9 @@ func (d *Drive) attr(n *nodes.Node) nfs.Attr {
 		ID: nfs.ID(n.ID), Nlink: 1, UID: d.o.UID, GID: d.o.GID, Size: uint64(n.Size), Used: uint64(n.Size),
 		Atime: n.Mtime, Mtime: n.Mtime, Ctime: n.Ctime,
 	}
+	if !n.Atime.IsZero() {
+		a.Atime = n.Atime
+	}
 	switch n.Kind {
 	case nodes.Dir:
 		a.Type, a.Mode, a.Nlink, a.Size, a.Used = nfs.TypeDirectory, 0o555, 2+n.Subdirs, 4096, 4096
@@ -36,10 +39,25 @@ func (d *Drive) attr(n *nodes.Node) nfs.Attr {
 		}
 	case nodes.Link:
 		a.Type, a.Mode = nfs.TypeSymlink, 0o777
+		return a
 	default:
 		a.Type, a.Mode = nfs.TypeRegular, 0o444
 		if n.Exec {
 			a.Mode = 0o555
+		}
+	}
+	if d.writer != nil {
+		a.Mode |= 0o200
+	}
+	if n.HasMode {
+		a.Mode = uint32(n.Mode)
+	}
+	if n.State&nodes.Gone != 0 {
+		a.Nlink = 0
+	}
+	if n.State&nodes.Staged != 0 {
+		if e := d.staged.peek(n.ID); e != nil {
+			a.Used = uint64(e.f.Used() + n.Base)
 		}
 	}
 	return a
@@ -251,14 +269,14 @@ func (d *Drive) dirEntries(ctx context.Context, dir uint64, page []nodes.Entry, 
 	for _, e := range page {
 		de := nfs.DirEntry{Name: e.Name, ID: nfs.ID(e.ID), Cookie: e.Cookie}
 		if plus {
-			n, err := d.store.Get(e.ID)
+			n, err := d.node(e.ID)
 			if err == nil && n.Size < 0 && !asked {
 				asked = true
 				if d.await(ctx, true, func(ctx context.Context) error { return d.sizes(ctx, dir) }) == nil {
-					n, err = d.store.Get(e.ID)
+					n, err = d.node(e.ID)
 				}
 			}
-			if errors.Is(err, nodes.ErrNotFound) {
+			if errors.Is(err, nfs.ErrStale) {
 				continue
 			}
 			if err == nil && n.Size >= 0 {
@@ -356,7 +374,19 @@ func (d *Drive) Readlink(ctx context.Context, _ *nfs.Caller, id nfs.ID) (string,
 	return target, d.status("read link", err)
 }
 
+// targetHere is the target of a link that was made here.
+func (d *Drive) targetHere(id uint64) (target string, err error) {
+	err = d.store.Regions(id, func(_ uint32, record []byte) bool {
+		target = string(record)
+		return false
+	})
+	return target, err
+}
+
 func (d *Drive) target(ctx context.Context, n nodes.Node) (string, error) {
+	if t, err := d.targetHere(n.ID); err != nil || t != "" {
+		return t, err
+	}
 	b, err := d.readVersion(ctx, n.ID, func(n nodes.Node) ([]byte, error) {
 		n, err := d.sized(ctx, n)
 		if err != nil {

@@ -20,29 +20,45 @@ import (
 // maxDepth bounds the way up from a node; a longer one means a damaged store.
 const maxDepth = 4096
 
-// path is where a node is on the remote. A node whose way up is broken is gone.
-func (d *Drive) path(id uint64) (string, error) {
+// path is where a node is on the remote, or will be if it is not there yet. A
+// node whose way up is broken is gone.
+func (d *Drive) path(id uint64) (string, error) { return d.way(id, true) }
+
+// way is a path by the places on the remote, or by those here.
+func (d *Drive) way(id uint64, remote bool) (string, error) {
 	var elems []string
 	for i := 0; id != nodes.Root; i++ {
-		n, err := d.node(id)
+		n, err := d.store.Get(id)
+		if errors.Is(err, nodes.ErrNotFound) {
+			err = fmt.Errorf("%w: id %d", nfs.ErrStale, id)
+		}
 		if err != nil {
 			return "", err
 		}
 		if i == maxDepth {
 			return "", fmt.Errorf("node %d: %w", id, nodes.ErrCorrupt)
 		}
-		elems = append(elems, n.Name)
-		id = n.Parent
+		dir, name, ok := place(&n)
+		if !remote || !ok {
+			dir, name = n.Parent, n.Name
+		}
+		elems = append(elems, name)
+		id = dir
 	}
 	slices.Reverse(elems)
 	return strings.Join(elems, "/"), nil
 }
 
-// node is what the store knows of an id; ErrStale if nothing.
+// node is what is known of an id; ErrStale if nothing, or if it was removed.
 func (d *Drive) node(id uint64) (nodes.Node, error) {
 	n, err := d.store.Get(id)
-	if errors.Is(err, nodes.ErrNotFound) {
+	if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 && n.Kind == nodes.Dir {
 		return n, fmt.Errorf("%w: id %d", nfs.ErrStale, id)
+	}
+	if err == nil && n.Kind == nodes.File && d.staged != nil {
+		if e := d.staged.peek(id); e != nil {
+			e.overlay(&n)
+		}
 	}
 	return n, err
 }
@@ -75,7 +91,7 @@ func (d *Drive) statRoot(ctx context.Context) error {
 				tx.Put(newNode(nodes.Root, nodes.Root, e, nodes.Dir, at))
 				return nil
 			}
-			if err == nil && merge(&n, e, d.info.TreeVersion, at) {
+			if err == nil && merge(&n, e, d.byContent(), at) {
 				tx.Put(n)
 			}
 			return err
@@ -434,6 +450,9 @@ func (a *applier) put(e providers.Entry) error {
 		a.hidden++
 		return nil
 	}
+	if masked, err := a.masked(e, kind); masked || err != nil {
+		return err
+	}
 	id, cookie, err := a.tx.Child(a.dir, e.Name)
 	var n nodes.Node
 	if err == nil {
@@ -448,9 +467,16 @@ func (a *applier) put(e providers.Entry) error {
 		cookie = 0
 	case err != nil:
 		return err
+	case a.d.changedHere(&n):
+		a.seen.set(cookie)
+		a.id = id
+		return a.d.meet(a.tx, n, e)
 	case n.Kind != kind:
 		if err := a.remove(e.Name); err != nil {
 			return err
+		}
+		if _, _, err := a.tx.Child(a.dir, e.Name); !errors.Is(err, nodes.ErrNotFound) {
+			return err // it stays, see keep
 		}
 	default:
 		a.confirm(id, cookie)
@@ -503,7 +529,7 @@ func (a *applier) renew(n nodes.Node, e providers.Entry) error {
 	if err := a.tx.Identify(&n, e.ID); err != nil {
 		return err
 	}
-	if merge(&n, e, d.info.TreeVersion, a.now) || n.RemoteID != was {
+	if merge(&n, e, d.byContent(), a.now) || n.RemoteID != was {
 		a.tx.Put(n)
 	}
 	return nil
@@ -519,6 +545,11 @@ func (a *applier) remove(name string) error {
 		return err
 	}
 	n, err := a.tx.Get(id)
+	if err == nil {
+		if keep, err := a.d.keep(a.tx, n); keep || err != nil {
+			return err
+		}
+	}
 	if err == nil && n.Kind == nodes.Dir && a.n.Subdirs > 0 {
 		a.n.Subdirs--
 	}

@@ -38,7 +38,7 @@ func (a *applier) origin(e providers.Entry, kind nodes.Kind) (nodes.Node, error)
 		return n, err
 	}
 	switch here := n.Parent == a.dir; {
-	case err != nil, n.Kind != kind, n.ID == nodes.Root:
+	case err != nil, n.Kind != kind, n.ID == nodes.Root, a.d.changedHere(&n):
 	case a.free[n.ID]:
 		if ok, err := a.adopt(&n, e); ok || err != nil {
 			return n, err

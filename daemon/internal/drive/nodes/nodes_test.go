@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 var update = flag.Bool("update", false, "write testdata of the current format, if there is none")
@@ -290,7 +292,7 @@ func TestFailedUpdateChangesNothing(t *testing.T) {
 
 // A disk that is full is an error that passes, before anything is written.
 func TestNoRoom(t *testing.T) {
-	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), discard)
+	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), vfs.Default, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,15 +328,15 @@ type brokenKV struct {
 	err error
 }
 
-func (b *brokenKV) Apply(c []Change) error {
+func (b *brokenKV) Apply(c []Change) (func() error, error) {
 	if b.err != nil {
-		return b.err
+		return nil, b.err
 	}
 	return b.KV.Apply(c)
 }
 
 func TestFailedWrite(t *testing.T) {
-	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), discard)
+	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), vfs.Default, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
