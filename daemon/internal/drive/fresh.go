@@ -275,7 +275,7 @@ func (d *Drive) catchUp(id uint64, force bool) error {
 			return err
 		}
 		d.postpone(id, providers.Entry{})
-		if merge(&n, e, d.byContent(), d.o.Clock()) {
+		if d.renewed(&n, e, d.o.Clock()) {
 			tx.Put(n)
 		}
 		return nil

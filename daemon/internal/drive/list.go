@@ -91,7 +91,7 @@ func (d *Drive) statRoot(ctx context.Context) error {
 				tx.Put(newNode(nodes.Root, nodes.Root, e, nodes.Dir, at))
 				return nil
 			}
-			if err == nil && merge(&n, e, d.byContent(), at) {
+			if err == nil && d.renewed(&n, e, at) {
 				tx.Put(n)
 			}
 			return err
@@ -529,7 +529,7 @@ func (a *applier) renew(n nodes.Node, e providers.Entry) error {
 	if err := a.tx.Identify(&n, e.ID); err != nil {
 		return err
 	}
-	if merge(&n, e, d.byContent(), a.now) || n.RemoteID != was {
+	if d.renewed(&n, e, a.now) || n.RemoteID != was {
 		a.tx.Put(n)
 	}
 	return nil

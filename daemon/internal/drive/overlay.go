@@ -2,6 +2,7 @@ package drive
 
 import (
 	"errors"
+	"time"
 
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/providers"
@@ -126,3 +127,15 @@ func (d *Drive) isLocal(n nodes.Node) (bool, error) {
 // where every revision has a time of its own, and where versions tell for sure
 // that nothing has changed.
 func (d *Drive) byContent() bool { return d.info.TreeVersion || d.info.StrongVersion }
+
+// renewed brings a node to what the remote says and reports whether anything is
+// different, see merge. The times of a directory that is changed here move with
+// its names alone: the remote's move when changes from here arrive there.
+func (d *Drive) renewed(n *nodes.Node, e providers.Entry, now time.Time) bool {
+	was := *n
+	merge(n, e, d.byContent(), now)
+	if n.Kind == nodes.Dir && d.writer != nil {
+		n.Mtime, n.Ctime = was.Mtime, was.Ctime
+	}
+	return *n != was
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -63,13 +64,14 @@ type publisher struct {
 	work     map[taskKey]*work
 	running  int
 	parallel int
-	recent   []Published // newest last
-	sent     int64       // bytes
-	idle     *sync.Cond  // something ended
+	recent   []Published           // newest last
+	sent     int64                 // bytes
+	idle     *sync.Cond            // something ended
+	ended    map[taskKey]time.Time // when, within lately
 }
 
 func newPublisher(d *Drive, parallel int) *publisher {
-	p := &publisher{d: d, log: d.o.Logger, wake: make(chan struct{}, 1), work: map[taskKey]*work{}, parallel: parallel}
+	p := &publisher{d: d, log: d.o.Logger, wake: make(chan struct{}, 1), work: map[taskKey]*work{}, ended: map[taskKey]time.Time{}, parallel: parallel}
 	p.idle = sync.NewCond(&p.mu)
 	return p
 }
@@ -213,6 +215,10 @@ func (p *publisher) do(w *work) {
 	p.running--
 	w.running, w.done, w.total = false, 0, 0
 	now := time.Now()
+	if len(p.ended) > 256 {
+		maps.DeleteFunc(p.ended, func(_ taskKey, at time.Time) bool { return now.Sub(at) > lately })
+	}
+	p.ended[w.key] = now
 	var wait laterError
 	var rest restError
 	w.rests = false
@@ -248,6 +254,38 @@ func (p *publisher) do(w *work) {
 	p.idle.Broadcast()
 	p.poke()
 	p.d.health.wake()
+}
+
+// lately is how long ago a task ended whose effects a read may just have met.
+const lately = time.Second
+
+// await waits until none of some tasks is being done, and reports whether one
+// was, or was lately.
+func (p *publisher) await(ctx context.Context, keys []taskKey) bool {
+	stop := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.idle.Broadcast()
+	})
+	defer stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := false
+	for ctx.Err() == nil {
+		running := false
+		for _, k := range keys {
+			if w := p.work[k]; w != nil && w.running {
+				running = true
+			}
+			was = was || time.Since(p.ended[k]) < lately
+		}
+		if !running {
+			return was
+		}
+		was = true
+		p.idle.Wait()
+	}
+	return was
 }
 
 // name is a task as the log tells it.

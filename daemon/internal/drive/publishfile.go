@@ -35,6 +35,9 @@ type source struct {
 func (s *source) Size() int64 { return s.snap.Size() }
 
 func (s *source) ReadAt(p []byte, off int64) (n int, err error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
 	short := off+int64(len(p)) > s.snap.Size()
 	for _, piece := range s.snap.Pieces(off, int64(len(p))) {
 		b := p[piece.Off-off:][:piece.N]
@@ -357,9 +360,9 @@ func (d *Drive) complete(id uint64, e *staged, gen uint64, dir uint64, name stri
 		e.mu.Lock()
 		close(e.ending)
 		e.ending = nil
-		e.ended = err == nil
+		e.ended = err == nil && !removed
 		e.mu.Unlock()
-		if err == nil {
+		if err == nil && !removed {
 			d.staged.forget(e)
 			err = d.staged.store.Remove(id)
 		}

@@ -27,7 +27,40 @@ func (d *Drive) Read(ctx context.Context, c *nfs.Caller, id nfs.ID, p []byte, of
 	return n, eof, d.status("read", err)
 }
 
-func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, off uint64) (int, bool, error) {
+// read is readOnce that comes again when what it was about to read has become
+// something else on the remote by what was published just then.
+func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, off uint64) (n int, eof bool, err error) {
+	for range publishedTries {
+		n, eof, err = d.readOnce(ctx, c, id, p, off)
+		if !changed(err) || !d.publishing(ctx, id) {
+			break
+		}
+	}
+	return n, eof, err
+}
+
+// publishedTries is how often a read is tried that meets what is published.
+const publishedTries = 8
+
+// publishing waits for the end of what is being published of a node or of the
+// directories above it, and reports whether there was such a thing lately.
+func (d *Drive) publishing(ctx context.Context, id uint64) bool {
+	if d.pub == nil {
+		return false
+	}
+	keys := []taskKey{nodeTask(id)}
+	for len(keys) < maxDepth {
+		n, err := d.store.Get(id)
+		if err != nil || n.ID == nodes.Root {
+			break
+		}
+		id = n.Parent
+		keys = append(keys, nodeTask(id))
+	}
+	return d.pub.await(ctx, keys)
+}
+
+func (d *Drive) readOnce(ctx context.Context, c *nfs.Caller, id uint64, p []byte, off uint64) (int, bool, error) {
 	n, err := d.node(id)
 	if err != nil {
 		return 0, false, err
