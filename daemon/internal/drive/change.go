@@ -229,7 +229,7 @@ func (ch *change) newName(dir *nodes.Node, name string, kind nodes.Kind) (nodes.
 		n.State |= nodes.Local
 	}
 	if kind == nodes.Dir {
-		n.NextCookie, n.Complete = nodes.FirstCookie, true
+		n.NextCookie, n.Complete, n.ListedAt = nodes.FirstCookie, true, now
 	}
 	return n, nil
 }

@@ -398,7 +398,7 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 			return err
 		}
 		now.State &^= nodes.Created
-		now.Version, now.RemoteTime = string(e.Version), e.ModTime
+		now.Version, now.RemoteTime, now.ListedAt = string(e.Version), e.ModTime, d.o.Clock()
 		tx.Put(now)
 		tx.DeletePending(n.ID)
 		d.stamps.update(n.ID, func(s *stamp) { s.listAt, s.listRev = d.now() })
