@@ -305,3 +305,38 @@ func TestFailedSync(t *testing.T) {
 		t.Error("what was flushed is missing after a crash")
 	}
 }
+
+// What is put into an extent that is being evicted is put when that is over.
+func TestPutWhileEvicting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1)
+		c := openCache(t, d, Options{}, manual())
+		f := openFileOf(t, c, Key{1, "v"}, 2*extentSize)
+		put(t, f, 0, 1)
+		var g sync.WaitGroup
+		d.Fail(func(op, name string) error {
+			if op == "punch" {
+				if get(t, f, 0, Unit) {
+					t.Error("what is being evicted is there")
+				}
+				g.Go(func() {
+					if err := tryPut(f, 0, 2); err != nil {
+						t.Error(err)
+					}
+				})
+				synctest.Wait()
+			}
+			return nil
+		})
+		if !c.evict() {
+			t.Error("nothing is evicted")
+		}
+		g.Wait()
+		if !get(t, f, 0, 2*Unit) {
+			t.Error("what was put is missing")
+		}
+		if got := usedNow(c); got != 2*Unit+page {
+			t.Errorf("it says it takes %d bytes", got)
+		}
+	})
+}
