@@ -235,7 +235,7 @@ func TestUsage(t *testing.T) {
 	for range 3 {
 		closeFiles(c)
 		get(t, big, 0, Unit)
-		get(t, openFileOf(t, c, Key{1, "v"}, 3100), 0, 1)
+		get(t, openFileOf(t, c, Key{49, "v"}, 100+49*3000), 0, 1)
 	}
 	before, limit := c.Usage()
 	if limit != 1<<30 {
