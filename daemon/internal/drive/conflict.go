@@ -349,6 +349,8 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 			return errNow
 		}
 		tx.DeleteTomb(n.RParent, n.RName)
+		d.turns.turn(n.RParent, n.RName)
+		d.turns.turn(n.Parent, n.Name)
 		now.State &^= nodes.Moved
 		now.RParent, now.RName = 0, ""
 		if now.Parent != n.Parent || now.Name != n.Name { // and moved again since

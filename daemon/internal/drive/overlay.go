@@ -65,6 +65,18 @@ func (d *Drive) keep(tx *nodes.Tx, n nodes.Node) (bool, error) {
 	if d.changedHere(&n) {
 		return true, nil
 	}
+	// While a directory above is on its way, nothing that the remote says of what
+	// is in it tells where that is.
+	for id, i := n.Parent, 0; id != nodes.Root; i++ {
+		up, err := tx.Get(id)
+		if err != nil || i == maxDepth {
+			return false, err
+		}
+		if up.State&(nodes.Created|nodes.Moved|nodes.Gone) != 0 {
+			return true, nil
+		}
+		id = up.Parent
+	}
 	if n.Kind != nodes.Dir {
 		return false, nil
 	}

@@ -383,6 +383,7 @@ func (d *Drive) complete(id uint64, e *staged, gen uint64, dir uint64, name stri
 func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name string, entry providers.Entry) (gone bool, err error) {
 	err = d.update(func(tx *nodes.Tx) error {
 		tx.DeleteUpload(id)
+		d.turns.turn(dir, name)
 		n, err := tx.Get(id)
 		if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 {
 			gone = true
@@ -399,6 +400,7 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		// Where the remote had it before, if that was elsewhere, there is now
 		// something to take away.
 		if rdir, rname, ok := place(&n); ok && (rdir != dir || rname != name) {
+			d.turns.turn(rdir, rname)
 			t, err := tx.Tomb(rdir, rname)
 			if err == nil && t.Node == id {
 				if e == nil && n.State&nodes.Staged == 0 {

@@ -252,6 +252,7 @@ func (d *Drive) isAside(o nodes.Node) error {
 			return ignoreNotFound(err)
 		}
 		tx.DeleteTomb(dir, name)
+		d.turns.turn(dir, name)
 		t.Name = asideName(n.ID)
 		tx.PutTomb(t)
 		n.RName = t.Name
@@ -356,6 +357,7 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 			return errors.Join(errNow, ignoreNotFound(err))
 		}
 		n.State &^= nodes.Created
+		d.turns.turn(n.Parent, n.Name)
 		n.Version, n.RemoteTime = string(e.Version), e.ModTime
 		tx.Put(n)
 		tx.DeletePending(n.ID)

@@ -80,6 +80,7 @@ func (d *Drive) endTomb(t nodes.Tomb, back bool) error {
 		}
 		tx.DeleteTomb(t.Dir, t.Name)
 		if !back {
+			d.turns.turn(t.Dir, t.Name)
 			return nil
 		}
 		n, err := tx.Get(t.Dir)
@@ -135,6 +136,7 @@ func (d *Drive) endGhost(t nodes.Tomb) error {
 			return errNow
 		}
 		tx.DeleteTomb(t.Dir, t.Name)
+		d.turns.turn(t.Dir, t.Name)
 		return ignoreNotFound(tx.Delete(t.Node))
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -15,11 +16,12 @@ import (
 
 // walkItem is an entry of a walk with the page that it came on.
 type walkItem struct {
-	page int
-	at   time.Time // before the page was asked for, as is rev
-	rev  uint64
-	path string
-	e    providers.Entry
+	page  int
+	at    time.Time // before the page was asked for, as is rev
+	rev   uint64
+	asked *moment // likewise
+	path  string
+	e     providers.Entry
 }
 
 // maxLater is how many files of a directory are kept that have the names of
@@ -32,6 +34,7 @@ type walkDir struct {
 	l       *listing          // that the walk gives; nil: somebody else lists the directory
 	version string            // of the directory, before it was listed
 	rev     uint64            // of the remote, likewise
+	place   string            // on the remote
 	page    int               // the last one that had something of it
 	turn    int               // transaction that it takes part in
 	later   []providers.Entry // files whose names are those of directories: they give way if these are there
@@ -42,6 +45,7 @@ type walkDir struct {
 type treeWalk struct {
 	d    *Drive
 	w    *walking
+	root string              // on the remote
 	open map[string]*walkDir // by path
 
 	page  int
@@ -53,7 +57,8 @@ type treeWalk struct {
 
 // runWalk walks a tree.
 func (d *Drive) runWalk(ctx context.Context, w *walking) error {
-	at, rev := d.now()
+	first := walkItem{asked: d.turns.now()}
+	first.at, first.rev = d.now()
 	p, err := d.path(w.root)
 	if err != nil {
 		return err
@@ -61,12 +66,13 @@ func (d *Drive) runWalk(ctx context.Context, w *walking) error {
 	d.lists.mu.Lock()
 	walker := d.lists.walker
 	d.lists.mu.Unlock()
-	t := &treeWalk{d: d, w: w, open: map[string]*walkDir{}}
+	t := &treeWalk{d: d, w: w, root: p, open: map[string]*walkDir{}}
 	err = d.update(func(tx *nodes.Tx) error {
 		t.begin(tx)
 		n, err := tx.Get(w.root)
 		if err == nil {
-			t.open[""] = t.enter(&n, at, rev)
+			t.open[""] = t.enter(&n, first)
+			t.open[""].place = p
 		}
 		return err
 	})
@@ -77,6 +83,7 @@ func (d *Drive) runWalk(ctx context.Context, w *walking) error {
 				return nil, "", err
 			}
 			page++
+			asked := d.turns.now()
 			at, rev := d.now()
 			var got providers.WalkPage
 			ctx, cancel := context.WithTimeout(ctx, d.o.CallTimeout)
@@ -88,7 +95,7 @@ func (d *Drive) runWalk(ctx context.Context, w *walking) error {
 			items := make([]walkItem, 0, len(got.Entries)+1)
 			for _, e := range got.Entries {
 				e.Entry.Name = e.Path[strings.LastIndexByte(e.Path, '/')+1:]
-				items = append(items, walkItem{page, at, rev, e.Path, e.Entry})
+				items = append(items, walkItem{page, at, rev, asked, e.Path, e.Entry})
 			}
 			if len(items) == 0 && err == nil {
 				items = append(items, walkItem{page: page}) // an empty page counts, too
@@ -111,15 +118,15 @@ func (t *treeWalk) begin(tx *nodes.Tx) {
 	t.turn++
 }
 
-// enter comes to a directory.
-func (t *treeWalk) enter(n *nodes.Node, at time.Time, rev uint64) *walkDir {
+// enter comes to a directory, with an entry of it or of what is in it.
+func (t *treeWalk) enter(n *nodes.Node, it walkItem) *walkDir {
 	d := t.d
-	wd := &walkDir{version: n.Version, rev: rev}
+	wd := &walkDir{version: n.Version, rev: it.rev}
 	if !d.listed(n) {
 		wd.l = d.lists.adopt(t.w, n.ID)
 	}
-	if wd.a = newLister(d, n, at); wd.l != nil {
-		wd.l.start(rev)
+	if wd.a = newLister(d, n, it.at); wd.l != nil {
+		wd.l.start(it.rev)
 		wd.a.kept = wd.l.kept
 	} else {
 		// It is not this walk that says when the listing is whole.
@@ -129,7 +136,7 @@ func (t *treeWalk) enter(n *nodes.Node, at time.Time, rev uint64) *walkDir {
 		}
 	}
 	wd.a.waits = false // objects that have moved are found by listings
-	wd.a.save = t.save
+	wd.a.save, wd.a.asked = t.save, it.asked
 	return wd
 }
 
@@ -155,6 +162,12 @@ func (t *treeWalk) use(wd *walkDir) (bool, error) {
 		return true, nil
 	}
 	err := wd.a.begin(t.tx)
+	if err == nil && wd.turn != 0 {
+		var now string
+		if now, err = t.d.path(wd.a.dir); err == nil && now != wd.place {
+			err = nfs.ErrStale // it was moved here
+		}
+	}
 	if errors.Is(err, nfs.ErrStale) {
 		t.lose(wd)
 		return false, nil
@@ -251,6 +264,7 @@ func (t *treeWalk) put(it walkItem) error {
 			if next, err = t.dir(wd, e, false, it); err != nil {
 				return err
 			}
+			next.place = path.Join(t.root, below)
 			t.open[strings.Clone(below)] = next
 		}
 		wd = next
@@ -265,6 +279,7 @@ func (t *treeWalk) put(it walkItem) error {
 	}
 	next, err := t.dir(wd, it.e, true, it)
 	if err == nil {
+		next.place = path.Join(t.root, it.path)
 		t.open[strings.Clone(it.path)] = next
 	}
 	return err
@@ -323,7 +338,7 @@ func (t *treeWalk) dir(wd *walkDir, e providers.Entry, own bool, it walkItem) (*
 	if err != nil || n.Kind != nodes.Dir || t.d.changedHere(&n) {
 		return none, err
 	}
-	next := t.enter(&n, it.at, it.rev)
+	next := t.enter(&n, it)
 	_, err = t.use(next)
 	return next, err
 }
