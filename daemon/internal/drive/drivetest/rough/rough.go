@@ -111,11 +111,11 @@ func (r *Remote) IsAway() bool {
 	return r.away
 }
 
-// Calm ends all misbehaviour.
-func (r *Remote) Calm() {
+// Calm ends all misbehaviour, or begins it again.
+func (r *Remote) Calm(calm bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.calm, r.away = true, false
+	r.calm, r.away = calm, false
 }
 
 // Removals are the versions that processes took away, in order.
