@@ -34,6 +34,9 @@ func (d *Drive) attr(n *nodes.Node) nfs.Attr {
 	switch n.Kind {
 	case nodes.Dir:
 		a.Type, a.Mode, a.Nlink, a.Size, a.Used = nfs.TypeDirectory, 0o555, 2+n.Subdirs, 4096, 4096
+		if !n.Complete {
+			a.Nlink = 1 // how many there are is not known: BSD fts takes 2 for a directory that has none below
+		}
 	case nodes.Link:
 		a.Type, a.Mode = nfs.TypeSymlink, 0o777
 		return a

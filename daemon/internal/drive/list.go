@@ -106,6 +106,7 @@ func (d *Drive) statRoot(ctx context.Context) error {
 func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 	_, err := do(ctx, d.flights, flightKey("stat", dir)+"/"+name, d.o.CallTimeout, func(ctx context.Context) (struct{}, error) {
 		at, rev := d.now()
+		asked := d.turns.now()
 		p, err := d.path(dir)
 		if err != nil {
 			return struct{}{}, err
@@ -119,7 +120,7 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 		if err != nil && !gone {
 			return struct{}{}, err
 		}
-		a := applier{d: d, dir: dir, now: at}
+		a := applier{d: d, dir: dir, now: at, asked: asked, place: p}
 		if !gone {
 			e.Name = name
 			a.free = d.vacant(ctx, dir, e)
@@ -144,7 +145,7 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 			return nil
 		})
 		switch {
-		case err == nil && gone:
+		case err == nil && gone && !a.stale(name):
 			d.missing.add(dir, name, at, rev)
 		case err == nil && a.id != 0:
 			d.stamps.update(a.id, func(s *stamp) { s.attrAt, s.attrRev = at, rev })
@@ -165,26 +166,40 @@ func (d *Drive) list(ctx context.Context, dir uint64) error {
 
 // runList does the work of a listing.
 func (d *Drive) runList(ctx context.Context, l *listing) error {
-	var err error
+	asked := d.turns.now()
+	place, err := d.path(l.dir)
+	if err != nil {
+		return err
+	}
 	for range attempts {
 		if err = d.listOnce(ctx, l); !errors.Is(err, providers.ErrChanged) {
 			break
 		}
 	}
 	if l.dir != nodes.Root && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, providers.ErrNotDir)) {
-		err = errors.Join(fmt.Errorf("%w: id %d", nfs.ErrStale, l.dir), d.forget(l.dir))
+		if ferr := d.forget(l.dir, place, asked); ferr != nil {
+			return errors.Join(err, ferr)
+		}
+		if _, nerr := d.node(l.dir); nerr != nil {
+			return errors.Join(nerr, err)
+		}
+		return fmt.Errorf("%w: %w", nfs.ErrJukebox, err) // what was changed here says otherwise
 	}
 	return err
 }
 
-// forget takes away a directory that the remote says is not there.
-func (d *Drive) forget(id uint64) error {
+// forget takes away a directory that the remote said was not at its place, when
+// it was asked.
+func (d *Drive) forget(id uint64, place string, asked *moment) error {
 	n, err := d.node(id)
 	if err != nil {
 		return nil
 	}
+	if now, err := d.path(id); err != nil || now != place {
+		return err // it is elsewhere by now
+	}
 	d.stamps.update(n.Parent, func(s *stamp) { s.listAt, s.listRev = time.Time{}, 0 })
-	a := applier{d: d, dir: n.Parent, now: d.o.Clock()}
+	a := applier{d: d, dir: n.Parent, now: d.o.Clock(), asked: asked}
 	return d.update(func(tx *nodes.Tx) error {
 		if err := a.begin(tx); err != nil {
 			return err
@@ -209,7 +224,7 @@ func (d *Drive) listOnce(ctx context.Context, l *listing) error {
 		return err
 	}
 	a := newLister(d, &n, at)
-	a.kept = l.kept
+	a.kept, a.asked, a.place = l.kept, d.turns.now(), p
 	l.start(rev)
 	whole := false
 	err = pipe(ctx, func(ctx context.Context, cursor string) ([]providers.Entry, string, error) {
@@ -361,6 +376,9 @@ type applier struct {
 	free       map[uint64]bool   // nodes whose names are gone, so that others may have them
 	countsFrom time.Time         // as nodes.Node.ListedAt; valid after finish
 
+	asked *moment // before the remote was asked; nil: what it says is right
+	place string  // where it was asked; valid with asked, "" also if it does not matter
+
 	tx       *nodes.Tx
 	n        nodes.Node // the directory
 	touched  bool       // n must be stored
@@ -442,9 +460,29 @@ func (a *applier) finish(version string, rev uint64) {
 // listed reports whether the entry with that cookie stays.
 func (a *applier) listed(cookie uint64) bool { return a.seen.has(cookie) || a.kept.has(cookie) }
 
+// stale reports whether what the remote said of a name may be older than what
+// was put there from here.
+func (a *applier) stale(name string) bool {
+	if a.asked == nil {
+		return false
+	}
+	if a.place != "" {
+		if now, err := a.d.path(a.dir); err != nil || now != a.place {
+			return true
+		}
+	}
+	return a.d.turns.since(a.asked, a.dir, name)
+}
+
 // put adds or renews one entry.
 func (a *applier) put(e providers.Entry) error {
 	a.id = 0
+	if a.stale(e.Name) {
+		if _, cookie, err := a.tx.Child(a.dir, e.Name); err == nil {
+			a.seen.set(cookie)
+		}
+		return nil
+	}
 	kind, ok := kindOf(e)
 	if !ok || !showable(e.Name) {
 		a.hidden++
@@ -537,6 +575,9 @@ func (a *applier) renew(n nodes.Node, e providers.Entry) error {
 
 // remove takes a name away, if it is there.
 func (a *applier) remove(name string) error {
+	if a.stale(name) {
+		return nil
+	}
 	id, cookie, err := a.tx.Child(a.dir, name)
 	if errors.Is(err, nodes.ErrNotFound) {
 		return nil

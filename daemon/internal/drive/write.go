@@ -98,6 +98,7 @@ func (d *Drive) write(ctx context.Context, c *nfs.Caller, id uint64, p []byte, o
 		return 0, nfs.WCC{}, err
 	}
 	defer d.unstage(e)
+	d.uses.note(id, d.o.Clock())
 	before, err := d.node(id)
 	if err != nil {
 		return 0, nfs.WCC{}, err
@@ -292,6 +293,7 @@ func (d *Drive) setStaged(ctx context.Context, n nodes.Node, set nfs.SetAttr) (n
 		return nfs.WCC{}, err
 	}
 	defer d.unstage(e)
+	d.uses.note(n.ID, d.o.Clock())
 	if n, err = d.node(n.ID); err != nil {
 		return nfs.WCC{}, err
 	}
