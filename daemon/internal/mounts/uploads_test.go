@@ -248,41 +248,51 @@ func TestRemoveKeepsUnpublishedChanges(t *testing.T) {
 // Whoever edits the address of a drive must not send its changes elsewhere, nor
 // lose them.
 func TestEditedURLKeepsChanges(t *testing.T) {
-	w := keepingWorld(t)
-	w.add(api.AddDrive{URL: "fake:x", Remember: true})
-	w.mount("x")
-	w.change("x", "a")
-	if _, err := w.m.Unmount(t.Context(), "x", api.UnmountDrive{Wait: true}); err != nil {
-		t.Fatal(err)
-	}
-	w.leave()
-	b, err := os.ReadFile(w.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	edit := func(from, to string) {
-		t.Helper()
-		if err := os.WriteFile(w.config, []byte(strings.Replace(string(b), from, to, 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	edit("fake:x", "fake:y")
-	w.start()
-	if d := w.until("x", in(api.Failed)); d.Problem == nil || d.Problem.Code != api.CodeUnpublished {
-		t.Errorf("with another address: %+v", d)
-	}
-	if _, err := w.m.Mount(t.Context(), "x", true); code(err) != api.CodeUnpublished {
-		t.Errorf("Mount: %v", err)
-	}
-	if err := w.m.Remove(t.Context(), "x", false); code(err) != api.CodeUnpublished {
-		t.Errorf("Remove: %v", err)
-	}
-	w.leave()
-	edit("fake:x", "fake:x")
-	w.start()
-	w.mount("x")
-	if d := w.until("x", waiting(1)); d.URL != "fake:x" {
-		t.Errorf("with the old address: %+v", d)
+	for _, mounted := range []bool{false, true} {
+		t.Run(fmt.Sprint("mounted ", mounted), func(t *testing.T) {
+			w := keepingWorld(t)
+			w.add(api.AddDrive{URL: "fake:x", Remember: true})
+			w.mount("x")
+			w.change("x", "a")
+			if !mounted {
+				if _, err := w.m.Unmount(t.Context(), "x", api.UnmountDrive{Wait: true}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.leave()
+			b, err := os.ReadFile(w.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			edited := []byte(strings.Replace(string(b), "fake:x", "fake:y", 1))
+			for range 2 {
+				if err := os.WriteFile(w.config, edited, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				w.start()
+				if d := w.until("x", in(api.Failed)); d.Problem == nil || d.Problem.Code != api.CodeUnpublished {
+					t.Errorf("with another address: %+v", d)
+				}
+				if n := len(w.table()); n != 0 {
+					t.Errorf("%d mounts", n)
+				}
+				if _, err := w.m.Mount(t.Context(), "x", true); code(err) != api.CodeUnpublished {
+					t.Errorf("Mount: %v", err)
+				}
+				if err := w.m.Remove(t.Context(), "x", false); code(err) != api.CodeUnpublished {
+					t.Errorf("Remove: %v", err)
+				}
+				w.leave()
+			}
+			if err := os.WriteFile(w.config, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w.start()
+			w.mount("x")
+			if d := w.until("x", waiting(1)); d.URL != "fake:x" {
+				t.Errorf("with the old address: %+v", d)
+			}
+		})
 	}
 }
 
