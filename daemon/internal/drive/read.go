@@ -54,6 +54,9 @@ func (d *Drive) publishing(ctx context.Context, id uint64) bool {
 		if err != nil || n.ID == nodes.Root {
 			break
 		}
+		if dir, name, ok := place(&n); ok {
+			keys = append(keys, tombTask(dir, name))
+		}
 		id = n.Parent
 		keys = append(keys, nodeTask(id))
 	}
@@ -100,6 +103,7 @@ func (d *Drive) readOnce(ctx context.Context, c *nfs.Caller, id uint64, p []byte
 		return 0, false, err
 	}
 	d.streams.note(id, d.o.Clock(), eof)
+	d.uses.note(id, d.o.Clock())
 	return len(b), eof, nil
 }
 

@@ -101,7 +101,8 @@ func (v *version) take(in disk.File, move func() error) error {
 	v.phase = opening
 	v.mu.Unlock()
 
-	var blocks int64
+	base := v.lay.baseBlocks()
+	blocks := base
 	for e := range v.lay.extents() {
 		for u := range v.lay.extentUnits(e) {
 			blocks += v.lay.unitBlocks(e, u)
@@ -122,7 +123,8 @@ func (v *version) take(in disk.File, move func() error) error {
 		return err
 	}
 	v.absent = false
-	v.c.addNode(v.id, v.lay, nil, nil)
+	v.c.newNode(v.id, v.lay)
+	blocks -= base
 	if !v.lay.big() {
 		v.put(0, &extent{sums: make([]uint32, v.lay.units())})
 	}

@@ -64,8 +64,8 @@ type Options struct {
 	Floor  int64
 	Logger *slog.Logger     // nil: silent
 	Clock  func() time.Time // nil: time.Now
-	// Pinned tells whether an object must be kept. It may be called at any time
-	// from any goroutine, without locks. Nil: none is.
+	// Pinned tells whether an object must be kept. It is called from any
+	// goroutine, also in calls that put something. Nil: none is.
 	Pinned func(object uint64) bool
 }
 
@@ -111,12 +111,14 @@ type Cache struct {
 	hand       int                   // in files
 	dirty      map[*version]struct{}
 	dirtyBytes int64
-	reserved   int64  // pages that are going to be written
-	limit      int64  // bytes; 0: none
-	spare      int64  // pages that can be written until only Floor is free
-	unmeasured int64  // pages written since that was measured
-	evicted    int64  // pages, ever
-	pinnedTick uint32 // when all pinned nodes were last looked at
+	reserved   int64     // pages that are going to be written
+	limit      int64     // bytes; 0: none
+	spare      int64     // pages that can be written until only Floor is free
+	unmeasured int64     // pages written since that was measured
+	evicted    int64     // pages, ever
+	evicting   int       // nodes that are in no queue meanwhile
+	evictions  sync.Cond // evicting went down
+	pinnedTick uint32    // when all pinned nodes were last looked at
 }
 
 // Open opens the cache in a folder. What lies there is looked through in the
@@ -132,6 +134,7 @@ func open(fs disk.FS, o Options, t tuning) (*Cache, error) {
 		flushes: make(chan struct{}, 1), settled: map[string]bool{}, warned: map[string]time.Time{},
 		index: newIndex(), open: map[uint64][]*version{}, dirty: map[*version]struct{}{}, limit: max(o.Limit, 0),
 	}
+	c.evictions.L = &c.mu
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -394,7 +397,16 @@ func (c *Cache) hasExtent(i id, e uint32) bool {
 func (c *Cache) extentsOf(i id, first, last uint32) (l []uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for e := range c.index.extents[c.index.find(i)] {
+	all := c.index.extents[c.index.find(i)]
+	if int(last-first) < len(all) {
+		for e := first; e <= last; e++ {
+			if all[e] != 0 {
+				l = append(l, e)
+			}
+		}
+		return l
+	}
+	for e := range all {
 		if e >= first && e <= last {
 			l = append(l, e)
 		}
@@ -402,8 +414,24 @@ func (c *Cache) extentsOf(i id, first, last uint32) (l []uint32) {
 	return l
 }
 
-// addNode puts a version into the index, unless it is there, with the pages that
-// its extents take besides the trailer.
+// newNode puts a version into the index whose file was made. The pages of its
+// trailer were reserved.
+func (c *Cache) newNode(i id, lay layout) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spendLocked(lay.baseBlocks())
+	c.nodeLocked(i, lay)
+}
+
+// spendLocked tells that pages that were reserved are written.
+func (c *Cache) spendLocked(blocks int64) {
+	c.reserved -= blocks
+	c.unmeasured += blocks
+	c.spare -= blocks
+}
+
+// addNode puts a version into the index that was found, unless it is there, with
+// the pages that its extents take besides the trailer.
 func (c *Cache) addNode(i id, lay layout, exts []uint32, blocks []int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -434,9 +462,7 @@ func (c *Cache) dropNode(i id) {
 func (c *Cache) charge(i id, lay layout, e uint32, blocks, reserved int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reserved -= reserved
-	c.unmeasured += reserved
-	c.spare -= reserved
+	c.spendLocked(reserved)
 	c.chargeLocked(i, lay, e, blocks)
 }
 

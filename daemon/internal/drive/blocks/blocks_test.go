@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/moorage/moorage/daemon/internal/drive/disk/disktest"
@@ -15,7 +16,7 @@ import (
 
 func TestPutAndGet(t *testing.T) {
 	d := disktest.New(1)
-	sizes := []int64{1, 4095, 4096, 4097, Unit - 1, Unit, Unit + 1, 3*Unit + 5, extentSize - 1, extentSize, extentSize + 1, extentSize + 3*Unit + 7}
+	sizes := []int64{1, 4095, 4096, 4097, Unit - 1, Unit, Unit + 1, 3*Unit + 5, extentSize, extentSize + 3*Unit + 7}
 	key := func(size int64) Key { return Key{Object: uint64(size), Version: "\x00/\xff version"} }
 	for restart := range 2 {
 		c := openCache(t, d, Options{}, manual())
@@ -26,7 +27,9 @@ func TestPutAndGet(t *testing.T) {
 				if get(t, f, 0, size) || f.Have(0, size) != nil {
 					t.Fatalf("%d bytes: there is something before it was put", size)
 				}
-				put(t, f, 0, units)
+				for u := int64(0); u < units; u += 64 {
+					put(t, f, u, min(64, units-u))
+				}
 			}
 			for range 2 { // verifying, and not
 				for _, off := range []int64{0, 1, 4095, Unit - 1, Unit, Unit + 1, extentSize - 5, size / 2, size - 1, size, size + 1} {
@@ -129,10 +132,57 @@ func TestAfterClose(t *testing.T) {
 	}
 }
 
-// A file of 5 TB of which little is there costs little.
+// Calls that are going on when a File is closed end as they would have.
+func TestCloseWhileReading(t *testing.T) {
+	d := disktest.New(1)
+	c := openCache(t, d, Options{}, manual())
+	f := openFileOf(t, c, Key{1, "v"}, Unit)
+	put(t, f, 0, 1)
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	closeFiles(c)
+	entered, gate := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	d.Fail(func(op, name string) error {
+		if op == "read" {
+			once.Do(func() { close(entered); <-gate })
+		}
+		return nil
+	})
+	ok := make(chan error)
+	go func() {
+		there, err := tryGet(f, 0, Unit)
+		if err == nil && !there {
+			err = ErrMissing
+		}
+		ok <- err
+	}()
+	<-entered
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.ReadAt(make([]byte, 1), 0); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a read after Close: %v", err)
+	}
+	if err := tryPut(f, 0, 1); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a write after Close: %v", err)
+	}
+	close(gate)
+	if err := <-ok; err != nil {
+		t.Errorf("the read that was going on: %v", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.open) != 1 || c.open[1][0].handles != 0 { // its file is kept open
+		t.Errorf("versions in memory: %v", c.open)
+	}
+}
+
+// A file of 1 TB of which little is there costs little.
 func TestSparse(t *testing.T) {
 	d := disktest.New(1)
-	const size = 5 << 40
+	const size = 1 << 40
 	k := Key{7, "big"}
 	units := []int64{0, 1, 255, 256, 257, 1 << 20, size/Unit - 1}
 	want := []Range{{0, 2 * Unit}, {255 * Unit, 3 * Unit}, {Unit << 20, Unit}, {size - Unit, Unit}}
@@ -182,6 +232,11 @@ func TestUsage(t *testing.T) {
 	big := openFileOf(t, c, Key{99, "v"}, 10*extentSize)
 	put(t, big, 0, 10)
 	put(t, big, 700, 3)
+	for range 3 {
+		closeFiles(c)
+		get(t, big, 0, Unit)
+		get(t, openFileOf(t, c, Key{49, "v"}, 100+49*3000), 0, 1)
+	}
 	before, limit := c.Usage()
 	if limit != 1<<30 {
 		t.Errorf("limit %d", limit)
@@ -347,6 +402,14 @@ func TestConfusedVersions(t *testing.T) {
 	}
 	if got := openFileOf(t, c, Key{1, "a"}, Unit).Have(0, Unit); got != nil {
 		t.Errorf("the first one is still there: %v", got)
+	}
+	put(t, openFileOf(t, c, Key{2, "a"}, Unit), 0, 1)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = openCache(t, d, Options{}, tune)
+	if get(t, openFileOf(t, c, Key{2, "b"}, Unit), 0, Unit) {
+		t.Error("bytes of another version after a restart")
 	}
 }
 

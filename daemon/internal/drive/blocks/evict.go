@@ -154,6 +154,18 @@ func (c *Cache) evict() bool {
 	for busy := 0; busy < maxBusy; {
 		c.mu.Lock()
 		r := c.index.victim()
+		if r == 0 && c.evicting > 0 {
+			// Others have what is left in their hands.
+			before := c.evicted
+			c.evictions.Wait()
+			some := c.evicted != before
+			c.mu.Unlock()
+			if some {
+				return true
+			}
+			busy++
+			continue
+		}
 		if r == 0 {
 			c.mu.Unlock()
 			if !c.unpinOnce() {
@@ -164,6 +176,7 @@ func (c *Cache) evict() bool {
 		n := *c.index.at(r)
 		// The node is in no queue, and this is the only one to evict it.
 		v := c.acquireLocked(n.id, false)
+		c.evicting++
 		c.mu.Unlock()
 
 		to := uint8(queueMain)
@@ -179,23 +192,30 @@ func (c *Cache) evict() bool {
 			if done {
 				c.mu.Lock()
 				c.index.bury(&n)
+				c.evictedLocked(v)
 				c.mu.Unlock()
-				c.release(v)
 				return true
 			}
 			busy++
 		}
-		c.requeue(n, to)
-		c.release(v)
+		c.mu.Lock()
+		c.requeueLocked(n, to)
+		c.evictedLocked(v)
+		c.mu.Unlock()
 	}
 	return false
 }
 
-// requeue puts a node that was not evicted into a queue again, if it is still
-// there and in none.
-func (c *Cache) requeue(n node, queue uint8) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// evictedLocked ends what evict did with one version.
+func (c *Cache) evictedLocked(v *version) {
+	c.evicting--
+	c.evictions.Broadcast()
+	c.releaseLocked(v)
+}
+
+// requeueLocked puts a node that was not evicted into a queue again, if it is
+// still there and in none.
+func (c *Cache) requeueLocked(n node, queue uint8) {
 	r := c.index.find(n.id)
 	if n.flags&flagExtent != 0 {
 		r = c.index.extent(r, n.extent)
@@ -236,7 +256,9 @@ func (c *Cache) unpin(n int) (found bool) {
 		if !c.pinned(n.object) {
 			to, found = queueMain, true
 		}
-		c.requeue(n, to)
+		c.mu.Lock()
+		c.requeueLocked(n, to)
+		c.mu.Unlock()
 	}
 	return found
 }
@@ -252,18 +274,18 @@ func (c *Cache) evictExtent(v *version, e uint32) bool {
 	of, err := v.ensure(false)
 	if err != nil {
 		v.mu.Unlock()
-		return !c.hasExtent(v.id, e) // it is not there any more
+		// It is not there any more, or cannot be opened.
+		return !c.closed.Load() && (!c.hasExtent(v.id, e) || c.discard(v, false))
 	}
 	x := v.exts[e]
-	switch {
-	case v.lay.extents() <= e:
-		x = &extent{} // the file was replaced by a smaller one
-	case x != nil && (x.pins > 0 || x.loading || x.busy):
+	gone := !v.lay.big() || e >= v.lay.extents() || !c.hasExtent(v.id, e)
+	if gone || x != nil && (x.pins > 0 || x.loading || x.busy) {
 		last := v.unref(of)
 		v.mu.Unlock()
 		closeLast(last)
-		return false
-	case x == nil:
+		return gone
+	}
+	if x == nil {
 		x = v.put(e, &extent{})
 	}
 	v.clean(x, x.dirty)

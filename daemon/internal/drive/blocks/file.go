@@ -8,15 +8,16 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync/atomic"
 )
 
 // File is a user of one version. It is safe for concurrent use.
 type File struct {
-	v *version
+	v      *version
+	closed atomic.Bool
+	uses   atomic.Int64 // calls that are going on, and 1 until it is closed
 
-	// Guarded by v.mu.
-	closed bool
-	spans  []span
+	spans []span // guarded by v.mu
 }
 
 // span is what File.Span holds until the File is closed.
@@ -41,7 +42,7 @@ func (c *Cache) File(k Key, size int64) (*File, error) {
 		for range 2 {
 			v := c.acquire(id{k.Object, c.tune.hash(k.Version)}, true)
 			if v.claim(k, size) {
-				return &File{v: v}, nil
+				return newFile(v), nil
 			}
 			c.mu.Lock()
 			alone := v.handles == 1
@@ -55,28 +56,34 @@ func (c *Cache) File(k Key, size int64) (*File, error) {
 	}
 	v := newVersion(c, id{object: k.Object})
 	v.void, v.keyed, v.key, v.lay = true, true, k, layout{size: size}
-	return &File{v: v}, nil
+	return newFile(v), nil
 }
 
-// claim says whose version it is. It fails if it is another's.
-func (v *version) claim(k Key, size int64) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.keyed {
-		v.keyed, v.key, v.lay = true, k, layoutOf(k, size)
+func newFile(v *version) *File {
+	f := &File{v: v}
+	f.uses.Store(1)
+	return f
+}
+
+// enter begins a call, for which the version stays; leave ends it.
+func (f *File) enter() error {
+	for {
+		n := f.uses.Load()
+		if n == 0 || f.closed.Load() {
+			return fmt.Errorf("cached version: %w", fs.ErrClosed)
+		}
+		if f.uses.CompareAndSwap(n, n+1) {
+			return nil
+		}
 	}
-	return v.key == k && v.lay.size == size
 }
 
-// Close ends the use. Bytes that are present stay so.
-func (f *File) Close() error {
+func (f *File) leave() {
+	if f.uses.Add(-1) > 0 {
+		return
+	}
 	v := f.v
 	v.mu.Lock()
-	if f.closed {
-		v.mu.Unlock()
-		return fmt.Errorf("close cached version: %w", fs.ErrClosed)
-	}
-	f.closed = true
 	var last []*openFile
 	for _, s := range f.spans {
 		s.x.pins--
@@ -91,6 +98,25 @@ func (f *File) Close() error {
 	if !v.void {
 		v.c.releaseHandle(v)
 	}
+}
+
+// claim says whose version it is. It fails if it is another's.
+func (v *version) claim(k Key, size int64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.keyed {
+		v.keyed, v.key, v.lay = true, k, layoutOf(k, size)
+	}
+	return v.key == k && v.lay.size == size
+}
+
+// Close ends the use. Bytes that are present stay so. Calls that are going on
+// may end later.
+func (f *File) Close() error {
+	if f.closed.Swap(true) {
+		return fmt.Errorf("close cached version: %w", fs.ErrClosed)
+	}
+	f.leave()
 	return nil
 }
 
@@ -98,6 +124,10 @@ func (f *File) Close() error {
 // io.EOF. It fails with ErrMissing and n = 0 if any unit that it needs is
 // absent, or is not what was put there, which makes it absent.
 func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.enter(); err != nil {
+		return 0, err
+	}
+	defer f.leave()
 	size := f.v.lay.size
 	switch {
 	case off < 0:
@@ -299,9 +329,10 @@ func (f *File) Have(off, n int64) []Range {
 	v := f.v
 	off = max(off, 0)
 	n = min(n, v.lay.size-off)
-	if n <= 0 {
+	if n <= 0 || f.enter() != nil {
 		return nil
 	}
+	defer f.leave()
 	v.mu.Lock()
 	of, err := v.ensure(false)
 	if err != nil {
@@ -309,13 +340,16 @@ func (f *File) Have(off, n int64) []Range {
 		return nil
 	}
 	first, last := uint32(off/extentSize), uint32((off+n-1)/extentSize)
-	known := map[uint32][]uint32{}
-	for e, x := range v.exts {
-		if e >= first && e <= last {
-			if x.loading || x.busy {
-				continue
+	known := knownSums{}
+	if int(last-first) < len(v.exts) {
+		for e := first; e <= last; e++ {
+			known.add(e, v.exts[e])
+		}
+	} else {
+		for e, x := range v.exts {
+			if e >= first && e <= last {
+				known.add(e, x)
 			}
-			known[e] = slices.Clone(x.sums)
 		}
 	}
 	v.mu.Unlock()
@@ -338,8 +372,17 @@ func (f *File) Have(off, n int64) []Range {
 	return ranges(v.lay, known, off, off+n)
 }
 
+// knownSums are the sums of extents.
+type knownSums map[uint32][]uint32
+
+func (k knownSums) add(e uint32, x *extent) {
+	if x != nil && !x.loading && !x.busy {
+		k[e] = slices.Clone(x.sums)
+	}
+}
+
 // ranges lists the units that touch the bytes from off to end.
-func ranges(lay layout, sums map[uint32][]uint32, off, end int64) (l []Range) {
+func ranges(lay layout, sums knownSums, off, end int64) (l []Range) {
 	for _, e := range slices.Sorted(maps.Keys(sums)) {
 		for u, s := range sums[e] {
 			at := int64(e)*extentSize + int64(u)*Unit
@@ -363,12 +406,13 @@ func ranges(lay layout, sums map[uint32][]uint32, off, end int64) (l []Range) {
 // long must not be read through Span.
 func (f *File) Span(off, n int64) (file *os.File, at int64, ok bool) {
 	v := f.v
-	if off < 0 || n <= 0 || n > v.lay.size-off {
+	if off < 0 || n <= 0 || n > v.lay.size-off || f.enter() != nil {
 		return nil, 0, false
 	}
+	defer f.leave()
 	v.mu.Lock()
 	of := v.file
-	if f.closed || v.phase != idle || of == nil || of.os == nil {
+	if v.phase != idle || of == nil || of.os == nil {
 		v.mu.Unlock()
 		return nil, 0, false
 	}

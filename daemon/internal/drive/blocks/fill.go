@@ -12,6 +12,10 @@ import (
 // where the file does. They are present when it returns. If it fails, with
 // ErrFull, some of them may be.
 func (f *File) WriteAt(p []byte, off int64) error {
+	if err := f.enter(); err != nil {
+		return err
+	}
+	defer f.leave()
 	size := f.v.lay.size
 	if off < 0 || off%Unit != 0 || int64(len(p)) > size-off || len(p)%Unit != 0 && off+int64(len(p)) != size {
 		return fmt.Errorf("write %d bytes at %d of a cached version of %d: %w", len(p), off, size, fs.ErrInvalid)
@@ -122,6 +126,8 @@ func (l *fill) choose(sums []uint32) {
 			}
 			// Bytes that a Span was given for must stay what they are.
 			if x.verified.has(u) && (same || x.spans > 0) || sums == nil {
+				// It counts as put by this process.
+				l.v.c.unsettle(l.v.id)
 				continue
 			}
 			replaced.add(u)

@@ -31,7 +31,9 @@ func (c *Cache) flush() {
 	}
 }
 
-// Flush returns when all that was present before is on stable storage.
+// Flush returns when all that was put since Open, and is present, is on stable
+// storage. What was found there is not looked at again: the system has written
+// it down meanwhile, unless it lost power, and then that could be seen.
 func (c *Cache) Flush() error {
 	if c.closed.Load() {
 		return fmt.Errorf("flush the cache: %w", ErrClosed)
@@ -140,11 +142,7 @@ func (c *Cache) flushVersion(v *version) error {
 		v.mu.Unlock()
 	}
 	if written {
-		c.mu.Lock()
-		if r := c.index.find(v.id); r != 0 {
-			c.index.at(r).flags |= flagUnsettled
-		}
-		c.mu.Unlock()
+		c.unsettle(v.id)
 	}
 	v.mu.Lock()
 	for _, f := range l {
@@ -225,6 +223,15 @@ func (v *version) lose(f *flushed) {
 		}
 	}
 	v.c.charge(v.id, v.lay, f.e, -blocks, 0)
+}
+
+// unsettle has the next Flush put a file on stable storage.
+func (c *Cache) unsettle(i id) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.index.find(i); r != 0 {
+		c.index.at(r).flags |= flagUnsettled
+	}
 }
 
 // settle puts sums that were written, and the names of their files, on stable

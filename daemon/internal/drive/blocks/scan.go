@@ -152,8 +152,7 @@ func (c *Cache) scanFolder(dir string) error {
 		return err
 	}
 	if len(files) == 0 {
-		// It may fail, since somebody may put something there.
-		_ = c.fs.Remove(dir)
+		c.removeFolder(dir)
 		return nil
 	}
 	for _, f := range files {
@@ -172,6 +171,16 @@ func (c *Cache) scanFolder(dir string) error {
 		}
 	}
 	return nil
+}
+
+// removeFolder removes a folder, unless something was put there meanwhile. If it
+// is made again, its name has to be put on stable storage again.
+func (c *Cache) removeFolder(dir string) {
+	c.flushMu.Lock()
+	defer c.flushMu.Unlock()
+	if c.fs.Remove(dir) == nil {
+		delete(c.settled, dir)
+	}
 }
 
 // scannedLocked puts a small file into the main queue: it may have been used

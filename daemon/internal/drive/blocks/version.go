@@ -399,8 +399,12 @@ func (l *loader) load(create bool) error {
 
 // make makes the file. The key is known.
 func (l *loader) make() error {
+	if err := l.c.reserve(l.lay.baseBlocks()); err != nil {
+		return err
+	}
 	f, err := l.c.fs.Open(l.id.name(), true)
 	if err != nil {
+		l.c.unreserve(l.lay.baseBlocks())
 		return err
 	}
 	err = f.Truncate(l.lay.total)
@@ -408,13 +412,14 @@ func (l *loader) make() error {
 		_, err = f.WriteAt(appendHeader(nil, l.key, l.lay.size), l.lay.headerAt)
 	}
 	if err != nil {
+		l.c.unreserve(l.lay.baseBlocks())
 		return errors.Join(err, f.Close(), l.c.fs.Remove(l.id.name()))
 	}
 	l.file = f
 	if !l.lay.big() {
 		l.sums = make([]uint32, l.lay.units())
 	}
-	l.c.addNode(l.id, l.lay, nil, nil)
+	l.c.newNode(l.id, l.lay)
 	return nil
 }
 

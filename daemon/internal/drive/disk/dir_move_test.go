@@ -56,3 +56,28 @@ func TestMoveFrom(t *testing.T) {
 		t.Errorf("moved file after writing to it: %q", got)
 	}
 }
+
+// A folder that was deleted is made again, also for what lies in it directly.
+func TestFolderMadeAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a", "b")
+	d, err := disk.Dir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"f", "x/f", "x/y/f"} {
+		if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Open(name, false); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("open %s in a folder that was deleted: %v", name, err)
+		}
+		f, err := d.Open(name, true)
+		if err != nil {
+			t.Fatalf("make %s in a folder that was deleted: %v", name, err)
+		}
+		f.Close()
+		if _, err := os.Stat(filepath.Join(path, filepath.FromSlash(name))); err != nil {
+			t.Error(err)
+		}
+	}
+}
