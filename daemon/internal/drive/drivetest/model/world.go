@@ -147,7 +147,6 @@ func (w *world) open() bool {
 	for _, c := range w.clients {
 		c.verify()
 	}
-	w.shared.open()
 	return !w.isFailed()
 }
 
