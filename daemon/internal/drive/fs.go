@@ -232,14 +232,18 @@ func (d *Drive) readDir(ctx context.Context, c *nfs.Caller, dir, cookie uint64, 
 // client may be told. If they are still arriving it gives the listing.
 func (d *Drive) namesOf(ctx context.Context, dir, cookie uint64) (*listing, error) {
 	n, err := d.node(dir)
-	if err != nil || n.Complete {
-		if err == nil && cookie == 0 {
-			_, err = d.listing(ctx, dir, nil)
-		}
+	if err != nil {
 		return nil, err
 	}
-	l := d.lists.get(dir)
-	if l == nil {
+	if n.Complete && cookie != 0 {
+		return nil, nil
+	}
+	if n.Complete {
+		d.walked(dir)
+		_, err = d.listing(ctx, dir, nil)
+		return nil, err
+	}
+	if d.lists.get(dir) == nil {
 		if d.info.TreeVersion {
 			n, err = d.attributes(ctx, dir) // its version, before it is listed
 		} else {
@@ -248,9 +252,10 @@ func (d *Drive) namesOf(ctx context.Context, dir, cookie uint64) (*listing, erro
 		if err != nil || n.Complete {
 			return nil, err
 		}
-		if l, err = d.beginList(dir); err != nil {
-			return nil, err
-		}
+	}
+	l, err := d.beginList(ctx, dir)
+	if err != nil {
+		return nil, err
 	}
 	if cookie == 0 {
 		// Names that are known from before may be gone by now, so news come first.

@@ -120,7 +120,7 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 		if err != nil && !gone {
 			return struct{}{}, err
 		}
-		a := applier{d: d, dir: dir, now: at, asked: asked, place: p}
+		a := applier{d: d, dir: dir, now: at, asked: asked, place: p, byStat: true}
 		if !gone {
 			e.Name = name
 			a.free = d.vacant(ctx, dir, e)
@@ -157,7 +157,7 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 
 // list confirms a directory: its names and their attributes.
 func (d *Drive) list(ctx context.Context, dir uint64) error {
-	l, err := d.beginList(dir)
+	l, err := d.beginList(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -287,31 +287,16 @@ const sweepBatch = 4096
 func (d *Drive) sweep(a *applier, version string, rev uint64) error {
 	for after, more := uint64(0), true; more; {
 		var gone []nodes.Entry
-		more = false
-		err := d.store.Children(a.dir, after, func(e nodes.Entry) bool {
-			if e.Cookie >= a.limit {
-				return false
-			}
-			if after = e.Cookie; !a.listed(after) {
-				gone = append(gone, e)
-			}
-			more = len(gone) == sweepBatch
-			return !more
-		})
-		if err != nil {
+		var err error
+		if gone, after, more, err = a.unlisted(after); err != nil {
 			return err
 		}
 		err = d.update(func(tx *nodes.Tx) error {
 			if err := a.begin(tx); err != nil {
 				return err
 			}
-			for _, e := range gone {
-				if a.listed(e.Cookie) {
-					continue // somebody has asked for it meanwhile
-				}
-				if err := a.remove(e.Name); err != nil {
-					return err
-				}
+			if err := a.sweepAway(gone); err != nil {
+				return err
 			}
 			if !more {
 				a.finish(version, rev)
@@ -320,6 +305,35 @@ func (d *Drive) sweep(a *applier, version string, rev uint64) error {
 			return nil
 		})
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlisted gives names behind a cookie that were known before and not listed, the
+// cookie behind which to go on, and whether there may be more.
+func (a *applier) unlisted(after uint64) (gone []nodes.Entry, last uint64, more bool, err error) {
+	err = a.d.store.Children(a.dir, after, func(e nodes.Entry) bool {
+		if e.Cookie >= a.limit {
+			return false
+		}
+		if after = e.Cookie; !a.listed(after) {
+			gone = append(gone, e)
+		}
+		more = len(gone) == sweepBatch
+		return !more
+	})
+	return gone, after, more, err
+}
+
+// sweepAway removes names that are gone.
+func (a *applier) sweepAway(gone []nodes.Entry) error {
+	for _, e := range gone {
+		if a.listed(e.Cookie) {
+			continue // somebody has asked for it meanwhile
+		}
+		if err := a.remove(e.Name); err != nil {
 			return err
 		}
 	}
@@ -364,6 +378,7 @@ type applier struct {
 	seen   *marks // cookies of names that were listed; nil: it does not matter
 	kept   *marks // cookies of names that are there though they may not be listed; as seen
 	limit  uint64 // cookies below were given before the listing
+	byStat bool   // Stat tells of the entry, not a listing
 	hidden int64  // names left out
 
 	// A listing moves the times of its directory once, at its end: clients that
@@ -376,6 +391,7 @@ type applier struct {
 	free       map[uint64]bool   // nodes whose names are gone, so that others may have them
 	countsFrom time.Time         // as nodes.Node.ListedAt; valid after finish
 
+	save  func()  // stores what else the transaction has to keep together; nil: nothing
 	asked *moment // before the remote was asked; nil: what it says is right
 	place string  // where it was asked; valid with asked, "" also if it does not matter
 
@@ -541,8 +557,8 @@ func (a *applier) put(e providers.Entry) error {
 // confirm notes that the remote has an entry.
 func (a *applier) confirm(id, cookie uint64) {
 	a.id = id
+	a.seen.set(cookie)
 	if a.listing {
-		a.seen.set(cookie)
 		a.given = append(a.given, cookie)
 	} else {
 		a.kept.set(cookie)
@@ -559,7 +575,7 @@ func (a *applier) renew(n nodes.Node, e providers.Entry) error {
 		return nil
 	}
 	d.postpone(n.ID, providers.Entry{})
-	if a.listing && d.info.StatKnowsMore && e.Version != "" && string(e.Version) == n.Version {
+	if !a.byStat && d.info.StatKnowsMore && e.Version != "" && string(e.Version) == n.Version {
 		// What Stat told is right.
 		e.ModTime, e.Mode = n.RemoteTime, entryOf(&n).Mode
 	}
@@ -596,6 +612,9 @@ func (a *applier) remove(name string) error {
 	}
 	a.d.postpone(id, providers.Entry{})
 	a.went, a.moved = true, true
+	if a.save != nil {
+		a.save()
+	}
 	if a.dirty { // no cookie is given out twice, even if only a part of this is stored
 		a.tx.Put(a.n)
 		a.dirty = false

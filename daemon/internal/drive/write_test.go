@@ -21,7 +21,7 @@ func TestWritableFileSystem(t *testing.T) {
 	}{
 		{"published later", time.Hour, func(t *testing.T) providers.Provider { return mem.New(mem.Options{}) }},
 		{"published at once", time.Microsecond, func(t *testing.T) providers.Provider { return mem.New(mem.Options{}) }},
-		{"a folder, at once", time.Microsecond, func(t *testing.T) providers.Provider {
+		{"a folder, later", time.Hour, func(t *testing.T) providers.Provider {
 			l, err := local.Open(t.TempDir())
 			if err != nil {
 				t.Fatal(err)
