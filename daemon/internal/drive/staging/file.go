@@ -115,6 +115,12 @@ func (f *File) load(st State, regions func(yield func(region uint32, rec []byte)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	// A truncation that was not recorded may have taken away what extents are of.
+	for index, r := range f.regions {
+		if n := len(r.exts); n > 0 {
+			end = max(end, int64(index)*RegionSize+int64(r.exts[n-1].to))
+		}
+	}
 	f.f, f.end, f.used = d, end, i.Used
 	f.written = true // by a process, perhaps, that did not get to sync it
 	f.measure()
