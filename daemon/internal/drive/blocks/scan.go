@@ -41,11 +41,11 @@ func (c *Cache) checkMark() {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	c.log.Info("the cache's folder was deleted; it begins anew")
 	if err := c.mark(); err != nil {
 		c.warn("the cache's folder cannot be made again", "err", err)
 		return
 	}
+	c.log.Info("the cache's folder was deleted; it begins anew")
 	c.flushMu.Lock()
 	clear(c.settled)
 	c.flushMu.Unlock()
