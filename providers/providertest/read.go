@@ -247,8 +247,8 @@ func (s *suite) testChanged(t *testing.T) {
 	f := File{"big", 0o644, strings.Repeat("other\n", 1000)}
 	if s.c.change != nil {
 		s.c.change(t, f)
-	} else {
-		s.store(t, ctx, p, f)
+	} else if err := store(ctx, p, f); err != nil {
+		t.Fatal(err)
 	}
 	probe(t, ctx, p)
 	after, err := p.Stat(ctx, "big")

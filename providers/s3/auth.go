@@ -67,12 +67,17 @@ func (c chained) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		return v, err
 	}
 	var web *url.Error
-	var netErr net.Error
-	if errors.As(err, &web) || errors.As(err, &netErr) {
-		return v, fmt.Errorf("%w: for a sign-in with AWS: %s", providers.ErrOffline, reason(err))
+	var op *net.OpError
+	if errors.As(err, &web) || errors.As(err, &op) {
+		return v, &signInError{fmt.Errorf("%w: for a sign-in with AWS: %s", providers.ErrOffline, reason(err))}
 	}
-	return v, fmt.Errorf("%w: the AWS configuration of this user gives no sign-in: %s", providers.ErrAuth, reason(err))
+	return v, &signInError{fmt.Errorf("%w: the AWS configuration of this user gives no sign-in: %s", providers.ErrAuth, reason(err))}
 }
+
+// signInError is an error of this project that went through the client.
+type signInError struct{ error }
+
+func (e *signInError) Unwrap() error { return e.error }
 
 // onlyMachine reports whether the chain came to its end, the role of a machine
 // in Amazon's cloud, so that there need not be any credentials.

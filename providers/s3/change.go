@@ -163,7 +163,7 @@ func (c *call) rmdir(path string) error {
 	if l.next != "" {
 		return providers.ErrNotEmpty
 	}
-	if err := c.deleteObject(key, ""); err != nil {
+	if err := c.deleteIf(key, ""); err != nil {
 		return err
 	}
 	c.r.dirs.drop(path)

@@ -160,7 +160,8 @@ func (c *call) holds(key string, m match) error {
 
 // guarded makes a change under a condition: in the request where the store
 // keeps to that, else right before it. Its error is ErrChanged for all
-// conditions. What collides with another change is tried again.
+// conditions. What collides with another change is tried again, a few times;
+// then it takes a longer pause.
 func guarded[T any](c *call, kind cond, key string, m match, change func(m match) (T, error)) (T, error) {
 	var none T
 	if m != (match{}) {
@@ -182,8 +183,10 @@ func guarded[T any](c *call, kind cond, key string, m match, change func(m match
 			return out, nil
 		case m.etag != "" && errors.Is(err, providers.ErrNotExist):
 			return none, providers.ErrChanged // the object that must have that version
-		case !errors.Is(err, errConflict) || try == maxConflicts:
+		case !errors.Is(err, errConflict):
 			return none, err
+		case try == maxConflicts:
+			return none, &providers.RateLimitedError{After: conflictPause << try}
 		}
 		if err := c.sleep(conflictPause << try); err != nil {
 			return none, err

@@ -35,19 +35,20 @@ const firstRegion = "us-east-1"
 // connect gives the connection, which it makes if there is none. The context of
 // that is the first caller's; others wait for it.
 func (r *Remote) connect(ctx context.Context) (*connection, error) {
+	if conn, _ := r.current(); conn != nil {
+		return conn, nil
+	}
 	select {
 	case r.connecting <- struct{}{}:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 	defer func() { <-r.connecting }()
-	r.mu.Lock()
-	conn := r.conn
-	r.mu.Unlock()
+	conn, region := r.current()
 	if conn != nil {
 		return conn, nil
 	}
-	conn, err := r.dial(ctx, r.region)
+	conn, err := r.dial(ctx, region)
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +56,22 @@ func (r *Remote) connect(ctx context.Context) (*connection, error) {
 	return conn, nil
 }
 
-// setConn replaces the connection if it still is old.
+// current gives the connection, or nil and the region to make it in.
+func (r *Remote) current() (conn *connection, region string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.conn, r.region
+}
+
+// setConn replaces the connection if it still is old. Its region is kept.
 func (r *Remote) setConn(old, conn *connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.conn == old {
-		r.conn = conn
+	if r.conn != old {
+		return
+	}
+	if r.conn = conn; conn != nil {
+		r.region = conn.region
 	}
 }
 

@@ -24,6 +24,7 @@ var (
 	errSource   = errors.New("what is uploaded cannot be read")
 	errConflict = errors.New("another change of the object is under way")
 	errNoUpload = errors.New("no such upload")
+	errParts    = errors.New("the parts are not those that were sent")
 	errRefused  = errors.New("the store refused the request")
 )
 
@@ -69,8 +70,8 @@ func validRegion(s string) bool {
 
 // codes are the meanings of S3's error codes.
 var codes = map[string]error{
-	"NoSuchKey": providers.ErrNotExist, "NotFound": providers.ErrNotExist, "NoSuchBucket": providers.ErrNoRemote,
-	"NoSuchUpload":       errNoUpload,
+	"NoSuchKey": providers.ErrNotExist, "NotFound": providers.ErrNotExist, "NoSuchBucket": providers.ErrNoRemote, "InvalidBucketName": providers.ErrNoRemote,
+	"NoSuchUpload": errNoUpload, "InvalidPart": errParts,
 	"PreconditionFailed": providers.ErrChanged, "ConditionalRequestConflict": errConflict, "OperationAborted": errConflict,
 	"InvalidAccessKeyId": providers.ErrAuth, "SignatureDoesNotMatch": providers.ErrAuth, "ExpiredToken": providers.ErrAuth,
 	"InvalidToken": providers.ErrAuth, "TokenRefreshRequired": providers.ErrAuth, "AuthorizationHeaderMalformed": providers.ErrAuth,
@@ -93,10 +94,12 @@ var slowCodes = map[string]bool{
 
 // translate gives an error of the client the meaning that it has to Moorage.
 func (r *Remote) translate(conn *connection, err error) error {
-	for _, known := range []error{errSource, providers.ErrAuth, providers.ErrOffline} {
-		if errors.Is(err, known) {
-			return err
-		}
+	var signIn *signInError
+	switch {
+	case errors.As(err, &signIn):
+		return signIn.error
+	case errors.Is(err, errSource):
+		return err
 	}
 	var bad *smithy.DeserializationError
 	var res *smithyhttp.ResponseError
@@ -124,7 +127,9 @@ func (r *Remote) translate(conn *connection, err error) error {
 		return meaning(codes[code], api)
 	case status == http.StatusPreconditionFailed:
 		return meaning(providers.ErrChanged, api)
-	case status == http.StatusUnauthorized, (status == http.StatusForbidden) && conn.anonymous:
+	case conn.anonymous && (status == http.StatusUnauthorized || status == http.StatusForbidden):
+		return fmt.Errorf("%w: it takes the secret ACCESS-KEY-ID:SECRET-ACCESS-KEY, or what the AWS tools of this user are set up with", providers.ErrAuth)
+	case status == http.StatusUnauthorized:
 		return meaning(providers.ErrAuth, api)
 	case status == http.StatusForbidden:
 		return meaning(providers.ErrPermission, api)

@@ -310,7 +310,9 @@ func (n *names) settle(rels []string, entries map[string]providers.Entry) error 
 }
 
 // shown reports whether a relative path can be shown as it is.
-func shown(rel string) bool { return rel != "." && fs.ValidPath(rel) }
+func shown(rel string) bool {
+	return rel != "." && fs.ValidPath(rel) && strings.IndexByte(rel, 0) < 0
+}
 
 // parallel runs f for 0 to n-1 at once, a few at a time, and gives the first
 // error by number.

@@ -52,7 +52,7 @@ func (c *call) move(from, to string, cond providers.Cond) (providers.Entry, erro
 	case err != nil && !(is == k && old.same(src)) || from == to:
 		return providers.Entry{}, err
 	case isLinkName(name):
-		return providers.Entry{}, fmt.Errorf("%w: the store cannot have a file of this name", errRefused)
+		return providers.Entry{}, errName
 	}
 	e := src.entry(name, k == isLink)
 	if err == nil { // else it was copied before
@@ -71,9 +71,10 @@ func (c *call) move(from, to string, cond providers.Cond) (providers.Entry, erro
 	return e, nil
 }
 
-// same reports whether two objects are equal in all that is shown of them.
+// same reports whether o is a copy of p, or equal to it in all that is shown.
+// One in parts has another ETag, which is known if there was one part.
 func (o *object) same(p *object) bool {
-	return o != nil && o.is(p.etag, p.size, timed(p))
+	return o != nil && (o.is(p.etag, p.size, timed(p)) || o.is(joinedETag([]string{p.etag}), p.size, timed(p)))
 }
 
 // target finds what is at the target of a move, 0 and nil if nothing, and holds
@@ -110,8 +111,12 @@ func (c *call) copyTo(src *object, k kind, to string, is kind, old *object, cond
 	if old != nil && is != k {
 		m = match{absent: m != (match{})} // what the condition is about has another key
 	}
-	etag, err := guarded(c, condCopy, key, m, func(m match) (string, error) {
-		if src.size > c.r.limits.copy {
+	kind, err := c.copyKind(src, m)
+	if err != nil {
+		return "", err
+	}
+	etag, err := guarded(c, kind, key, m, func(m match) (string, error) {
+		if kind == condComplete {
 			return c.copyParts(src, key, m)
 		}
 		return c.copyOnce(src.key, key, src.etag, m, copied(src))
@@ -130,6 +135,24 @@ func (c *call) copyTo(src *object, k kind, to string, is kind, old *object, cond
 		}
 	}
 	return etag, nil
+}
+
+// copyKind tells how to copy src: in parts what is too large for one request,
+// and where the store keeps to conditions only so.
+func (c *call) copyKind(src *object, m match) (cond, error) {
+	if src.size > c.r.limits.copy {
+		return condComplete, nil
+	}
+	if m == (match{}) || src.size == 0 { // nothing to have a part of
+		return condCopy, nil
+	}
+	if keeps, err := c.keeps(condCopy); keeps || err != nil {
+		return condCopy, err
+	}
+	if keeps, err := c.keeps(condComplete); !keeps || err != nil {
+		return condCopy, err
+	}
+	return condComplete, nil
 }
 
 // whose tells whether a condition failed for the source, which then is
@@ -210,8 +233,7 @@ func (c *call) copyParts(src *object, to string, m match) (_ string, err error) 
 			c.abandon(to, id)
 		}
 	}()
-	least := (src.size + c.r.limits.maxParts - 1) / c.r.limits.maxParts
-	size := max(c.r.limits.copyPart, least)
+	size := max(c.r.limits.copyPart, (src.size+c.r.limits.maxParts-1)/c.r.limits.maxParts)
 	etags := make([]string, numParts(uint64(src.size), uint64(size)))
 	err = parallel(len(etags), func(i int) (err error) {
 		off := int64(i) * size
@@ -220,18 +242,6 @@ func (c *call) copyParts(src *object, to string, m match) (_ string, err error) 
 	})
 	if err != nil {
 		return "", err
-	}
-	keeps := m == (match{})
-	if !keeps {
-		if keeps, err = c.keeps(condComplete); err != nil {
-			return "", err
-		}
-	}
-	if !keeps {
-		if err := c.holds(to, m); err != nil {
-			return "", err
-		}
-		m = match{}
 	}
 	return c.complete(to, id, src.size, etags, m)
 }

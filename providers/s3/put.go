@@ -26,12 +26,15 @@ func (r *Remote) Put(ctx context.Context, path string, src providers.Source, o p
 	return r.Upload(ctx, path, src, o, nil, nil)
 }
 
+// errName is for names that mean a symbolic link in the store.
+var errName = fmt.Errorf("%w: the store cannot have a file of this name", fs.ErrInvalid)
+
 // put stores src at path by way of store, which is given the key and the
 // condition on its object. store's error is ErrChanged for all conditions.
 func (c *call) put(path string, link bool, o providers.PutOptions, size int64, store func(key string, m match) (etag string, err error)) (providers.Entry, error) {
 	_, name := split(path)
 	if path == "" || isLinkName(name) {
-		return providers.Entry{}, fmt.Errorf("%w: the store cannot have a file of this name", fs.ErrInvalid)
+		return providers.Entry{}, errName
 	}
 	key, other := c.r.fileKey(path), c.r.linkKey(path)
 	if link {
@@ -70,7 +73,7 @@ func (c *call) put(path string, link bool, o providers.PutOptions, size int64, s
 	}
 	dir, _ := split(path)
 	c.r.dirs.add(dir)
-	e := providers.Entry{Name: name, Mode: fileMode, Size: size, ModTime: o.ModTime, Version: providers.Version(etag)}
+	e := providers.Entry{Name: name, Mode: fileMode, Size: size, ModTime: o.ModTime.UTC().Round(0), Version: providers.Version(etag)}
 	if m := o.Mode.Perm(); m != 0 {
 		e.Mode = m
 	}

@@ -130,7 +130,7 @@ func (f *file) check(out *awss3.GetObjectOutput, off, n int64) error {
 		return fmt.Errorf("%w: asked for a part, answered with status %d", providers.ErrProtocol, res.StatusCode)
 	case !whole && (out.ContentRange == nil || *out.ContentRange != want):
 		return fmt.Errorf("%w: asked for %s, answered with another range", providers.ErrProtocol, want)
-	case out.ContentLength == nil || *out.ContentLength != n:
+	case out.ContentLength == nil && whole, out.ContentLength != nil && *out.ContentLength != n:
 		return fmt.Errorf("%w: asked for %d bytes, answered with another length", providers.ErrProtocol, n)
 	}
 	return nil

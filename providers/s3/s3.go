@@ -76,7 +76,6 @@ type Remote struct {
 	bucket   string
 	prefix   string // of all keys; "" or with a slash at its end
 	endpoint string // "" for Amazon's own
-	region   string // as the URL says; "" if it does not
 	limits   limits
 	dirs     *dirCache
 	uploads  chan struct{} // one token per part under way
@@ -88,6 +87,7 @@ type Remote struct {
 	connecting chan struct{} // capacity 1: held while a connection is made
 
 	mu     sync.Mutex
+	region string      // as the URL says, or as was found out; "" if not known
 	net    *network    // nil: no call came yet
 	conn   *connection // nil: to be made
 	closed bool

@@ -33,6 +33,9 @@ func (r *Remote) Upload(ctx context.Context, path string, src providers.Source, 
 	meta := metadata(o)
 	e, err := c.put(path, false, o, size, func(key string, m match) (string, error) {
 		if size <= r.limits.single {
+			if s, err := decodeState(state); err == nil && s.bucket == r.bucket {
+				c.abandon(s.key, s.id) // of what the file was before
+			}
 			return c.putOne(key, src, size, m, meta)
 		}
 		u := &upload{call: c, src: src, meta: meta, save: save}
@@ -95,6 +98,13 @@ func (u *upload) run(key string, m match, old []byte) (string, error) {
 		case errors.Is(err, providers.ErrChanged), errors.Is(err, errNoUpload):
 			if mine, herr := u.mine(); herr != nil || mine != "" {
 				return mine, herr
+			}
+		}
+		if errors.Is(err, errParts) && try < partTries {
+			// A request that was given up earlier can still arrive, and put its bytes
+			// in the place of those that are there.
+			if err = u.check(); err == nil {
+				continue
 			}
 		}
 		lost := errors.Is(err, errNoUpload)
@@ -164,15 +174,23 @@ func (u *upload) resume(key string, size int64, old []byte) (etag string, err er
 		return "", nil
 	}
 	u.state = *s
-	there, err := u.listParts(key, s.id)
+	err = u.check()
 	if errors.Is(err, errNoUpload) || errors.Is(err, providers.ErrNotExist) {
 		etag, err := u.mine()
 		u.state = uploadState{}
 		return etag, err
 	}
+	u.saved = u.have
+	return "", err
+}
+
+// check holds the parts of the state against those that the store has.
+func (u *upload) check() error {
+	there, err := u.listParts(u.state.key, u.state.id)
 	if err != nil {
-		return "", err
+		return err
 	}
+	u.have = 0
 	for i, was := range u.state.parts {
 		off, end := u.part(i)
 		is := there[i+1]
@@ -185,7 +203,7 @@ func (u *upload) resume(key string, size int64, old []byte) (etag string, err er
 			// file has there.
 			sum, err := digest(u.src, off, end)
 			if err != nil {
-				return "", err
+				return err
 			}
 			if hex.EncodeToString(sum) != is.etag {
 				continue
@@ -194,8 +212,7 @@ func (u *upload) resume(key string, size int64, old []byte) (etag string, err er
 		u.state.parts[i] = is.etag
 		u.have++
 	}
-	u.saved = u.have
-	return "", nil
+	return nil
 }
 
 // part is where a part, counted from 0, begins and ends.

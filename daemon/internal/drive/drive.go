@@ -137,6 +137,8 @@ type Drive struct {
 	missing *missing
 	limbo   *limbo
 
+	turns  *turns
+	uses   *uses
 	writer providers.Writer // nil: nothing can be changed
 	disk   disk.FS
 	staged *stagedFiles
@@ -179,8 +181,8 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 		return nil, err
 	}
 	d := &Drive{
-		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(), missing: newMissing(), limbo: newLimbo(),
-		streams: newStreams(1024), deferred: map[uint64]providers.Entry{}, disk: o.Disk,
+		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(),
+		streams: newStreams(1024), deferred: map[uint64]providers.Entry{}, disk: o.Disk, turns: newTurns(), uses: newUses(),
 	}
 	parallel := max(2, d.info.MaxParallel)
 	d.health = newHealth(o.Clock, parallel)

@@ -191,16 +191,19 @@ func (b *bench) holds(id nfs.ID, want string) {
 	}
 }
 
+// names lists a directory as a client does.
 func (b *bench) names(id nfs.ID) ([]string, error) {
 	var out []string
-	eof, err := b.d.ReadDir(b.Context(), owner, id, 0, false, func(e nfs.DirEntry) bool {
-		out = append(out, e.Name)
-		return true
-	})
-	if err == nil && !eof {
-		err = errors.New("the listing did not end")
+	for cookie := uint64(0); ; {
+		eof, err := b.d.ReadDir(b.Context(), owner, id, cookie, false, func(e nfs.DirEntry) bool {
+			out = append(out, e.Name)
+			cookie = e.Cookie
+			return true
+		})
+		if err != nil || eof {
+			return out, err
+		}
 	}
-	return out, err
 }
 
 func (b *bench) list(id nfs.ID, want ...string) {
@@ -300,7 +303,11 @@ func TestFileSystem(t *testing.T) {
 						t.Error(err)
 					}
 				})
-				return d
+				return struct { // without what a drive needs to be changed
+					nfs.FileSystem
+					nfs.LinkReader
+					nfs.Describer
+				}{d, d, d}
 			}, nfstest.Prepared(nodes), nfstest.Unprivileged(uid, gid), nfstest.UTF8Names())
 		})
 	}

@@ -158,7 +158,7 @@ func (d *Drive) listing(ctx context.Context, dir uint64, enough func(progress) b
 		}
 	}
 	err = d.await(ctx, n.Complete, func(ctx context.Context) error {
-		l, err := d.beginList(dir)
+		l, err := d.beginList(ctx, dir)
 		if err != nil {
 			return err
 		}

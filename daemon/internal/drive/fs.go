@@ -34,6 +34,9 @@ func (d *Drive) attr(n *nodes.Node) nfs.Attr {
 	switch n.Kind {
 	case nodes.Dir:
 		a.Type, a.Mode, a.Nlink, a.Size, a.Used = nfs.TypeDirectory, 0o555, 2+n.Subdirs, 4096, 4096
+		if !n.Complete {
+			a.Nlink = 1 // how many there are is not known: BSD fts takes 2 for a directory that has none below
+		}
 	case nodes.Link:
 		a.Type, a.Mode = nfs.TypeSymlink, 0o777
 		return a
@@ -229,14 +232,18 @@ func (d *Drive) readDir(ctx context.Context, c *nfs.Caller, dir, cookie uint64, 
 // client may be told. If they are still arriving it gives the listing.
 func (d *Drive) namesOf(ctx context.Context, dir, cookie uint64) (*listing, error) {
 	n, err := d.node(dir)
-	if err != nil || n.Complete {
-		if err == nil && cookie == 0 {
-			_, err = d.listing(ctx, dir, nil)
-		}
+	if err != nil {
 		return nil, err
 	}
-	l := d.lists.get(dir)
-	if l == nil {
+	if n.Complete && cookie != 0 {
+		return nil, nil
+	}
+	if n.Complete {
+		d.walked(dir)
+		_, err = d.listing(ctx, dir, nil)
+		return nil, err
+	}
+	if d.lists.get(dir) == nil {
 		if d.info.TreeVersion {
 			n, err = d.attributes(ctx, dir) // its version, before it is listed
 		} else {
@@ -245,9 +252,10 @@ func (d *Drive) namesOf(ctx context.Context, dir, cookie uint64) (*listing, erro
 		if err != nil || n.Complete {
 			return nil, err
 		}
-		if l, err = d.beginList(dir); err != nil {
-			return nil, err
-		}
+	}
+	l, err := d.beginList(ctx, dir)
+	if err != nil {
+		return nil, err
 	}
 	if cookie == 0 {
 		// Names that are known from before may be gone by now, so news come first.

@@ -106,6 +106,7 @@ func (d *Drive) statRoot(ctx context.Context) error {
 func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 	_, err := do(ctx, d.flights, flightKey("stat", dir)+"/"+name, d.o.CallTimeout, func(ctx context.Context) (struct{}, error) {
 		at, rev := d.now()
+		asked := d.turns.now()
 		p, err := d.path(dir)
 		if err != nil {
 			return struct{}{}, err
@@ -119,7 +120,7 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 		if err != nil && !gone {
 			return struct{}{}, err
 		}
-		a := applier{d: d, dir: dir, now: at}
+		a := applier{d: d, dir: dir, now: at, asked: asked, place: p, byStat: true}
 		if !gone {
 			e.Name = name
 			a.free = d.vacant(ctx, dir, e)
@@ -144,7 +145,7 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 			return nil
 		})
 		switch {
-		case err == nil && gone:
+		case err == nil && gone && !a.stale(name):
 			d.missing.add(dir, name, at, rev)
 		case err == nil && a.id != 0:
 			d.stamps.update(a.id, func(s *stamp) { s.attrAt, s.attrRev = at, rev })
@@ -156,7 +157,7 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 
 // list confirms a directory: its names and their attributes.
 func (d *Drive) list(ctx context.Context, dir uint64) error {
-	l, err := d.beginList(dir)
+	l, err := d.beginList(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -165,26 +166,40 @@ func (d *Drive) list(ctx context.Context, dir uint64) error {
 
 // runList does the work of a listing.
 func (d *Drive) runList(ctx context.Context, l *listing) error {
-	var err error
+	asked := d.turns.now()
+	place, err := d.path(l.dir)
+	if err != nil {
+		return err
+	}
 	for range attempts {
 		if err = d.listOnce(ctx, l); !errors.Is(err, providers.ErrChanged) {
 			break
 		}
 	}
 	if l.dir != nodes.Root && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, providers.ErrNotDir)) {
-		err = errors.Join(fmt.Errorf("%w: id %d", nfs.ErrStale, l.dir), d.forget(l.dir))
+		if ferr := d.forget(l.dir, place, asked); ferr != nil {
+			return errors.Join(err, ferr)
+		}
+		if _, nerr := d.node(l.dir); nerr != nil {
+			return errors.Join(nerr, err)
+		}
+		return fmt.Errorf("%w: %w", nfs.ErrJukebox, err) // what was changed here says otherwise
 	}
 	return err
 }
 
-// forget takes away a directory that the remote says is not there.
-func (d *Drive) forget(id uint64) error {
+// forget takes away a directory that the remote said was not at its place, when
+// it was asked.
+func (d *Drive) forget(id uint64, place string, asked *moment) error {
 	n, err := d.node(id)
 	if err != nil {
 		return nil
 	}
+	if now, err := d.path(id); err != nil || now != place {
+		return err // it is elsewhere by now
+	}
 	d.stamps.update(n.Parent, func(s *stamp) { s.listAt, s.listRev = time.Time{}, 0 })
-	a := applier{d: d, dir: n.Parent, now: d.o.Clock()}
+	a := applier{d: d, dir: n.Parent, now: d.o.Clock(), asked: asked}
 	return d.update(func(tx *nodes.Tx) error {
 		if err := a.begin(tx); err != nil {
 			return err
@@ -209,7 +224,7 @@ func (d *Drive) listOnce(ctx context.Context, l *listing) error {
 		return err
 	}
 	a := newLister(d, &n, at)
-	a.kept = l.kept
+	a.kept, a.asked, a.place = l.kept, d.turns.now(), p
 	l.start(rev)
 	whole := false
 	err = pipe(ctx, func(ctx context.Context, cursor string) ([]providers.Entry, string, error) {
@@ -272,31 +287,16 @@ const sweepBatch = 4096
 func (d *Drive) sweep(a *applier, version string, rev uint64) error {
 	for after, more := uint64(0), true; more; {
 		var gone []nodes.Entry
-		more = false
-		err := d.store.Children(a.dir, after, func(e nodes.Entry) bool {
-			if e.Cookie >= a.limit {
-				return false
-			}
-			if after = e.Cookie; !a.listed(after) {
-				gone = append(gone, e)
-			}
-			more = len(gone) == sweepBatch
-			return !more
-		})
-		if err != nil {
+		var err error
+		if gone, after, more, err = a.unlisted(after); err != nil {
 			return err
 		}
 		err = d.update(func(tx *nodes.Tx) error {
 			if err := a.begin(tx); err != nil {
 				return err
 			}
-			for _, e := range gone {
-				if a.listed(e.Cookie) {
-					continue // somebody has asked for it meanwhile
-				}
-				if err := a.remove(e.Name); err != nil {
-					return err
-				}
+			if err := a.sweepAway(gone); err != nil {
+				return err
 			}
 			if !more {
 				a.finish(version, rev)
@@ -305,6 +305,35 @@ func (d *Drive) sweep(a *applier, version string, rev uint64) error {
 			return nil
 		})
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlisted gives names behind a cookie that were known before and not listed, the
+// cookie behind which to go on, and whether there may be more.
+func (a *applier) unlisted(after uint64) (gone []nodes.Entry, last uint64, more bool, err error) {
+	err = a.d.store.Children(a.dir, after, func(e nodes.Entry) bool {
+		if e.Cookie >= a.limit {
+			return false
+		}
+		if after = e.Cookie; !a.listed(after) {
+			gone = append(gone, e)
+		}
+		more = len(gone) == sweepBatch
+		return !more
+	})
+	return gone, after, more, err
+}
+
+// sweepAway removes names that are gone.
+func (a *applier) sweepAway(gone []nodes.Entry) error {
+	for _, e := range gone {
+		if a.listed(e.Cookie) {
+			continue // somebody has asked for it meanwhile
+		}
+		if err := a.remove(e.Name); err != nil {
 			return err
 		}
 	}
@@ -349,6 +378,7 @@ type applier struct {
 	seen   *marks // cookies of names that were listed; nil: it does not matter
 	kept   *marks // cookies of names that are there though they may not be listed; as seen
 	limit  uint64 // cookies below were given before the listing
+	byStat bool   // Stat tells of the entry, not a listing
 	hidden int64  // names left out
 
 	// A listing moves the times of its directory once, at its end: clients that
@@ -360,6 +390,10 @@ type applier struct {
 	waiting    []providers.Entry // new names of objects that have another one here
 	free       map[uint64]bool   // nodes whose names are gone, so that others may have them
 	countsFrom time.Time         // as nodes.Node.ListedAt; valid after finish
+
+	save  func()  // stores what else the transaction has to keep together; nil: nothing
+	asked *moment // before the remote was asked; nil: what it says is right
+	place string  // where it was asked; valid with asked, "" also if it does not matter
 
 	tx       *nodes.Tx
 	n        nodes.Node // the directory
@@ -442,9 +476,29 @@ func (a *applier) finish(version string, rev uint64) {
 // listed reports whether the entry with that cookie stays.
 func (a *applier) listed(cookie uint64) bool { return a.seen.has(cookie) || a.kept.has(cookie) }
 
+// stale reports whether what the remote said of a name may be older than what
+// was put there from here.
+func (a *applier) stale(name string) bool {
+	if a.asked == nil {
+		return false
+	}
+	if a.place != "" {
+		if now, err := a.d.path(a.dir); err != nil || now != a.place {
+			return true
+		}
+	}
+	return a.d.turns.since(a.asked, a.dir, name)
+}
+
 // put adds or renews one entry.
 func (a *applier) put(e providers.Entry) error {
 	a.id = 0
+	if a.stale(e.Name) {
+		if _, cookie, err := a.tx.Child(a.dir, e.Name); err == nil {
+			a.seen.set(cookie)
+		}
+		return nil
+	}
 	kind, ok := kindOf(e)
 	if !ok || !showable(e.Name) {
 		a.hidden++
@@ -503,8 +557,8 @@ func (a *applier) put(e providers.Entry) error {
 // confirm notes that the remote has an entry.
 func (a *applier) confirm(id, cookie uint64) {
 	a.id = id
+	a.seen.set(cookie)
 	if a.listing {
-		a.seen.set(cookie)
 		a.given = append(a.given, cookie)
 	} else {
 		a.kept.set(cookie)
@@ -521,7 +575,7 @@ func (a *applier) renew(n nodes.Node, e providers.Entry) error {
 		return nil
 	}
 	d.postpone(n.ID, providers.Entry{})
-	if a.listing && d.info.StatKnowsMore && e.Version != "" && string(e.Version) == n.Version {
+	if !a.byStat && d.info.StatKnowsMore && e.Version != "" && string(e.Version) == n.Version {
 		// What Stat told is right.
 		e.ModTime, e.Mode = n.RemoteTime, entryOf(&n).Mode
 	}
@@ -537,6 +591,9 @@ func (a *applier) renew(n nodes.Node, e providers.Entry) error {
 
 // remove takes a name away, if it is there.
 func (a *applier) remove(name string) error {
+	if a.stale(name) {
+		return nil
+	}
 	id, cookie, err := a.tx.Child(a.dir, name)
 	if errors.Is(err, nodes.ErrNotFound) {
 		return nil
@@ -555,6 +612,9 @@ func (a *applier) remove(name string) error {
 	}
 	a.d.postpone(id, providers.Entry{})
 	a.went, a.moved = true, true
+	if a.save != nil {
+		a.save()
+	}
 	if a.dirty { // no cookie is given out twice, even if only a part of this is stored
 		a.tx.Put(a.n)
 		a.dirty = false

@@ -4,16 +4,23 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/moorage/moorage/providers"
 )
 
 // listing is one directory being listed, for those who wait for its names while
 // they arrive.
 type listing struct {
-	dir   uint64
-	began time.Time // by the clock of this computer, for patience
-	kept  *marks    // names that were asked for one by one meanwhile, and are there
+	dir  uint64
+	kept *marks // names that were asked for one by one meanwhile, and are there
+
+	// Under listings.mu.
+	walk   *walking // that gives the names; nil: the directory is listed by itself
+	wanted bool     // somebody waits
+	since  int      // page of the walk at which that began
 
 	mu    sync.Mutex
+	began time.Time     // by the clock of this computer, for patience
 	more  chan struct{} // closed when anything below has changed
 	rev   uint64        // of the remote before it was asked
 	given *marks        // cookies of names that it has confirmed
@@ -84,7 +91,10 @@ func (l *listing) has(cookie, rev uint64) bool {
 // wait returns when the listing has ended, with its error, or enough says that it
 // is far enough. It is asked whenever more names were stored.
 func (l *listing) wait(ctx context.Context, enough func(progress) bool) error {
-	ctx, cancel := patient(ctx, l.began)
+	l.mu.Lock()
+	began := l.began
+	l.mu.Unlock()
+	ctx, cancel := patient(ctx, began)
 	defer cancel()
 	for {
 		p := l.progress()
@@ -102,13 +112,22 @@ func (l *listing) wait(ctx context.Context, enough func(progress) bool) error {
 	}
 }
 
-// listings are those that are going on, one of a directory.
+// listings are those that are going on, one of a directory, and the walk that may
+// give some of them.
 type listings struct {
-	mu sync.Mutex
-	m  map[uint64]*listing
+	mu     sync.Mutex
+	m      map[uint64]*listing
+	walker providers.Walker // nil: there is none, or it is of no use
+	walk   *walking         // that is going on, or nil
+	recent []demand
+	tired  map[uint64]time.Time // directories that are not walked before
+	rest   time.Time            // nothing is walked before
 }
 
-func newListings() *listings { return &listings{m: map[uint64]*listing{}} }
+func newListings(p providers.Provider) *listings {
+	w, _ := p.(providers.Walker)
+	return &listings{m: map[uint64]*listing{}, walker: w, tired: map[uint64]time.Time{}}
+}
 
 // get finds the listing of a directory that is going on, or nil.
 func (s *listings) get(dir uint64) *listing {
@@ -127,18 +146,31 @@ func (s *listings) end(l *listing, err error) {
 	l.end(err)
 }
 
-// beginList gives the listing of a directory that is going on, or begins one.
-func (d *Drive) beginList(dir uint64) (*listing, error) {
-	d.lists.mu.Lock()
-	defer d.lists.mu.Unlock()
-	if l := d.lists.m[dir]; l != nil {
-		return l, nil
-	}
-	l := newListing(dir)
-	if err := d.listAlone(l); err != nil {
+// beginList gives the listing of a directory that is going on, or begins one, for
+// somebody who waits for it.
+func (d *Drive) beginList(ctx context.Context, dir uint64) (*listing, error) {
+	chain, err := d.walkable(dir)
+	if err != nil {
 		return nil, err
 	}
-	d.lists.m[dir] = l
+	s := d.lists
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.m[dir]
+	if l == nil {
+		l = newListing(dir)
+		if s.walk != nil && s.walk.covers(chain) {
+			l.walk = s.walk // which will come to it
+			l.walk.lists[l] = true
+		} else if err := d.listAlone(l); err != nil {
+			return nil, err
+		}
+		s.m[dir] = l
+		if !inBackground(ctx) {
+			d.demanded(chain)
+		}
+	}
+	s.want(l)
 	return l, nil
 }
 

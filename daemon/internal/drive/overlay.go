@@ -51,6 +51,7 @@ func sameAsTomb(t *nodes.Tomb, e providers.Entry) bool {
 func (d *Drive) meet(tx *nodes.Tx, n nodes.Node, e providers.Entry) error {
 	if n.Kind == nodes.Dir && e.Mode.IsDir() && n.State&(nodes.Created|nodes.Moved|nodes.Local) == nodes.Created {
 		n.State &^= nodes.Created
+		d.turns.turn(n.Parent, n.Name)
 		n.Complete = false // the remote's names are not known
 		tx.Put(n)
 		tx.DeletePending(n.ID)
@@ -64,6 +65,18 @@ func (d *Drive) meet(tx *nodes.Tx, n nodes.Node, e providers.Entry) error {
 func (d *Drive) keep(tx *nodes.Tx, n nodes.Node) (bool, error) {
 	if d.changedHere(&n) {
 		return true, nil
+	}
+	// While a directory above is on its way, nothing that the remote says of what
+	// is in it tells where that is.
+	for id, i := n.Parent, 0; id != nodes.Root; i++ {
+		up, err := tx.Get(id)
+		if err != nil || i == maxDepth {
+			return false, err
+		}
+		if up.State&(nodes.Created|nodes.Moved|nodes.Gone) != 0 {
+			return true, nil
+		}
+		id = up.Parent
 	}
 	if n.Kind != nodes.Dir {
 		return false, nil

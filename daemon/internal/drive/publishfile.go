@@ -175,6 +175,7 @@ func (d *Drive) upload(ctx context.Context, n nodes.Node, slot *nodes.Tomb, e *s
 	if err := d.beginUpload(ctx, n.ID, &u); err != nil {
 		return err
 	}
+	d.rescue(ctx, n.Parent, n.Name)
 	w := d.pub.progress(n.ID, size)
 	d.step("put")
 	var entry providers.Entry
@@ -383,6 +384,7 @@ func (d *Drive) complete(id uint64, e *staged, gen uint64, dir uint64, name stri
 func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name string, entry providers.Entry) (gone bool, err error) {
 	err = d.update(func(tx *nodes.Tx) error {
 		tx.DeleteUpload(id)
+		d.turns.turn(dir, name)
 		n, err := tx.Get(id)
 		if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 {
 			gone = true
@@ -391,6 +393,16 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 				Dir: dir, Name: name, Kind: nodes.File, Version: string(entry.Version), Size: entry.Size, RemoteTime: entry.ModTime, Since: d.o.Clock(),
 			})
 			d.pub.touch(tombTask(dir, name), quietDelete)
+			if err == nil { // and somebody may still have it open
+				n.State = n.State&^nodes.Created | nodes.Moved
+				n.RParent, n.RName = dir, name
+				n.Version, n.RemoteTime = string(entry.Version), entry.ModTime
+				if n.State&nodes.Staged != 0 {
+					n.RSize = entry.Size
+				}
+				tx.Put(n)
+				d.uses.remove(&n, d.o.Clock())
+			}
 			return nil
 		}
 		if err != nil {
@@ -399,6 +411,7 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		// Where the remote had it before, if that was elsewhere, there is now
 		// something to take away.
 		if rdir, rname, ok := place(&n); ok && (rdir != dir || rname != name) {
+			d.turns.turn(rdir, rname)
 			t, err := tx.Tomb(rdir, rname)
 			if err == nil && t.Node == id {
 				if e == nil && n.State&nodes.Staged == 0 {

@@ -80,8 +80,11 @@ func control(f *os.File, op string, do func(fd int) error) error {
 			}
 		}
 	})
-	if err == nil && failed != nil {
-		err = &fs.PathError{Op: op, Path: f.Name(), Err: failed}
+	if err != nil {
+		failed = os.ErrClosed // the only reason, and not told as that
 	}
-	return err
+	if failed != nil {
+		return &fs.PathError{Op: op, Path: f.Name(), Err: failed}
+	}
+	return nil
 }

@@ -84,9 +84,10 @@ func (f *dirFile) control(op string, code uint32, arg *byte, size uint32) error 
 		var n uint32
 		failed = windows.DeviceIoControl(windows.Handle(h), code, arg, size, nil, 0, &n, nil)
 	})
+	if err != nil {
+		failed = os.ErrClosed // the only reason, and not told as that
+	}
 	switch {
-	case err != nil:
-		return err
 	case errors.Is(failed, windows.ERROR_INVALID_FUNCTION) || errors.Is(failed, windows.ERROR_NOT_SUPPORTED):
 		return fmt.Errorf("%s: %w: %w", op, ErrUnsupported, failed)
 	case failed != nil:

@@ -77,17 +77,3 @@ type Options struct {
 	Clock  func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: nothing is logged
 }
-
-// Stats of a [Controller] or a [File]. Counts are since it was made.
-type Stats struct {
-	Fetched   int64         // bytes that came from the remote, also those that were of no use
-	Requests  int64         // calls of Fetch
-	Retries   int64         // of these, after a failure
-	Hedges    int64         // of these, beside one that was late
-	InFlight  int           // requests under way
-	Queued    int           // requests that wait for their turn
-	Memory    int64         // bytes reserved of the budget
-	Bandwidth int64         // bytes per second that the remote was seen to send; 0: not known
-	RTT       time.Duration // from a request to its first byte, smoothed; 0: not known
-	Parallel  int           // requests that may run ahead at a time
-}

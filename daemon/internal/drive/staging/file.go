@@ -51,6 +51,10 @@ type asked struct {
 	stamp uint64
 }
 
+// blockSize is the largest page of an operating system, and what file systems
+// write as a whole at most.
+const blockSize = 64 << 10
+
 func (s *Store) newFile(id uint64) *File {
 	return &File{s: s, id: id, regions: map[uint32]*region{}, dirty: map[uint32]*region{}, cut: -1}
 }
@@ -96,17 +100,24 @@ func (f *File) load(st State, regions func(yield func(region uint32, rec []byte)
 		return err
 	}
 	i, err := d.Stat()
-	if err == nil && i.Size > st.Size {
-		// Written, but not recorded before the process or the power ended.
-		err = d.Truncate(st.Size)
-		f.written = true
+	end, longer := min(i.Size, st.Size), i.Size > st.Size // written, but not recorded
+	if rest := -end & (blockSize - 1); err == nil && f.s.isSuspect(f.id) && rest > 0 {
+		// The zeros of a truncation may be among what got lost, and would not be
+		// written by a later Sync: a page that failed counts as written.
+		_, err = d.WriteAt(make([]byte, rest), end)
+		longer = true
+	}
+	if err == nil && longer {
+		err = d.Truncate(end)
 	}
 	if err != nil {
 		return errors.Join(err, d.Close())
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.f, f.end, f.used = d, min(i.Size, st.Size), i.Used
+	f.f, f.end, f.used = d, end, i.Used
+	f.written = true // by a process, perhaps, that did not get to sync it
+	f.measure()
 	return nil
 }
 
@@ -223,14 +234,11 @@ func (f *File) cutFile(to int64) error {
 	if err := f.f.Truncate(at); err != nil {
 		return err
 	}
-	i, err := f.f.Stat()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.cut = -1
 	f.written = true
-	if err == nil {
-		f.account(i.Used - f.used)
-	}
+	f.measure()
 	return nil
 }
 
@@ -375,6 +383,9 @@ func (f *File) read(p []byte, off int64) error {
 func (f *File) Sync() (State, []Region, error) {
 	f.syncing.Lock()
 	defer f.syncing.Unlock()
+	if err := f.clean(); err != nil {
+		return State{}, nil, fmt.Errorf("sync staging file %x: %w", f.id, err)
+	}
 
 	f.mu.Lock()
 	if f.failed != nil {
@@ -412,6 +423,20 @@ func (f *File) Sync() (State, []Region, error) {
 	return st, regions, nil
 }
 
+// clean takes away what a failed write left where zeros are to be seen. Load
+// could not tell it from what was written.
+func (f *File) clean() error {
+	f.mu.Lock()
+	dirty := f.failed == nil && f.cut >= 0 && f.cut < f.st.Size
+	f.mu.Unlock()
+	if !dirty {
+		return nil
+	}
+	f.order.Lock()
+	defer f.order.Unlock()
+	return f.cutFile(f.State().Size)
+}
+
 func (f *File) sync(written, named bool) error {
 	var err error
 	if written {
@@ -423,14 +448,14 @@ func (f *File) sync(written, named bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
-		// The operating system forgets after it told once which bytes it lost.
+		// The operating system tells once, and then takes the bytes for written.
 		f.failed = fmt.Errorf("%w: %w", ErrSync, err)
+		f.s.setSuspect(f.id, true)
 		return f.failed
 	}
+	f.s.setSuspect(f.id, false)
 	f.named = true
-	if i, err := f.f.Stat(); err == nil {
-		f.account(i.Used - f.used)
-	}
+	f.measure()
 	return nil
 }
 
@@ -477,6 +502,9 @@ func (f *File) Snapshot() *Snapshot {
 // Close closes the file. What was not synced and recorded may be lost.
 func (f *File) Close() error {
 	f.s.release(f)
+	f.mu.Lock()
+	f.measure()
+	f.mu.Unlock()
 	if err := f.f.Close(); err != nil {
 		return fmt.Errorf("close staging file %x: %w", f.id, err)
 	}
@@ -490,6 +518,14 @@ func (f *File) account(n int64) {
 	}
 	f.used += n
 	f.s.used.Add(n)
+}
+
+// measure sets the account right. It asks the operating system, which answers
+// from memory. f.mu is held.
+func (f *File) measure() {
+	if i, err := f.f.Stat(); err == nil {
+		f.account(i.Used - f.used)
+	}
 }
 
 // detach takes the file out of the account and tells what it had there.

@@ -38,7 +38,9 @@ var (
 	ErrOpen = errors.New("the staged file is open already")
 	// ErrSync means that bytes could not be put on stable storage. The file takes
 	// no more changes; what was recorded before still holds, and the file can be
-	// closed and loaded again from that.
+	// closed and loaded again from that. Where the lost bytes replaced others they
+	// may go on being read, until a power failure brings the others back, if
+	// nobody writes them again: clients have to be told to.
 	ErrSync = errors.New("a staged file could not be put on stable storage")
 )
 
@@ -51,8 +53,9 @@ type Store struct {
 	used  atomic.Int64
 	names group // syncs the names in folder
 
-	mu   sync.Mutex
-	open map[uint64]*File
+	mu      sync.Mutex
+	open    map[uint64]*File
+	suspect map[uint64]bool // the last Sync of this node's file failed
 }
 
 // Open opens the staging files in fs.
@@ -61,7 +64,7 @@ func Open(fs disk.FS) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the staging files: %w", err)
 	}
-	s := &Store{fs: fs, open: map[uint64]*File{}}
+	s := &Store{fs: fs, open: map[uint64]*File{}, suspect: map[uint64]bool{}}
 	for _, i := range l {
 		s.used.Add(i.Used)
 	}
@@ -122,6 +125,7 @@ func (s *Store) Remove(id uint64) error {
 	s.mu.Lock()
 	f := s.open[id]
 	delete(s.open, id)
+	delete(s.suspect, id)
 	s.mu.Unlock()
 	var used int64
 	if f != nil {
@@ -190,6 +194,22 @@ func (s *Store) release(f *File) {
 	defer s.mu.Unlock()
 	if s.open[f.id] == f {
 		delete(s.open, f.id)
+	}
+}
+
+func (s *Store) isSuspect(id uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.suspect[id]
+}
+
+func (s *Store) setSuspect(id uint64, suspect bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if suspect {
+		s.suspect[id] = true
+	} else {
+		delete(s.suspect, id)
 	}
 }
 

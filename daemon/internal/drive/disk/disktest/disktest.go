@@ -32,11 +32,8 @@ const (
 type Disk struct {
 	mu    sync.Mutex
 	rng   *rand.Rand
-	dead  bool
-	root  *node
-	log   []*change // those to names that are not all on stable storage, in order
-	free  int64     // bytes that can still be written
-	held  int64     // bytes that are taken
+	state        // what is there; since the power was cut, what Pebble believes to be there
+	left  *state // since the power was cut: what was there then
 	locks map[string]bool
 
 	ops    uint64
@@ -54,12 +51,35 @@ var _ disk.FS = (*Disk)(nil)
 func New(seed uint64) *Disk {
 	d := &Disk{
 		rng:   rand.New(rand.NewPCG(seed, 0)),
-		root:  newDir(),
-		free:  1 << 40,
+		state: state{root: newDir(), free: 1 << 40},
 		locks: map[string]bool{},
 	}
 	d.resume.L = &d.mu
 	return d
+}
+
+// state is what is on a disk.
+type state struct {
+	root *node
+	log  []*change // those to names that are not all on stable storage, in order
+	free int64     // bytes that can still be written
+	held int64     // bytes that are taken
+}
+
+func (s *state) clone() *state {
+	c := copier{}
+	e := &state{root: c.node(s.root)}
+	for _, ch := range s.log {
+		e.log = append(e.log, c.change(ch))
+	}
+	e.count(s)
+	return e
+}
+
+// count counts what is taken on a disk as large as s.
+func (s *state) count(of *state) {
+	s.held = s.root.used(map[*node]bool{})
+	s.free = of.free + of.held - s.held
 }
 
 // Crash cuts the power: from now on everything on d fails with ErrPower. It
@@ -69,13 +89,14 @@ func New(seed uint64) *Disk {
 func (d *Disk) Crash(rng *rand.Rand) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.dead = true
+	d.cut()
 	if rng == nil {
 		rng = d.rng
 	}
 	e := New(rng.Uint64())
-	e.root = crashed(d.root, d.log, newDice(rng))
-	e.takeOver(d)
+	e.root = crashed(d.left.root, d.left.log, newDice(rng))
+	e.state.count(d.left)
+	e.ops = d.ops
 	return e
 }
 
@@ -85,29 +106,25 @@ func (d *Disk) Crash(rng *rand.Rand) *Disk {
 func (d *Disk) Kill() *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.dead = true
+	d.cut()
 	e := New(d.rng.Uint64())
-	c := copier{}
-	e.root = c.node(d.root)
-	for _, ch := range d.log {
-		e.log = append(e.log, c.change(ch))
-	}
-	e.takeOver(d)
+	e.state = *d.left.clone()
+	e.ops = d.ops
 	return e
 }
 
-// takeOver continues what d counts.
-func (e *Disk) takeOver(d *Disk) {
-	e.held = e.root.used(map[*node]bool{})
-	e.free = d.free + d.held - e.held
-	e.ops = d.ops
+// cut cuts the power.
+func (d *Disk) cut() {
+	if d.left == nil {
+		d.left = d.state.clone()
+	}
 }
 
 // Dead tells whether Crash or Kill was called.
 func (d *Disk) Dead() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.dead
+	return d.left != nil
 }
 
 // Ops is how many operations began that change something or sync it, also
@@ -129,7 +146,7 @@ func (d *Disk) CrashAt(n uint64, f func()) {
 
 // Fail has f called before each operation, those of reading included, which
 // fails with what f gives, if anything. op is one of open, create, read, write,
-// truncate, punch, sync, stat, remove, rename, link, list, syncdir and free;
+// truncate, punch, sync, stat, remove, rename, link, list, lock, syncdir and free;
 // name is that by which the file was opened. After a failed sync the bytes seem
 // to be written, but the next sync will not write them, as on Linux. nil ends
 // it.
@@ -147,34 +164,41 @@ func (d *Disk) SetFree(n int64) {
 	d.free = n
 }
 
+// mode is what kind of operation is begun.
+type mode uint8
+
+const (
+	changing mode = 1 << iota // it counts in Ops
+	pebble                    // it goes on without power, see Disk.Pebble
+)
+
 // begin begins an operation. It returns with d.mu held if it gives no error.
-func (d *Disk) begin(op, name string, changes bool) error {
+func (d *Disk) begin(op, name string, m mode) error {
 	d.mu.Lock()
 	for d.paused {
 		d.resume.Wait()
 	}
-	if d.dead {
-		d.mu.Unlock()
-		return &fs.PathError{Op: op, Path: name, Err: ErrPower}
-	}
-	if changes {
+	if m&changing != 0 && d.left == nil {
 		d.ops++
 		if d.hook != nil && d.ops == d.at {
 			d.pause()
 		}
 	}
-	if f := d.fail; f != nil && !d.dead {
+	var err error
+	if f := d.fail; f != nil && d.left == nil {
 		d.mu.Unlock()
-		err := f(op, name)
+		err = f(op, name)
 		d.mu.Lock()
-		if err != nil && !d.dead {
-			d.mu.Unlock()
-			return &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	if d.left != nil {
+		err = ErrPower
+		if m&pebble != 0 {
+			return nil
 		}
 	}
-	if d.dead {
+	if err != nil {
 		d.mu.Unlock()
-		return &fs.PathError{Op: op, Path: name, Err: ErrPower}
+		return &fs.PathError{Op: op, Path: name, Err: err}
 	}
 	return nil
 }

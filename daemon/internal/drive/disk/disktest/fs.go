@@ -91,9 +91,9 @@ func (d *Disk) Open(name string, create bool) (disk.File, error) {
 	if err := valid("open", name); err != nil {
 		return nil, err
 	}
-	f, err := d.open(name)
+	f, err := d.open(name, 0)
 	if create && errors.Is(err, fs.ErrNotExist) {
-		f, err = d.create(name, false)
+		f, err = d.create(name, false, 0)
 	}
 	if err != nil {
 		return nil, err
@@ -101,25 +101,25 @@ func (d *Disk) Open(name string, create bool) (disk.File, error) {
 	return f, nil
 }
 
-func (d *Disk) open(name string) (*file, error) {
-	if err := d.begin("open", name, false); err != nil {
+func (d *Disk) open(name string, m mode) (*file, error) {
+	if err := d.begin("open", name, m); err != nil {
 		return nil, err
 	}
 	defer d.mu.Unlock()
 	n, err := d.lookup(name)
-	if err == nil && n.dir {
+	if err == nil && n.dir && m&pebble == 0 {
 		err = syscall.EISDIR
 	}
 	if err != nil {
 		return nil, failed("open", name, err)
 	}
 	n.opens++
-	return &file{d: d, n: n, name: name}, nil
+	return &file{d: d, n: n, name: name, m: m}, nil
 }
 
 // create makes a file, over another one if replace is set.
-func (d *Disk) create(name string, replace bool) (*file, error) {
-	if err := d.begin("create", name, true); err != nil {
+func (d *Disk) create(name string, replace bool, m mode) (*file, error) {
+	if err := d.begin("create", name, m|changing); err != nil {
 		return nil, err
 	}
 	defer d.mu.Unlock()
@@ -141,7 +141,7 @@ func (d *Disk) create(name string, replace bool) (*file, error) {
 		d.note(change{node: n, to: p})
 	}
 	n.opens++
-	return &file{d: d, n: n, name: name}, nil
+	return &file{d: d, n: n, name: name, m: m}, nil
 }
 
 // Remove implements [disk.FS].
@@ -149,7 +149,11 @@ func (d *Disk) Remove(name string) error {
 	if err := valid("remove", name); err != nil {
 		return err
 	}
-	if err := d.begin("remove", name, true); err != nil {
+	return d.remove(name, 0)
+}
+
+func (d *Disk) remove(name string, m mode) error {
+	if err := d.begin("remove", name, m|changing); err != nil {
 		return err
 	}
 	defer d.mu.Unlock()
@@ -176,13 +180,14 @@ func (d *Disk) Rename(from, to string) error {
 	if err := valid("rename", from, to); err != nil {
 		return err
 	}
-	if err := d.begin("rename", from, true); err != nil {
+	if err := d.begin("rename", from, changing); err != nil {
 		return err
 	}
 	defer d.mu.Unlock()
 	return failed("rename", from, d.rename(from, to, true))
 }
 
+// rename makes the folder of to if mkdir is set.
 func (d *Disk) rename(from, to string, mkdir bool) error {
 	a, err := d.find(from)
 	if err != nil {
@@ -226,7 +231,7 @@ func (d *Disk) List(dir string) ([]disk.Info, error) {
 	if err := valid("list", dir); err != nil {
 		return nil, err
 	}
-	if err := d.begin("list", dir, false); err != nil {
+	if err := d.begin("list", dir, 0); err != nil {
 		return nil, err
 	}
 	defer d.mu.Unlock()
@@ -258,7 +263,11 @@ func (d *Disk) SyncDir(dir string) error {
 	if err := valid("syncdir", dir); err != nil {
 		return err
 	}
-	if err := d.begin("syncdir", dir, true); err != nil {
+	return d.syncDir(dir, 0)
+}
+
+func (d *Disk) syncDir(dir string, m mode) error {
+	if err := d.begin("syncdir", dir, m|changing); err != nil {
 		return err
 	}
 	defer d.mu.Unlock()
@@ -274,7 +283,7 @@ func (d *Disk) SyncDir(dir string) error {
 
 // Free implements [disk.FS].
 func (d *Disk) Free() (free, total int64, err error) {
-	if err := d.begin("free", ".", false); err != nil {
+	if err := d.begin("free", ".", 0); err != nil {
 		return 0, 0, err
 	}
 	defer d.mu.Unlock()
@@ -286,6 +295,7 @@ type file struct {
 	d      *Disk
 	n      *node
 	name   string
+	m      mode
 	closed bool // guarded by Disk.mu
 }
 
@@ -295,8 +305,8 @@ var (
 )
 
 // begin is Disk.begin for something to be done with the file.
-func (f *file) begin(op string, changes bool) error {
-	if err := f.d.begin(op, f.name, changes); err != nil {
+func (f *file) begin(op string, m mode) error {
+	if err := f.d.begin(op, f.name, f.m|m); err != nil {
 		return err
 	}
 	if f.closed {
@@ -310,7 +320,7 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, failed("read", f.name, fs.ErrInvalid)
 	}
-	if err := f.begin("read", false); err != nil {
+	if err := f.begin("read", 0); err != nil {
 		return 0, err
 	}
 	defer f.d.mu.Unlock()
@@ -324,7 +334,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, failed("write", f.name, fs.ErrInvalid)
 	}
-	if err := f.begin("write", true); err != nil {
+	if err := f.begin("write", changing); err != nil {
 		return 0, err
 	}
 	defer f.d.mu.Unlock()
@@ -339,7 +349,7 @@ func (f *file) Truncate(size int64) error {
 	if size < 0 {
 		return failed("truncate", f.name, fs.ErrInvalid)
 	}
-	if err := f.begin("truncate", true); err != nil {
+	if err := f.begin("truncate", changing); err != nil {
 		return err
 	}
 	defer f.d.mu.Unlock()
@@ -354,7 +364,7 @@ func (f *file) PunchHole(off, n int64) error {
 	if off < 0 || n < 0 {
 		return failed("punch", f.name, fs.ErrInvalid)
 	}
-	if err := f.begin("punch", true); err != nil {
+	if err := f.begin("punch", changing); err != nil {
 		return err
 	}
 	defer f.d.mu.Unlock()
@@ -363,7 +373,7 @@ func (f *file) PunchHole(off, n int64) error {
 }
 
 func (f *file) Sync() error {
-	err := f.begin("sync", true)
+	err := f.begin("sync", changing)
 	if err == nil {
 		f.n.sync()
 		f.d.mu.Unlock()
@@ -378,7 +388,7 @@ func (f *file) Sync() error {
 }
 
 func (f *file) Stat() (disk.Info, error) {
-	if err := f.begin("stat", false); err != nil {
+	if err := f.begin("stat", 0); err != nil {
 		return disk.Info{}, err
 	}
 	defer f.d.mu.Unlock()
@@ -392,10 +402,10 @@ func (f *file) Close() error {
 		return failed("close", f.name, os.ErrClosed)
 	}
 	f.closed = true
-	if f.d.dead {
-		return failed("close", f.name, ErrPower)
-	}
 	f.n.opens--
 	f.d.reclaim(f.n)
+	if f.d.left != nil && f.m&pebble == 0 {
+		return failed("close", f.name, ErrPower)
+	}
 	return nil
 }

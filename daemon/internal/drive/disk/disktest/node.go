@@ -174,9 +174,10 @@ func (n *node) sync() {
 	n.oldSize = n.size
 }
 
+// syncFailed: a journal takes care of holes and sizes, but of no bytes.
 func (n *node) syncFailed() {
 	for i := range n.old {
-		n.stuck[i] = true
+		n.stuck[i] = n.pages[i] != nil
 	}
 }
 

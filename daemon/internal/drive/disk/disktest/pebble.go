@@ -16,6 +16,13 @@ import (
 // Pebble gives the disk to a Pebble store: the same files under the same names,
 // cut off by the same Crash and Kill, counted by the same Ops and failed by the
 // same Fail. A path that begins with a slash is taken as one that does not.
+//
+// A store that is open when the power is cut is not told. Pebble meets failing
+// files with panics of goroutines of its own, or tries again without a pause,
+// and either ends the test. So it goes on in memory, where the disks that come
+// out of Crash and Kill do not see it, and only GetDiskUsage and Lock give
+// ErrPower. Whoever passes on that something is durable has to ask GetDiskUsage
+// between that and Pebble's word for it.
 func (d *Disk) Pebble() vfs.FS { return pebbleFS{d} }
 
 type pebbleFS struct{ d *Disk }
@@ -28,7 +35,7 @@ func clean(name string) string {
 }
 
 func (p pebbleFS) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := p.d.create(clean(name), true)
+	f, err := p.d.create(clean(name), true, pebble)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +44,7 @@ func (p pebbleFS) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error)
 
 func (p pebbleFS) Link(from, to string) error {
 	from, to = clean(from), clean(to)
-	if err := p.d.begin("link", from, true); err != nil {
+	if err := p.d.begin("link", from, pebble|changing); err != nil {
 		return err
 	}
 	defer p.d.mu.Unlock()
@@ -59,17 +66,11 @@ func (p pebbleFS) Link(from, to string) error {
 }
 
 func (p pebbleFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
-	name = clean(name)
-	if err := p.d.begin("open", name, false); err != nil {
+	file, err := p.d.open(clean(name), pebble)
+	if err != nil {
 		return nil, err
 	}
-	defer p.d.mu.Unlock()
-	n, err := p.d.lookup(name)
-	if err != nil {
-		return nil, failed("open", name, err)
-	}
-	n.opens++
-	f := &pebbleFile{file: &file{d: p.d, n: n, name: name}}
+	f := &pebbleFile{file: file}
 	for _, o := range opts {
 		o.Apply(f)
 	}
@@ -86,7 +87,7 @@ func (p pebbleFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opt
 
 func (p pebbleFS) OpenDir(name string) (vfs.File, error) { return p.Open(name) }
 
-func (p pebbleFS) Remove(name string) error { return p.d.Remove(clean(name)) }
+func (p pebbleFS) Remove(name string) error { return p.d.remove(clean(name), pebble) }
 
 func (p pebbleFS) RemoveAll(name string) error {
 	l, err := p.List(name)
@@ -106,7 +107,7 @@ func (p pebbleFS) RemoveAll(name string) error {
 
 func (p pebbleFS) Rename(from, to string) error {
 	from, to = clean(from), clean(to)
-	if err := p.d.begin("rename", from, true); err != nil {
+	if err := p.d.begin("rename", from, pebble|changing); err != nil {
 		return err
 	}
 	defer p.d.mu.Unlock()
@@ -122,7 +123,7 @@ func (p pebbleFS) ReuseForWrite(from, to string, _ vfs.DiskWriteCategory) (vfs.F
 
 func (p pebbleFS) MkdirAll(name string, _ os.FileMode) error {
 	name = clean(name)
-	if err := p.d.begin("create", name, true); err != nil {
+	if err := p.d.begin("create", name, pebble|changing); err != nil {
 		return err
 	}
 	defer p.d.mu.Unlock()
@@ -131,8 +132,8 @@ func (p pebbleFS) MkdirAll(name string, _ os.FileMode) error {
 
 func (p pebbleFS) Lock(name string) (io.Closer, error) {
 	name = clean(name)
-	if !p.d.lock(name) {
-		return nil, failed("lock", name, syscall.EAGAIN)
+	if err := p.d.lock(name); err != nil {
+		return nil, err
 	}
 	f, err := p.Create(name, vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -142,14 +143,16 @@ func (p pebbleFS) Lock(name string) (io.Closer, error) {
 	return &lock{d: p.d, name: name, f: f}, nil
 }
 
-func (d *Disk) lock(name string) bool {
-	d.mu.Lock()
+func (d *Disk) lock(name string) error {
+	if err := d.begin("lock", name, 0); err != nil {
+		return err
+	}
 	defer d.mu.Unlock()
 	if d.locks[name] {
-		return false
+		return failed("lock", name, syscall.EAGAIN)
 	}
 	d.locks[name] = true
-	return true
+	return nil
 }
 
 func (d *Disk) unlock(name string) {
@@ -171,7 +174,7 @@ func (l *lock) Close() error {
 
 func (p pebbleFS) List(name string) ([]string, error) {
 	name = clean(name)
-	if err := p.d.begin("list", name, false); err != nil {
+	if err := p.d.begin("list", name, pebble); err != nil {
 		return nil, err
 	}
 	defer p.d.mu.Unlock()
@@ -187,7 +190,7 @@ func (p pebbleFS) List(name string) ([]string, error) {
 
 func (p pebbleFS) Stat(name string) (vfs.FileInfo, error) {
 	name = clean(name)
-	if err := p.d.begin("stat", name, false); err != nil {
+	if err := p.d.begin("stat", name, pebble); err != nil {
 		return nil, err
 	}
 	defer p.d.mu.Unlock()
@@ -232,7 +235,7 @@ func (f *pebbleFile) Write(p []byte) (int, error) {
 
 func (f *pebbleFile) Sync() error {
 	if f.n.dir {
-		return f.d.SyncDir(f.name)
+		return f.d.syncDir(f.name, pebble)
 	}
 	return f.file.Sync()
 }
