@@ -360,3 +360,46 @@ func TestGoalMemory(t *testing.T) {
 		t.Errorf("the heap grew to %d bytes", most.Load())
 	}
 }
+
+// What the Controller itself costs: no delay, no link, bodies of nothing.
+func BenchmarkSequential(b *testing.B) {
+	for _, read := range []int{128 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("%dKiB", read>>10), func(b *testing.B) {
+			size := int64(b.N) * int64(read)
+			r := &remote{size: size, empty: true}
+			c := New(Options{})
+			defer c.Close()
+			f := c.File(newSink(), size, r.fetch)
+			b.SetBytes(int64(read))
+			b.ReportAllocs()
+			b.ResetTimer()
+			readAll(b, f, size, 4<<20, read, r.bytes)
+		})
+	}
+}
+
+func BenchmarkStored(b *testing.B) {
+	for _, read := range []int{4 << 10, 256 << 10} {
+		b.Run(fmt.Sprintf("%dKiB", read>>10), func(b *testing.B) {
+			const size = 64 << 20
+			r := &remote{size: size, empty: true}
+			c := New(Options{})
+			defer c.Close()
+			f := c.File(newSink(), size, r.fetch)
+			f.Prefetch(0, size)
+			if err := f.Wait(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				p := make([]byte, read)
+				for pb.Next() {
+					if _, err := f.ReadAt(context.Background(), p, rand.Int64N(size/int64(read))*int64(read)); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}

@@ -133,7 +133,7 @@ type remote struct {
 	ended    int   // requests whose ctx ended before they were through
 	// fault is asked at each request, by number from 0: an error, and what to do
 	// to the body. Both may be nil.
-	fault func(i int, off, n int64) (error, *damage)
+	fault func(i int, off, n int64) (*damage, error)
 }
 
 // damage is what is wrong with a body.
@@ -155,7 +155,7 @@ func (r *remote) fetch(ctx context.Context, off, n int64) (io.ReadCloser, error)
 	d := &damage{stop: -1}
 	if r.fault != nil {
 		var e *damage
-		if err, e = r.fault(i, off, n); e != nil {
+		if e, err = r.fault(i, off, n); e != nil {
 			d = e
 		}
 	}
@@ -180,7 +180,7 @@ func (r *remote) close(ctx context.Context) {
 }
 
 // breaks sets how it misbehaves from now on.
-func (r *remote) breaks(fault func(i int, off, n int64) (error, *damage)) {
+func (r *remote) breaks(fault func(i int, off, n int64) (*damage, error)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fault = fault
@@ -297,6 +297,9 @@ func run1(t *testing.T, size int64, o Options, fn func(s *setup)) {
 		s.c.Close()
 		if n := s.c.o.Budget.inUse(); n != 0 {
 			t.Errorf("%d bytes of the budget are never given back", n)
+		}
+		if n := len(s.c.residents) + len(s.c.active) + len(s.c.live); n != 0 {
+			t.Errorf("%d parts and streams are left after Close", n)
 		}
 		if s.r.open != 0 {
 			t.Errorf("%d requests are open after Close", s.r.open)
