@@ -176,14 +176,23 @@ func (r *reader) wait(p []byte, partial bool) (int, error) {
 	return r.c.nc.Read(p)
 }
 
-// Read drains what is read already and then reads directly.
+// Read drains what is read already and then reads directly, if that is worth a
+// system call: a record can be cut into thousands of tiny pieces.
 func (r *reader) Read(p []byte) (int, error) {
-	if r.r < r.w {
-		n := copy(p, r.buf[r.r:r.w])
-		r.r += n
-		return n, nil
+	if r.r == r.w {
+		if len(p) >= len(r.buf) {
+			return r.wait(p, true)
+		}
+		r.r, r.w = 0, 0
+		n, err := r.wait(r.buf, true)
+		if n == 0 {
+			return 0, err
+		}
+		r.w = n
 	}
-	return r.wait(p, true)
+	n := copy(p, r.buf[r.r:r.w])
+	r.r += n
+	return n, nil
 }
 
 // large reads a record that does not fit r.buf or has several fragments into

@@ -75,10 +75,18 @@ func (r *replyCache) now() uint64 {
 	return r.seq
 }
 
+// keyedArgs is how many bytes of the arguments tell calls apart: more than a
+// change can have that is in order. What is longer is refused, and must not cost
+// more than the refusal.
+const keyedArgs = 8 << 10
+
 // keyOf hashes a call. The time stamp in its credential is left out.
 func keyOf(c *call) (key CallKey) {
-	var head [4 * 7]byte
-	for i, v := range [...]uint32{c.hdr.XID, c.hdr.Prog, c.hdr.Vers, c.hdr.Proc, c.caller.UID, c.caller.GID, uint32(len(c.machine))} {
+	var head [4 * 8]byte
+	args := c.args.Rest()
+	for i, v := range [...]uint32{
+		c.hdr.XID, c.hdr.Prog, c.hdr.Vers, c.hdr.Proc, c.caller.UID, c.caller.GID, uint32(len(c.machine)), uint32(len(args)),
+	} {
 		binary.BigEndian.PutUint32(head[4*i:], v)
 	}
 	var room [512]byte
@@ -86,7 +94,7 @@ func keyOf(c *call) (key CallKey) {
 	b = append(b, c.machine...)
 	b = append(b, c.conn.host...)
 	b = append(b, 0)
-	b = append(b, c.args.Rest()...)
+	b = append(b, args[:min(len(args), keyedArgs)]...)
 	sum := sha256.Sum256(b)
 	copy(key[:], sum[:])
 	return key

@@ -24,6 +24,8 @@ var (
 	ErrNoRevision  = errors.New("no such revision")                  //
 	ErrUnsupported = errors.New("not supported by this remote")      //
 	ErrFull        = errors.New("no space left")                     // quota or disk
+	ErrTooLarge    = errors.New("too large for this remote")         // a file; no space would help
+	ErrClock       = errors.New("clocks differ")                     // this computer's and the remote's, so that no sign-in holds
 	ErrProtocol    = errors.New("the remote broke its own protocol") // a malformed answer
 )
 

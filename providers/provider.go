@@ -42,6 +42,12 @@ type Info struct {
 	TimePrecision     time.Duration // of ModTime; 0 if there is none
 	PreferredReadSize int64         // bytes a cache does well to ask for at once
 	MaxParallel       int           // calls at a time that the remote takes well
+
+	// StatKnowsMore says that listings lack what is stored with each object:
+	// there ModTime is the time of the upload and Mode has default permissions,
+	// while Stat, Open and Put tell those that Put was given. As long as the
+	// Version stays, what they told is right and a listing's is not.
+	StatKnowsMore bool
 }
 
 // Provider is one open remote. Paths are slash-separated, without leading or
@@ -87,6 +93,16 @@ type Object interface {
 	ReadRange(ctx context.Context, off, n int64) (io.ReadCloser, error)
 
 	Close() error
+}
+
+// EntryOpener opens a version that is known well enough to be asked for at once.
+type EntryOpener interface {
+	// OpenEntry is Open of the version that e describes, without I/O. e is what
+	// this provider told about path, or was put together again from its Version,
+	// Size and Mode. That the remote has another version shows when it is read:
+	// ErrChanged, or ErrNotExist. ErrUnsupported if e has not enough (no
+	// Version, an unknown Size): then Open it. ErrIsDir.
+	OpenEntry(ctx context.Context, path string, e Entry) (Object, error)
 }
 
 // Sizer finds sizes that a listing left out (-1).
@@ -137,10 +153,51 @@ type Writer interface {
 	Rmdir(ctx context.Context, path string) error
 }
 
+// Uploader uploads large files in steps that survive a restart.
+type Uploader interface {
+	// Upload is Put. While it runs it may call save with what it takes to go
+	// on: a later Upload of the same bytes, path and options that is given the
+	// last such state sends only what is missing. state is nil to start. save
+	// must put the state on stable storage; its error ends the Upload. It is
+	// not called by two at a time, nor after Upload returned. A state that is
+	// malformed, of another path or size, or no longer known to the remote
+	// starts anew. When Upload succeeds, or its error is ErrChanged or ErrExist,
+	// the state is used up; after other errors it stays good.
+	Upload(ctx context.Context, path string, src Source, o PutOptions, state []byte, save func(state []byte) error) (Entry, error)
+
+	// AbandonUpload frees what the remote holds for a state that will not be
+	// used again. One that is used up or not known any more is no error.
+	AbandonUpload(ctx context.Context, state []byte) error
+}
+
+// WalkEntry is one object below a directory.
+type WalkEntry struct {
+	Path  string // relative to that directory; its last element is Entry.Name
+	Entry Entry
+}
+
+// WalkPage is a part of a walk.
+type WalkPage struct {
+	Entries []WalkEntry
+	Next    string // cursor of the next page; "" if this is the last
+}
+
+// Walker lists a directory with everything below it, in few round trips.
+type Walker interface {
+	// Walk gives what is below a directory in pages, like ReadDir. Directories
+	// may have no entry of their own: a path below which something is listed is
+	// a directory, even if another entry says that it is a file. What is below a
+	// directory, its own entry included, comes in one piece: once a page has
+	// nothing of it, later ones have not either. Errors as of ReadDir.
+	Walk(ctx context.Context, path, cursor string) (WalkPage, error)
+}
+
 // Mover moves an object without copying its bytes.
 type Mover interface {
 	// Move moves a file or directory; a file at the target is replaced. c is
-	// about the target. Errors: ErrNotExist, ErrChanged, ErrExist.
+	// about the target. Errors: ErrNotExist, ErrChanged, ErrExist,
+	// ErrUnsupported for a directory where the remote cannot move one at once:
+	// the caller then moves what is in it.
 	Move(ctx context.Context, from, to string, c Cond) (Entry, error)
 }
 

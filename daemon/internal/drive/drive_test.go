@@ -191,16 +191,19 @@ func (b *bench) holds(id nfs.ID, want string) {
 	}
 }
 
+// names lists a directory as a client does.
 func (b *bench) names(id nfs.ID) ([]string, error) {
 	var out []string
-	eof, err := b.d.ReadDir(b.Context(), owner, id, 0, false, func(e nfs.DirEntry) bool {
-		out = append(out, e.Name)
-		return true
-	})
-	if err == nil && !eof {
-		err = errors.New("the listing did not end")
+	for cookie := uint64(0); ; {
+		eof, err := b.d.ReadDir(b.Context(), owner, id, cookie, false, func(e nfs.DirEntry) bool {
+			out = append(out, e.Name)
+			cookie = e.Cookie
+			return true
+		})
+		if err != nil || eof {
+			return out, err
+		}
 	}
-	return out, err
 }
 
 func (b *bench) list(id nfs.ID, want ...string) {
@@ -291,7 +294,7 @@ func TestFileSystem(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			nfstest.TestFS(t, func(t *testing.T) nfs.FileSystem {
-				d, err := Open(t.Context(), Options{Provider: c.p, StateDir: t.TempDir(), UID: uid, GID: gid})
+				d, err := Open(t.Context(), Options{Provider: c.p, StateDir: t.TempDir(), UID: uid, GID: gid, ReadOnly: true})
 				if err != nil {
 					t.Fatal(err)
 				}

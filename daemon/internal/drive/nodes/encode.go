@@ -16,6 +16,21 @@ const (
 	Link
 )
 
+// State is what is known of an object here and not on the remote.
+type State uint8
+
+// The bits of a State.
+const (
+	Created State = 1 << iota // the remote has nothing of it
+	Staged                    // its bytes are not those of Version: package staging has what differs
+	Local                     // stays on this computer: a side file of some program
+	Moved                     // the remote has it at RParent and RName
+	Gone                      // was removed here: a directory until the remote's is, a file as long as somebody may have it open
+	Edited                    // Mode or Mtime were set here, and the remote has not got them
+
+	allStates = 1<<iota - 1
+)
+
 // Node is what is known of one object.
 type Node struct {
 	ID     uint64 // the key; not in the record
@@ -40,6 +55,29 @@ type Node struct {
 	Missed      bool   // somebody was told that a name is not there, before there was a listing
 	Subdirs     uint32
 	Hidden      uint32 // names of the remote that cannot be shown
+
+	// What was changed here.
+	State    State
+	Mode     uint16 // permission bits; valid if HasMode
+	HasMode  bool
+	Atime    time.Time // as it was set last; zero: it was not
+	RParent  uint64    // see Moved
+	RName    string    // see Moved
+	Base     int64     // bytes of Version that show below what is Staged
+	RSize    int64     // size of Version while the node is Staged
+	Verifier [8]byte   // of an exclusive creation, until attributes are set; zero: none
+	// ListedAt is since when that listing counts, where only time can tell; zero:
+	// it is not known, or names have changed since the times last moved.
+	ListedAt time.Time
+
+	// RemoteID is the remote's own id of the object, which stays when it is
+	// renamed; "": it has none. See [Tx.Identify].
+	RemoteID string
+}
+
+// local reports whether there is anything to tell of local changes.
+func (n *Node) local() bool {
+	return n.State != 0 || n.HasMode || n.Verifier != [8]byte{} || !n.Atime.IsZero()
 }
 
 // noTime stands for the zero time in a record.
@@ -48,21 +86,34 @@ const noTime = math.MinInt64
 // fixed is the length of a record without its strings.
 const fixed = 1 + 1 + 8 + 8 + 3*8 + 1 + 8 + 8 + 4 + 4 + 3*4
 
-// encode gives the record of format 1: kind, flags (1 executable, 2 complete, 4 missed),
-// parent, size, mtime, ctime and remote time in nanoseconds since 1970, list
-// revision, next cookie, subdirectories, hidden names, and then name, version
-// and list version with their lengths.
+// The flags of a record. Those from flagLocal on are of format 2.
+const (
+	flagExec = 1 << iota
+	flagComplete
+	flagMissed
+	flagTail
+	flagLocal
+	allFlags = 1<<iota - 1
+)
+
+// tail is the length of what flagTail adds, without its string.
+const tail = 8 + 4
+
+// encode gives the record of format 2: kind, flags, parent, size, mtime, ctime
+// and remote time in nanoseconds since 1970, list revision, next cookie,
+// subdirectories, hidden names, and then name, version and list version with
+// their lengths. With flagTail follow the listing's time and the remote's id;
+// with flagLocal state, mode (0x8000: there is one), atime, remote parent, base,
+// remote size, verifier, and remote name. Format 1 had neither.
 func (n *Node) encode() []byte {
-	b := make([]byte, 0, fixed+len(n.Name)+len(n.Version)+len(n.ListVersion))
+	b := make([]byte, 0, fixed+tail+len(n.Name)+len(n.Version)+len(n.ListVersion)+len(n.RemoteID))
 	var flags byte
-	if n.Exec {
-		flags |= 1
-	}
-	if n.Complete {
-		flags |= 2
-	}
-	if n.Missed {
-		flags |= 4
+	for flag, set := range map[byte]bool{
+		flagExec: n.Exec, flagComplete: n.Complete, flagMissed: n.Missed, flagTail: n.hasTail(), flagLocal: n.local(),
+	} {
+		if set {
+			flags |= flag
+		}
 	}
 	b = append(b, byte(n.Kind), flags)
 	b = binary.BigEndian.AppendUint64(b, n.Parent)
@@ -75,10 +126,36 @@ func (n *Node) encode() []byte {
 	b = binary.BigEndian.AppendUint32(b, n.Subdirs)
 	b = binary.BigEndian.AppendUint32(b, n.Hidden)
 	for _, s := range []string{n.Name, n.Version, n.ListVersion} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
-		b = append(b, s...)
+		b = appendString(b, s)
+	}
+	if n.hasTail() {
+		b = binary.BigEndian.AppendUint64(b, uint64(nanos(n.ListedAt)))
+		b = appendString(b, n.RemoteID)
+	}
+	if n.local() {
+		mode := n.Mode
+		if n.HasMode {
+			mode |= hasMode
+		}
+		b = append(b, byte(n.State))
+		b = binary.BigEndian.AppendUint16(b, mode)
+		b = binary.BigEndian.AppendUint64(b, uint64(nanos(n.Atime)))
+		b = binary.BigEndian.AppendUint64(b, n.RParent)
+		b = binary.BigEndian.AppendUint64(b, uint64(n.Base))
+		b = binary.BigEndian.AppendUint64(b, uint64(n.RSize))
+		b = append(b, n.Verifier[:]...)
+		b = appendString(b, n.RName)
 	}
 	return b
+}
+
+// hasMode stands beside the permission bits of a record.
+const hasMode = 0x8000
+
+func (n *Node) hasTail() bool { return !n.ListedAt.IsZero() || n.RemoteID != "" }
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }
 
 var (
@@ -111,7 +188,7 @@ func decodeNode(b []byte) (Node, error) {
 	d := decoder{b: b}
 	n.Kind = Kind(d.byte())
 	flags := d.byte()
-	n.Exec, n.Complete, n.Missed = flags&1 != 0, flags&2 != 0, flags&4 != 0
+	n.Exec, n.Complete, n.Missed = flags&flagExec != 0, flags&flagComplete != 0, flags&flagMissed != 0
 	n.Parent = d.uint64()
 	n.Size = int64(d.uint64())
 	n.Mtime, n.Ctime, n.RemoteTime = timeOf(int64(d.uint64())), timeOf(int64(d.uint64())), timeOf(int64(d.uint64()))
@@ -120,7 +197,20 @@ func decodeNode(b []byte) (Node, error) {
 	n.Subdirs = d.uint32()
 	n.Hidden = d.uint32()
 	n.Name, n.Version, n.ListVersion = d.string(), d.string(), d.string()
-	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > 7 || n.Size < -1 {
+	if flags&flagTail != 0 {
+		n.ListedAt, n.RemoteID = timeOf(int64(d.uint64())), d.string()
+	}
+	if flags&flagLocal != 0 {
+		n.State = State(d.byte())
+		mode := uint16(d.byte())<<8 | uint16(d.byte())
+		n.Mode, n.HasMode = mode&^hasMode, mode&hasMode != 0
+		n.Atime = timeOf(int64(d.uint64()))
+		n.RParent, n.Base, n.RSize = d.uint64(), int64(d.uint64()), int64(d.uint64())
+		copy(n.Verifier[:], d.take(8))
+		n.RName = d.string()
+		d.bad = d.bad || n.State&^allStates != 0 || n.Mode > 0o7777 || n.Base < 0 || n.RSize < 0 || !n.local()
+	}
+	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > allFlags || n.hasTail() != (flags&flagTail != 0) || n.Size < -1 {
 		return Node{}, ErrCorrupt
 	}
 	return n, nil

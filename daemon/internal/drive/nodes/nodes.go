@@ -3,7 +3,7 @@
 // change stored is on stable storage when the change returns, so an id that
 // anybody has seen is still there after a crash.
 //
-// A store is an ordered map of keys to records; format 1 is this (integers are
+// A store is an ordered map of keys to records; format 2 is this (integers are
 // big endian, ids and cookies 8 bytes):
 //
 //	M format                   format number, 4 bytes
@@ -13,7 +13,13 @@
 //	I id                       a Node, see encode.go
 //	D directory name           id, cookie
 //	C directory cookie         id, name: the listing in its order
+//	T directory name           a Tomb: the remote still has this name, the drive does not
+//	Q id                       a Pending: the remote does not know all of this node
+//	S id region                bytes of the node that lie on this computer, see package staging
+//	U id                       an upload that was begun: what the remote may have got
+//	R remote id                id of the node that has it, see Tx.Identify
 //
+// Format 1 had I, D, C and M, and shorter records of nodes.
 // A copy of every format is in testdata.
 package nodes
 
@@ -25,6 +31,8 @@ import (
 	"log/slog"
 	"sync"
 	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Root is the id of the root directory.
@@ -34,7 +42,7 @@ const Root uint64 = 1
 // for "." and "..".
 const FirstCookie uint64 = 3
 
-const formatVersion = 1
+const formatVersion = 2
 
 // idBlock is how many ids are reserved with one write.
 const idBlock = 1 << 16
@@ -57,8 +65,10 @@ type KV interface {
 	// false. It sees the map as it was when it began. k and v are valid during
 	// the call only.
 	Scan(from, to []byte, fn func(k, v []byte) bool) error
-	// Apply makes all changes or none; they are durable when it returns.
-	Apply(changes []Change) error
+	// Apply makes all changes or none. Readers see them at once; they are on
+	// stable storage when durable, which is called once, has returned without an
+	// error. Changes become durable in the order in which they were made.
+	Apply(changes []Change) (durable func() error, err error)
 	Close() error
 }
 
@@ -73,8 +83,8 @@ type Store struct {
 	kv    KV
 	cache *cache
 
-	// writing is held during an Update, its commit included. Readers do not
-	// take it.
+	// writing is held during an Update until readers see its changes, not while
+	// it waits for stable storage, so that many can wait together.
 	writing  sync.Mutex
 	next     uint64 // the id that is given out next
 	reserved uint64 // ids below are reserved on stable storage
@@ -82,8 +92,11 @@ type Store struct {
 
 // Open opens the nodes in the folder dir, which is made if need be. One
 // process at a time can have it open.
-func Open(dir string, log *slog.Logger) (*Store, error) {
-	kv, err := openPebble(dir, log)
+func Open(dir string, log *slog.Logger) (*Store, error) { return OpenIn(vfs.Default, dir, log) }
+
+// OpenIn is Open for a folder of files.
+func OpenIn(files vfs.FS, dir string, log *slog.Logger) (*Store, error) {
+	kv, err := openPebble(dir, files, log)
 	if err != nil {
 		return nil, fmt.Errorf("open the drive's state in %s: %w", dir, err)
 	}
@@ -102,10 +115,7 @@ func New(kv KV) (*Store, error) {
 	case errors.Is(err, ErrNotFound):
 		s.next, s.reserved = Root+1, Root+1
 		format := binary.BigEndian.AppendUint32(nil, formatVersion)
-		if err := kv.Apply([]Change{{metaKey("format"), format}, {metaKey("next"), id8(s.reserved)}}); err != nil {
-			return nil, err
-		}
-		return s, nil
+		return s, s.applyNow([]Change{{metaKey("format"), format}, {metaKey("next"), id8(s.reserved)}})
 	case err != nil:
 		return nil, err
 	case len(v) != 4 || binary.BigEndian.Uint32(v) == 0:
@@ -119,7 +129,20 @@ func New(kv KV) (*Store, error) {
 	}
 	s.next = binary.BigEndian.Uint64(next)
 	s.reserved = s.next
+	if binary.BigEndian.Uint32(v) < formatVersion {
+		// Older records are read as they are; older programs must not read newer ones.
+		return s, s.applyNow([]Change{{metaKey("format"), binary.BigEndian.AppendUint32(nil, formatVersion)}})
+	}
 	return s, nil
+}
+
+// applyNow makes changes and waits until they are on stable storage.
+func (s *Store) applyNow(changes []Change) error {
+	durable, err := s.kv.Apply(changes)
+	if err != nil {
+		return err
+	}
+	return durable()
 }
 
 // Close closes the store. Nothing may be going on.
@@ -199,30 +222,50 @@ type Tx struct {
 	pending map[string][]byte // nil: deleted
 	touched []uint64          // nodes that the cache must forget
 	hidden  int64             // Hidden of directories that were removed
+	removed func(Node)
 }
 
-// Update runs fn and then makes its changes, all or none. An error of fn undoes
-// all, save what [Tx.Flush] has stored. Updates run one after the other.
+// Update runs fn and then makes its changes, all or none; they are on stable
+// storage when it returns. An error of fn undoes all, save what [Tx.Flush] has
+// stored. Updates run one after the other, and wait for the disk together.
 func (s *Store) Update(fn func(*Tx) error) error {
+	durable, err := s.Begin(fn)
+	if err != nil {
+		return err
+	}
+	return durable()
+}
+
+// Begin is Update that lets the caller wait for stable storage later: durable,
+// which is called once.
+func (s *Store) Begin(fn func(*Tx) error) (durable func() error, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	tx := &Tx{s: s, pending: map[string][]byte{}}
 	if err := fn(tx); err != nil {
-		return err
+		return nil, err
 	}
-	return tx.Flush()
+	return tx.apply()
 }
 
-// Flush makes the changes so far.
+// Flush makes the changes so far, on stable storage too.
 func (tx *Tx) Flush() error {
-	if len(tx.changes) == 0 {
-		return nil
+	durable, err := tx.apply()
+	if err != nil {
+		return err
 	}
-	err := tx.s.kv.Apply(tx.changes)
+	return durable()
+}
+
+func (tx *Tx) apply() (durable func() error, err error) {
+	if len(tx.changes) == 0 {
+		return func() error { return nil }, nil
+	}
+	durable, err = tx.s.kv.Apply(tx.changes)
 	tx.s.cache.forget(tx.touched)
 	tx.changes, tx.touched = nil, nil
 	clear(tx.pending)
-	return err
+	return durable, err
 }
 
 func (tx *Tx) set(key, value []byte) {
@@ -248,7 +291,7 @@ func (tx *Tx) NewID() (uint64, error) {
 		if r < s.reserved {
 			return 0, errors.New("no ids are left")
 		}
-		if err := s.kv.Apply([]Change{{metaKey("next"), id8(r)}}); err != nil {
+		if err := s.applyNow([]Change{{metaKey("next"), id8(r)}}); err != nil {
 			return 0, err
 		}
 		s.reserved = r
@@ -328,8 +371,9 @@ func (tx *Tx) removeNode(id uint64) error {
 			return err
 		}
 	}
-	tx.touched = append(tx.touched, id)
-	tx.set(nodeKey(id), nil)
+	if err := tx.drop(n, id); err != nil {
+		return err
+	}
 	if len(tx.changes) >= flushAt {
 		return tx.Flush()
 	}

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 var update = flag.Bool("update", false, "write testdata of the current format, if there is none")
@@ -46,10 +48,10 @@ func sampleDir() Node {
 }
 
 func same(a, b Node) bool {
-	if !a.Mtime.Equal(b.Mtime) || !a.Ctime.Equal(b.Ctime) || !a.RemoteTime.Equal(b.RemoteTime) {
+	if !a.Mtime.Equal(b.Mtime) || !a.Ctime.Equal(b.Ctime) || !a.RemoteTime.Equal(b.RemoteTime) || !a.ListedAt.Equal(b.ListedAt) {
 		return false
 	}
-	a.Mtime, a.Ctime, a.RemoteTime = b.Mtime, b.Ctime, b.RemoteTime
+	a.Mtime, a.Ctime, a.RemoteTime, a.ListedAt = b.Mtime, b.Ctime, b.RemoteTime, b.ListedAt
 	return a == b
 }
 
@@ -164,6 +166,9 @@ func TestFormat1(t *testing.T) {
 	s := open(t, work)
 	defer s.Close()
 	check(t, s, []uint64{2, 3, 4})
+	if v, err := s.Meta("format"); err != nil || binary.BigEndian.Uint32(v) != formatVersion {
+		t.Errorf("opened, it says format %x, %v: an older version would take it for its own", v, err)
+	}
 }
 
 func TestNewerFormat(t *testing.T) {
@@ -287,7 +292,7 @@ func TestFailedUpdateChangesNothing(t *testing.T) {
 
 // A disk that is full is an error that passes, before anything is written.
 func TestNoRoom(t *testing.T) {
-	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), discard)
+	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), vfs.Default, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,15 +328,15 @@ type brokenKV struct {
 	err error
 }
 
-func (b *brokenKV) Apply(c []Change) error {
+func (b *brokenKV) Apply(c []Change) (func() error, error) {
 	if b.err != nil {
-		return b.err
+		return nil, b.err
 	}
 	return b.KV.Apply(c)
 }
 
 func TestFailedWrite(t *testing.T) {
-	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), discard)
+	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), vfs.Default, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,6 +366,8 @@ func FuzzDecodeNode(f *testing.F) {
 	f.Add(d.encode())
 	zero := Node{Kind: Link, Size: -1}
 	f.Add(zero.encode())
+	d.ListedAt, d.RemoteID = time.Unix(9, 10), "id"
+	f.Add(d.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := decodeNode(b)
 		if err != nil {

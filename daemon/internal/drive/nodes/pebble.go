@@ -25,8 +25,9 @@ var _ KV = (*pebbleKV)(nil)
 // finds no room for its own tidying up.
 const reserve = 64 << 20
 
-func openPebble(dir string, log *slog.Logger) (*pebbleKV, error) {
+func openPebble(dir string, files vfs.FS, log *slog.Logger) (*pebbleKV, error) {
 	o := &pebble.Options{
+		FS:                 files,
 		Logger:             pebbleLogger{log},
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		MaxOpenFiles:       128,
@@ -44,7 +45,7 @@ func openPebble(dir string, log *slog.Logger) (*pebbleKV, error) {
 		return nil, err
 	}
 	avail := func() (uint64, error) {
-		u, err := vfs.Default.GetDiskUsage(dir)
+		u, err := files.GetDiskUsage(dir)
 		return u.AvailBytes, err
 	}
 	return &pebbleKV{db: db, avail: avail}, nil
@@ -78,19 +79,14 @@ func (p *pebbleKV) Scan(from, to []byte, fn func(k, v []byte) bool) error {
 // Apply turns a failed commit, which pebble reports by way of its logger, into
 // an error. Afterwards nothing is written any more: pebble's memory may be
 // ahead of its log.
-func (p *pebbleKV) Apply(changes []Change) (err error) {
+func (p *pebbleKV) Apply(changes []Change) (durable func() error, err error) {
 	if p.broken.Load() {
-		return ErrBroken
+		return nil, ErrBroken
 	}
 	if free, err := p.avail(); err == nil && free < reserve {
-		return fmt.Errorf("%w: only %d MiB are free on the disk", ErrFull, free>>20)
+		return nil, fmt.Errorf("%w: only %d MiB are free on the disk", ErrFull, free>>20)
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			p.broken.Store(true)
-			err = fmt.Errorf("%w: %v", ErrBroken, r)
-		}
-	}()
+	defer p.recovered(&err)
 	b := p.db.NewBatch()
 	for _, c := range changes {
 		if c.Value == nil {
@@ -99,14 +95,31 @@ func (p *pebbleKV) Apply(changes []Change) (err error) {
 			err = b.Set(c.Key, c.Value, nil)
 		}
 		if err != nil {
-			return errors.Join(err, b.Close())
+			return nil, errors.Join(err, b.Close())
 		}
 	}
-	if err := b.Commit(pebble.Sync); err != nil {
-		p.broken.Store(true)
-		return fmt.Errorf("%w: %w", ErrBroken, err)
+	if err := p.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
+		return nil, p.failed(err)
 	}
-	return b.Close()
+	return func() (err error) {
+		defer p.recovered(&err)
+		if err := b.SyncWait(); err != nil {
+			return p.failed(err)
+		}
+		return b.Close()
+	}, nil
+}
+
+func (p *pebbleKV) failed(err error) error {
+	p.broken.Store(true)
+	return fmt.Errorf("%w: %w", ErrBroken, err)
+}
+
+// recovered is deferred where pebble may panic by way of its logger.
+func (p *pebbleKV) recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = p.failed(fmt.Errorf("%v", r))
+	}
 }
 
 func (p *pebbleKV) Close() error { return p.db.Close() }
