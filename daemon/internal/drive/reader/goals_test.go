@@ -66,7 +66,7 @@ func (s *sink) Have(off, n int64) []Range {
 	var rs []Range
 	for u := off / Unit; u*Unit < off+n; u++ {
 		if s.have[u] {
-			rs = append(rs, Range{u * Unit, Unit})
+			rs = append(rs, Range{Off: u * Unit, N: Unit})
 		}
 	}
 	return rs

@@ -3,10 +3,10 @@ package reader
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -14,12 +14,18 @@ import (
 	"time"
 )
 
+// pattern is what every file of these tests repeats. Its length is a prime one
+// above that of a unit, so that units differ.
+var pattern = func() []byte {
+	p := make([]byte, Unit+1)
+	rand.NewChaCha8([32]byte{}).Read(p)
+	return p
+}()
+
 // content fills p with what every file of these tests holds at off.
 func content(p []byte, off int64) {
-	var word [8]byte
 	for len(p) > 0 {
-		binary.BigEndian.PutUint64(word[:], uint64(off)>>3*0x9e3779b97f4a7c15)
-		n := copy(p, word[off&7:])
+		n := copy(p, pattern[off%int64(len(pattern)):])
 		p, off = p[n:], off+int64(n)
 	}
 }
@@ -49,7 +55,7 @@ func (s *memStore) Have(off, n int64) []Range {
 		if len(rs) > 0 && rs[len(rs)-1].Off+rs[len(rs)-1].N == u*Unit {
 			rs[len(rs)-1].N += int64(len(b))
 		} else {
-			rs = append(rs, Range{u * Unit, int64(len(b))})
+			rs = append(rs, Range{Off: u * Unit, N: int64(len(b))})
 		}
 	}
 	return rs
@@ -84,7 +90,7 @@ func (s *memStore) WriteAt(p []byte, off int64) error {
 	if off%Unit != 0 || int64(len(p))%Unit != 0 && off+int64(len(p)) != s.size {
 		panic(fmt.Sprintf("WriteAt of %d bytes at %d: no whole units", len(p), off))
 	}
-	s.wrote = append(s.wrote, Range{off, int64(len(p))})
+	s.wrote = append(s.wrote, Range{Off: off, N: int64(len(p))})
 	for i := 0; i < len(p); i += Unit {
 		s.units[(off+int64(i))/Unit] = bytes.Clone(p[i:min(i+Unit, len(p))])
 	}
@@ -148,7 +154,7 @@ type damage struct {
 func (r *remote) fetch(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	r.mu.Lock()
 	i := len(r.asked)
-	r.asked = append(r.asked, Range{off, n})
+	r.asked = append(r.asked, Range{Off: off, N: n})
 	r.open++
 	r.mostOpen = max(r.mostOpen, r.open)
 	var err error
