@@ -280,7 +280,7 @@ func (d *Drive) dirEntries(ctx context.Context, dir uint64, page []nodes.Entry, 
 			n, err := d.node(e.ID)
 			if err == nil && n.Size < 0 && !asked {
 				asked = true
-				if d.await(ctx, true, func(ctx context.Context) error { return d.sizes(ctx, dir) }) == nil {
+				if d.await(ctx, true, func(ctx context.Context) error { return d.sizes(ctx, dir, page[0].Cookie-1) }) == nil {
 					n, err = d.node(e.ID)
 				}
 			}
