@@ -33,8 +33,19 @@
 // A remote that can be probed is probed every Options.ProbeInterval, and what
 // is known counts until the probe shows another revision. With other remotes
 // it counts for Options.TTL. Where versions cover trees, folders whose version
-// is the same are not listed again. A file that is being read in one go stays
-// at its version until the reading ends, if the remote still has that version.
+// is the same are not listed again. A listing that took long counts ten times as
+// long, up to five minutes. Folders in use are listed again in the background.
+// A file that is being read in one go stays at its version until the reading
+// ends, if the remote still has that version.
+//
+// # How listings come
+//
+// Names are stored and shown as they arrive, and a client that lists the folder
+// goes on behind them. Nothing is taken away before all have come. A folder's
+// times move once, then, and only if some client may have a cache to drop: one
+// that is in the midst of a listing would begin again each time. Where the
+// remote gives whole trees, a client that goes from folder to folder is run
+// ahead of.
 package drive
 
 import (
