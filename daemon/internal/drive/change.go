@@ -185,6 +185,7 @@ func (ch *change) remove(n nodes.Node) error {
 	}
 	if n.Kind == nodes.File {
 		// Somebody may have it open.
+		ch.d.uses.remove(&n, ch.d.o.Clock())
 		n.State |= nodes.Gone
 		n.Ctime = later(n.Ctime, ch.d.o.Clock())
 		ch.tx.Put(n)
@@ -228,7 +229,7 @@ func (ch *change) newName(dir *nodes.Node, name string, kind nodes.Kind) (nodes.
 		n.State |= nodes.Local
 	}
 	if kind == nodes.Dir {
-		n.NextCookie, n.Complete = nodes.FirstCookie, true
+		n.NextCookie, n.Complete, n.ListedAt = nodes.FirstCookie, true, now
 	}
 	return n, nil
 }
@@ -285,6 +286,7 @@ func (d *Drive) create(ctx context.Context, c *nfs.Caller, dir uint64, name stri
 		a = d.attr(&n)
 		return ch.pend(n.ID, quietWrite)
 	})
+	d.uses.note(uint64(a.ID), d.o.Clock())
 	switch {
 	case err != nil:
 	case appeared:

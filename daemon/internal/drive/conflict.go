@@ -40,7 +40,7 @@ func (d *Drive) meetAt(ctx context.Context, n nodes.Node, at string) error {
 	case err != nil:
 		return d.trouble(n, err)
 	}
-	if err := d.settleUpload(ctx, n.ID); err != nil {
+	if err := d.settleSlot(ctx, n); err != nil {
 		return err
 	}
 	now, err := d.node(n.ID)
@@ -48,6 +48,31 @@ func (d *Drive) meetAt(ctx context.Context, n nodes.Node, at string) error {
 		return errNow // the earlier upload had come through
 	}
 	return d.conflict(ctx, n.ID, there)
+}
+
+// settleSlot finds out whether what is in n's place came from here: by an upload
+// of n, or of a file that was there before, whose end was not seen.
+func (d *Drive) settleSlot(ctx context.Context, n nodes.Node) error {
+	var ids []uint64
+	err := d.store.Uploads(func(id uint64, u nodes.Upload) bool {
+		if id == n.ID || u.Dir == n.Parent && u.Name == n.Name {
+			ids = append(ids, id)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	before, _ := d.store.Tomb(n.Parent, n.Name)
+	for _, id := range ids {
+		if err := d.settleUpload(ctx, id); err != nil {
+			return err
+		}
+	}
+	if after, _ := d.store.Tomb(n.Parent, n.Name); after != before {
+		return errNow
+	}
+	return nil
 }
 
 // removedThere is called when the remote does not have any more what n was to
@@ -131,6 +156,20 @@ func (d *Drive) conflict(ctx context.Context, id uint64, there providers.Entry) 
 	if n.State&nodes.Staged != 0 {
 		if err := d.localise(ctx, id, false); err != nil {
 			return d.baseTrouble(ctx, n, err)
+		}
+	}
+	if there.Mode.IsDir() {
+		// A directory with nothing in it is no reason to keep both.
+		at, err := d.path(n.Parent)
+		if err != nil {
+			return errNow
+		}
+		err = d.health.put(ctx, func(ctx context.Context) error { return d.writer.Rmdir(ctx, path.Join(at, n.Name)) })
+		if err == nil {
+			return errNow
+		}
+		if !errors.Is(err, providers.ErrNotEmpty) {
+			return d.trouble(n, err)
 		}
 	}
 	d.step("conflict")
@@ -349,6 +388,13 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 			return errNow
 		}
 		tx.DeleteTomb(n.RParent, n.RName)
+		if now.State&nodes.Gone != 0 { // it was removed here meanwhile
+			now.RParent, now.RName = n.Parent, n.Name
+			tx.PutTomb(nodes.Tomb{Dir: n.Parent, Name: n.Name, Kind: nodes.Dir, Node: n.ID, Since: d.o.Clock()})
+			tx.Put(now)
+			d.pub.touch(tombTask(n.Parent, n.Name), quietNow)
+			return nil
+		}
 		d.turns.turn(n.RParent, n.RName)
 		d.turns.turn(n.Parent, n.Name)
 		now.State &^= nodes.Moved

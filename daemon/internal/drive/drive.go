@@ -152,6 +152,7 @@ type Drive struct {
 	folders *folders
 
 	turns  *turns
+	uses   *uses
 	writer providers.Writer // nil: nothing can be changed
 	disk   disk.FS
 	staged *stagedFiles
@@ -195,7 +196,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	}
 	d := &Drive{
 		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(), folders: newFolders(),
-		streams: newStreams(1024), deferred: map[uint64]providers.Entry{}, disk: o.Disk, turns: newTurns(),
+		streams: newStreams(1024), deferred: map[uint64]providers.Entry{}, disk: o.Disk, turns: newTurns(), uses: newUses(),
 	}
 	parallel := max(2, d.info.MaxParallel)
 	d.health = newHealth(o.Clock, parallel)

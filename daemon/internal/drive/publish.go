@@ -1,6 +1,7 @@
 package drive
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -44,12 +45,13 @@ type work struct {
 	attempts int
 	running  bool
 	again    bool  // touched while it ran
-	held     bool  // waits for something that happens here, not for a time
 	rests    bool  // there is nothing to publish until it is due
 	parked   error // waits for a person
 	err      error // why it was not done the last time
 	done     int64 // bytes sent so far
 	total    int64 // bytes to send; 0: not known
+	claimed  *claimed
+	began    uint64 // publisher.endings when it began
 }
 
 // publisher makes the remote what the drive is. What is to be done is in the
@@ -62,7 +64,13 @@ type publisher struct {
 
 	mu       sync.Mutex
 	work     map[taskKey]*work
+	queue    dueQueue
+	held     map[taskKey]bool    // those that wait for the end of another one, not for a time
+	places   map[taskKey]taskKey // places on the remote, and the tasks that work on them
+	moving   map[uint64]taskKey  // directories that are being moved or removed
+	below    map[uint64]int      // how many tasks work below a directory
 	running  int
+	endings  uint64 // tasks that ended so far
 	parallel int
 	recent   []Published           // newest last
 	sent     int64                 // bytes
@@ -71,7 +79,8 @@ type publisher struct {
 }
 
 func newPublisher(d *Drive, parallel int) *publisher {
-	p := &publisher{d: d, log: d.o.Logger, wake: make(chan struct{}, 1), work: map[taskKey]*work{}, ended: map[taskKey]time.Time{}, parallel: parallel}
+	p := &publisher{d: d, log: d.o.Logger, wake: make(chan struct{}, 1), work: map[taskKey]*work{}, ended: map[taskKey]time.Time{}, parallel: parallel,
+		held: map[taskKey]bool{}, places: map[taskKey]taskKey{}, moving: map[uint64]taskKey{}, below: map[uint64]int{}}
 	p.idle = sync.NewCond(&p.mu)
 	return p
 }
@@ -81,19 +90,23 @@ func (p *publisher) load() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
+	add := func(k taskKey, since time.Time) {
+		if p.work[k] == nil {
+			w := p.get(k)
+			w.since = since
+			p.at(w, now)
+		}
+	}
 	err := p.d.store.AllPending(func(id uint64, pe nodes.Pending) bool {
-		p.work[nodeTask(id)] = &work{key: nodeTask(id), due: now, since: pe.Since}
+		add(nodeTask(id), pe.Since)
 		return true
 	})
 	err = errors.Join(err, p.d.store.Tombs(0, func(t nodes.Tomb) bool {
-		k := tombTask(t.Dir, t.Name)
-		p.work[k] = &work{key: k, due: now, since: t.Since}
+		add(tombTask(t.Dir, t.Name), t.Since)
 		return true
 	}))
 	return errors.Join(err, p.d.store.Uploads(func(id uint64, _ nodes.Upload) bool {
-		if k := nodeTask(id); p.work[k] == nil {
-			p.work[k] = &work{key: k, due: now, since: now}
-		}
+		add(nodeTask(id), now)
 		return true
 	}))
 }
@@ -102,13 +115,35 @@ func (p *publisher) load() error {
 func (p *publisher) touch(k taskKey, q quiet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	w := p.get(k)
+	w.again, w.rests, w.parked, w.attempts = w.running, false, nil, 0
+	p.at(w, time.Now().Add(time.Duration(q)*p.d.o.Quiet/4))
+}
+
+// hurry has a task done soon, if it waits for nothing but time.
+func (p *publisher) hurry(k taskKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w := p.get(k); w.err == nil && !w.running && !p.held[k] {
+		p.at(w, time.Now())
+	}
+}
+
+// get finds a task or makes it. p.mu is held, as in what follows.
+func (p *publisher) get(k taskKey) *work {
 	w := p.work[k]
 	if w == nil {
 		w = &work{key: k, since: p.d.o.Clock()}
 		p.work[k] = w
 	}
-	w.due = time.Now().Add(time.Duration(q) * p.d.o.Quiet / 4)
-	w.again, w.held, w.rests, w.parked, w.attempts = w.running, false, false, nil, 0
+	return w
+}
+
+// at has a task done at a time.
+func (p *publisher) at(w *work, due time.Time) {
+	w.due = due
+	delete(p.held, w.key)
+	heap.Push(&p.queue, dueTask{due, w.key})
 	p.poke()
 }
 
@@ -119,30 +154,16 @@ func (p *publisher) poke() {
 	}
 }
 
-// release has what waits for something here looked at again.
-func (p *publisher) release() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	for _, w := range p.work {
-		if w.held {
-			w.held, w.due = false, now
-		}
-	}
-	p.poke()
-}
-
 // online has everything tried at once that failed while the remote was away.
 func (p *publisher) online() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
 	for _, w := range p.work {
 		if w.err != nil && w.parked == nil && !w.running {
-			w.due, w.attempts = now, 0
+			w.attempts = 0
+			p.at(w, time.Now())
 		}
 	}
-	p.poke()
 }
 
 // run hands out what is due until the drive closes, and waits for it then.
@@ -151,8 +172,7 @@ func (p *publisher) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		next := p.start()
-		timer.Reset(next)
+		timer.Reset(p.start())
 		select {
 		case <-p.d.flights.done():
 			return
@@ -167,24 +187,107 @@ func (p *publisher) start() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	next := time.Hour
-	for _, w := range p.work {
-		if w.running || w.held || w.parked != nil {
+	for len(p.queue) > 0 {
+		next := p.queue[0]
+		w := p.work[next.key]
+		if w == nil || w.running || p.held[w.key] || w.parked != nil || !w.due.Equal(next.at) {
+			heap.Pop(&p.queue) // it is not waiting for that time any more
 			continue
 		}
-		if wait := w.due.Sub(now); wait > 0 {
-			next = min(next, wait)
-			continue
+		if wait := next.at.Sub(now); wait > 0 {
+			return wait
 		}
 		if p.running >= p.parallel {
-			return next // the end of one wakes us
+			break // the end of one wakes us
 		}
-		w.running, w.again = true, false
+		heap.Pop(&p.queue)
+		w.running, w.again, w.began = true, false, p.endings
 		p.running++
 		p.wg.Add(1)
 		go p.do(w)
 	}
-	return next
+	return time.Hour
+}
+
+// dueTask is a task and when it is due.
+type dueTask struct {
+	at  time.Time
+	key taskKey
+}
+
+// dueQueue is a heap of tasks, the earliest first.
+type dueQueue []dueTask
+
+func (q dueQueue) Len() int           { return len(q) }
+func (q dueQueue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
+func (q dueQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *dueQueue) Push(x any)        { *q = append(*q, x.(dueTask)) }
+func (q *dueQueue) Pop() any {
+	last := (*q)[len(*q)-1]
+	*q = (*q)[:len(*q)-1]
+	return last
+}
+
+// claim reserves what a task works on until it ends: places on the remote, and
+// a directory that it moves or removes. It fails while another task has one of
+// these, or works below that directory. above are the directories above.
+func (p *publisher) claim(k taskKey, places []taskKey, dir uint64, above []uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range places {
+		if o, ok := p.places[s]; ok && o != k {
+			return false
+		}
+	}
+	for _, id := range above {
+		if o, ok := p.moving[id]; ok && o != k {
+			return false
+		}
+	}
+	if dir != 0 && p.below[dir] > 0 {
+		return false
+	}
+	w := p.work[k]
+	if w == nil || w.claimed != nil {
+		return w != nil
+	}
+	w.claimed = &claimed{places, dir, above}
+	for _, s := range places {
+		p.places[s] = k
+	}
+	if dir != 0 {
+		p.moving[dir] = k
+	}
+	for _, id := range above {
+		p.below[id]++
+	}
+	return true
+}
+
+// claimed is what a task has reserved.
+type claimed struct {
+	places []taskKey
+	dir    uint64
+	above  []uint64
+}
+
+// unclaim gives back what claim reserved.
+func (p *publisher) unclaim(w *work) {
+	c := w.claimed
+	if c == nil {
+		return
+	}
+	w.claimed = nil
+	for _, s := range c.places {
+		delete(p.places, s)
+		p.ended[s] = time.Now()
+	}
+	delete(p.moving, c.dir)
+	for _, id := range c.above {
+		if p.below[id]--; p.below[id] == 0 {
+			delete(p.below, id)
+		}
+	}
 }
 
 // errHeld means that a task waits for another one, which wakes it.
@@ -213,33 +316,43 @@ func (p *publisher) do(w *work) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running--
+	p.endings++
+	p.unclaim(w)
 	w.running, w.done, w.total = false, 0, 0
 	now := time.Now()
 	if len(p.ended) > 256 {
 		maps.DeleteFunc(p.ended, func(_ taskKey, at time.Time) bool { return now.Sub(at) > lately })
 	}
 	p.ended[w.key] = now
+	for k := range p.held { // they may have waited for this
+		if o := p.work[k]; o != nil && k != w.key {
+			p.at(o, now)
+		}
+	}
 	var wait laterError
 	var rest restError
 	w.rests = false
 	switch {
 	case w.again:
 		w.err = nil
+		p.at(w, w.due)
 	case err == nil:
 		delete(p.work, w.key)
-		for _, o := range p.work {
-			if o.held { // it may have waited for this
-				o.held, o.due = false, now
-			}
-		}
 	case errors.Is(err, errHeld):
-		w.held, w.err = true, nil
+		w.err = nil
+		p.held[w.key] = true
+		if p.endings != w.began+1 { // what it waits for may have ended meanwhile
+			p.at(w, now)
+		}
 	case errors.Is(err, errNow):
-		w.due, w.err = now, nil
+		w.err = nil
+		p.at(w, now)
 	case errors.As(err, &rest):
-		w.rests, w.due, w.err = true, now.Add(rest.wait), nil
+		w.rests, w.err = true, nil
+		p.at(w, now.Add(rest.wait))
 	case errors.As(err, &wait):
-		w.due, w.err = now.Add(time.Duration(wait.pause)*p.d.o.Quiet/4), nil
+		w.err = nil
+		p.at(w, now.Add(time.Duration(wait.pause)*p.d.o.Quiet/4))
 	case p.d.flights.base.Err() != nil:
 	case parks(err):
 		w.parked, w.err = err, err
@@ -248,7 +361,7 @@ func (p *publisher) do(w *work) {
 		w.err = err
 		w.attempts++
 		pause := min(p.d.o.RetryMin<<min(w.attempts-1, 16), maxBackoff)
-		w.due = now.Add(pause/2 + rand.N(pause/2+1))
+		p.at(w, now.Add(pause/2+rand.N(pause/2+1)))
 		p.log.Info("not published yet", "task", p.name(w.key), "err", err, "attempts", w.attempts)
 	}
 	p.idle.Broadcast()
@@ -275,6 +388,9 @@ func (p *publisher) await(ctx context.Context, keys []taskKey) bool {
 		running := false
 		for _, k := range keys {
 			if w := p.work[k]; w != nil && w.running {
+				running = true
+			}
+			if _, ok := p.places[k]; ok {
 				running = true
 			}
 			was = was || time.Since(p.ended[k]) < lately
@@ -315,26 +431,24 @@ func (p *publisher) sync(ctx context.Context) error {
 	defer closed()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
 	for _, w := range p.work {
 		w.parked = nil
-		if !w.running && !w.rests {
-			w.due = now
+		if !w.running && !w.rests && !p.held[w.key] {
+			p.at(w, time.Now())
 		}
 	}
-	p.poke()
 	for {
 		left := 0
 		var err error
-		for _, w := range p.work {
+		for k, w := range p.work {
 			switch {
 			case w.parked != nil:
-				err = errors.Join(err, fmt.Errorf("%s: %w", p.name(w.key), w.parked))
-			case w.rests:
-			case !w.held || w.running:
+				err = errors.Join(err, fmt.Errorf("%s: %w", p.name(k), w.parked))
+			case w.rests, p.held[k] && !w.running:
+			default:
 				left++
-				if !w.running && w.err == nil {
-					w.due = now // new since, or waiting for quiet
+				if !w.running && w.err == nil && time.Until(w.due) > 0 {
+					p.at(w, time.Now()) // new since, or waiting for quiet
 				}
 			}
 		}
@@ -347,7 +461,6 @@ func (p *publisher) sync(ctx context.Context) error {
 		if err := p.d.flights.base.Err(); err != nil {
 			return fmt.Errorf("the drive is closing: %w", err)
 		}
-		p.poke()
 		p.idle.Wait()
 	}
 }

@@ -175,6 +175,7 @@ func (d *Drive) upload(ctx context.Context, n nodes.Node, slot *nodes.Tomb, e *s
 	if err := d.beginUpload(ctx, n.ID, &u); err != nil {
 		return err
 	}
+	d.rescue(ctx, n.Parent, n.Name)
 	w := d.pub.progress(n.ID, size)
 	d.step("put")
 	var entry providers.Entry
@@ -392,6 +393,16 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 				Dir: dir, Name: name, Kind: nodes.File, Version: string(entry.Version), Size: entry.Size, RemoteTime: entry.ModTime, Since: d.o.Clock(),
 			})
 			d.pub.touch(tombTask(dir, name), quietDelete)
+			if err == nil { // and somebody may still have it open
+				n.State = n.State&^nodes.Created | nodes.Moved
+				n.RParent, n.RName = dir, name
+				n.Version, n.RemoteTime = string(entry.Version), entry.ModTime
+				if n.State&nodes.Staged != 0 {
+					n.RSize = entry.Size
+				}
+				tx.Put(n)
+				d.uses.remove(&n, d.o.Clock())
+			}
 			return nil
 		}
 		if err != nil {

@@ -49,6 +49,9 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 	if err := d.parentsFirst(n); err != nil {
 		return err
 	}
+	if err := d.claim(k, n); err != nil {
+		return err
+	}
 	slot, err := d.clearSlot(ctx, n)
 	if err != nil {
 		return err
@@ -136,19 +139,48 @@ func (d *Drive) parentsFirst(n nodes.Node) error {
 	return nil
 }
 
-// hurry has a task done soon, if it waits for nothing but time.
-func (p *publisher) hurry(k taskKey) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w := p.work[k]
-	if w == nil {
-		w = &work{key: k, since: p.d.o.Clock()}
-		p.work[k] = w
+// claim reserves what publishing n is about: where it goes, where the remote has
+// it, and for a directory that is moved, everything below.
+func (d *Drive) claim(k taskKey, n nodes.Node) error {
+	places := []taskKey{tombTask(n.Parent, n.Name)}
+	above, err := d.above(n.Parent)
+	if err != nil {
+		return err
 	}
-	if w.err == nil && !w.running && !w.held {
-		w.due = time.Now()
+	var dir uint64
+	if rdir, rname, ok := place(&n); ok && n.State&nodes.Moved != 0 {
+		places = append(places, tombTask(rdir, rname))
+		more, err := d.above(rdir)
+		if err != nil {
+			return err
+		}
+		above = append(above, more...)
+		if n.Kind == nodes.Dir {
+			dir = n.ID
+		}
 	}
-	p.poke()
+	return heldIf(!d.pub.claim(k, places, dir, above))
+}
+
+// above are a directory and those above it, by where the remote has them.
+func (d *Drive) above(id uint64) ([]uint64, error) {
+	var all []uint64
+	for len(all) < maxDepth {
+		all = append(all, id)
+		if id == nodes.Root {
+			return all, nil
+		}
+		n, err := d.store.Get(id)
+		if err != nil {
+			return nil, errNow
+		}
+		rdir, _, ok := place(&n)
+		if !ok {
+			rdir = n.Parent
+		}
+		id = rdir
+	}
+	return nil, nodes.ErrCorrupt
 }
 
 // clearSlot makes sure that nothing of the drive's own is in the place where n
@@ -347,19 +379,27 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 	}
 	d.step("mkdir done")
 	return d.update(func(tx *nodes.Tx) error {
-		n, err := tx.Get(n.ID)
-		if err != nil {
-			return ignoreNotFound(err)
-		}
-		if now, err := d.path(n.ID); err != nil || now != at {
-			// It was moved meanwhile, or removed: what was made stays as it is, and is
-			// found by the next listing.
-			return errors.Join(errNow, ignoreNotFound(err))
-		}
-		n.State &^= nodes.Created
 		d.turns.turn(n.Parent, n.Name)
-		n.Version, n.RemoteTime = string(e.Version), e.ModTime
-		tx.Put(n)
+		now, err := tx.Get(n.ID)
+		if errors.Is(err, nodes.ErrNotFound) || err == nil && (now.Parent != n.Parent || now.Name != n.Name) {
+			// It was removed or moved here while it was made there.
+			t := nodes.Tomb{Dir: n.Parent, Name: n.Name, Kind: nodes.Dir, Since: d.o.Clock()}
+			if err == nil {
+				t.Node = n.ID
+				now.State = now.State&^nodes.Created | nodes.Moved
+				now.RParent, now.RName = n.Parent, n.Name
+				tx.Put(now)
+			}
+			tx.PutTomb(t)
+			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		now.State &^= nodes.Created
+		now.Version, now.RemoteTime, now.ListedAt = string(e.Version), e.ModTime, d.o.Clock()
+		tx.Put(now)
 		tx.DeletePending(n.ID)
 		d.stamps.update(n.ID, func(s *stamp) { s.listAt, s.listRev = d.now() })
 		return nil
@@ -423,6 +463,7 @@ func (d *Drive) publishMove(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 		}
 	}
 	var e providers.Entry
+	d.rescue(ctx, n.Parent, n.Name)
 	d.step("move")
 	err = d.health.put(ctx, func(ctx context.Context) (err error) {
 		e, err = mover.Move(ctx, from, to, cond)

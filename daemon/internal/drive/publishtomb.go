@@ -40,24 +40,40 @@ func (d *Drive) publishTomb(ctx context.Context, dir uint64, name string) error 
 			}
 		}
 	}
+	above, err := d.above(dir)
+	if err != nil {
+		return d.endTomb(t, false) // what it was in is gone
+	}
+	if !d.pub.claim(tombTask(dir, name), []taskKey{tombTask(dir, name)}, 0, above) {
+		return errHeld
+	}
 	parent, err := d.path(dir)
 	if err != nil {
 		return d.endTomb(t, false)
 	}
 	at := path.Join(parent, name)
-	cond, err := d.over(ctx, at, t.Version, t.Size, t.RemoteTime)
+	var cond providers.Cond
+	if t.Kind != nodes.Dir {
+		cond, err = d.over(ctx, at, t.Version, t.Size, t.RemoteTime)
+	}
 	if err == nil && cond.IfAbsent {
 		return d.endTomb(t, false)
 	}
 	if err == nil {
+		d.rescue(ctx, dir, name)
 		d.step("remove")
-		err = d.health.put(ctx, func(ctx context.Context) error { return d.writer.Remove(ctx, at, cond) })
+		err = d.health.put(ctx, func(ctx context.Context) error {
+			if t.Kind == nodes.Dir {
+				return d.writer.Rmdir(ctx, at)
+			}
+			return d.writer.Remove(ctx, at, cond)
+		})
 		d.step("removed")
 	}
 	switch {
 	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, providers.ErrNotDir):
 		return d.endTomb(t, false)
-	case errors.Is(err, providers.ErrChanged), errors.Is(err, providers.ErrIsDir):
+	case errors.Is(err, providers.ErrChanged), errors.Is(err, providers.ErrIsDir), errors.Is(err, providers.ErrNotEmpty):
 		d.o.Logger.Info("a file that was removed here was changed on the remote, and is back", "path", at)
 		return d.endTomb(t, true)
 	}
@@ -112,6 +128,13 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 	at, err := d.path(t.Node)
 	if err != nil {
 		return d.endGhost(t)
+	}
+	above, err := d.above(t.Dir)
+	if err != nil {
+		return d.endGhost(t)
+	}
+	if !d.pub.claim(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, above) {
+		return errHeld
 	}
 	d.step("rmdir")
 	err = d.health.put(ctx, func(ctx context.Context) error { return d.writer.Rmdir(ctx, at) })

@@ -36,6 +36,11 @@ func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, of
 			break
 		}
 	}
+	if changed(err) {
+		if g, gerr := d.node(id); gerr == nil && g.State&nodes.Gone != 0 {
+			err = fmt.Errorf("%w: %q was removed: %w", nfs.ErrStale, g.Name, err)
+		}
+	}
 	return n, eof, err
 }
 
@@ -53,6 +58,9 @@ func (d *Drive) publishing(ctx context.Context, id uint64) bool {
 		n, err := d.store.Get(id)
 		if err != nil || n.ID == nodes.Root {
 			break
+		}
+		if dir, name, ok := place(&n); ok {
+			keys = append(keys, tombTask(dir, name))
 		}
 		id = n.Parent
 		keys = append(keys, nodeTask(id))
@@ -100,6 +108,7 @@ func (d *Drive) readOnce(ctx context.Context, c *nfs.Caller, id uint64, p []byte
 		return 0, false, err
 	}
 	d.streams.note(id, d.o.Clock(), eof)
+	d.uses.note(id, d.o.Clock())
 	return len(b), eof, nil
 }
 

@@ -98,6 +98,7 @@ func (d *Drive) write(ctx context.Context, c *nfs.Caller, id uint64, p []byte, o
 		return 0, nfs.WCC{}, err
 	}
 	defer d.unstage(e)
+	d.uses.note(id, d.o.Clock())
 	before, err := d.node(id)
 	if err != nil {
 		return 0, nfs.WCC{}, err
@@ -292,6 +293,7 @@ func (d *Drive) setStaged(ctx context.Context, n nodes.Node, set nfs.SetAttr) (n
 		return nfs.WCC{}, err
 	}
 	defer d.unstage(e)
+	d.uses.note(n.ID, d.o.Clock())
 	if n, err = d.node(n.ID); err != nil {
 		return nfs.WCC{}, err
 	}
@@ -319,13 +321,19 @@ func (d *Drive) setStaged(ctx context.Context, n nodes.Node, set nfs.SetAttr) (n
 	}
 	e.mu.Unlock()
 	set.Valid &^= nfs.SetMtime | nfs.SetMtimeNow | nfs.SetSize
+	var ctime time.Time
 	if err := d.record(e, func(n *nodes.Node) {
 		mtime := n.Mtime
 		setOn(n, &set, now)
-		n.Mtime = mtime
+		n.Mtime, ctime = mtime, n.Ctime
 	}); err != nil {
 		return w, err
 	}
+	e.mu.Lock()
+	if e.ctime.Before(ctime) {
+		e.ctime = ctime
+	}
+	e.mu.Unlock()
 	d.pub.touch(nodeTask(n.ID), quietCommit)
 	if n, err = d.node(n.ID); err == nil {
 		w.After = d.attr(&n)

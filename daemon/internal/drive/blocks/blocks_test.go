@@ -232,6 +232,11 @@ func TestUsage(t *testing.T) {
 	big := openFileOf(t, c, Key{99, "v"}, 10*extentSize)
 	put(t, big, 0, 10)
 	put(t, big, 700, 3)
+	for range 3 {
+		closeFiles(c)
+		get(t, big, 0, Unit)
+		get(t, openFileOf(t, c, Key{49, "v"}, 100+49*3000), 0, 1)
+	}
 	before, limit := c.Usage()
 	if limit != 1<<30 {
 		t.Errorf("limit %d", limit)
@@ -397,6 +402,14 @@ func TestConfusedVersions(t *testing.T) {
 	}
 	if got := openFileOf(t, c, Key{1, "a"}, Unit).Have(0, Unit); got != nil {
 		t.Errorf("the first one is still there: %v", got)
+	}
+	put(t, openFileOf(t, c, Key{2, "a"}, Unit), 0, 1)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = openCache(t, d, Options{}, tune)
+	if get(t, openFileOf(t, c, Key{2, "b"}, Unit), 0, Unit) {
+		t.Error("bytes of another version after a restart")
 	}
 }
 

@@ -40,7 +40,7 @@ func TestSequentialRate(t *testing.T) {
 		{"8 MiB ahead in 512 KiB", 50 * time.Millisecond, 200e6, 48 << 20, 8 << 20, 512 << 10, 0.95},
 		{"2 MiB ahead in 128 KiB", 50 * time.Millisecond, 200e6, 48 << 20, 2 << 20, 128 << 10, 0.94},
 		{"512 KiB ahead in 32 KiB", 50 * time.Millisecond, 200e6, 48 << 20, 512 << 10, 32 << 10, 0.92},
-		{"near", time.Millisecond, 1e9, 96 << 20, 2 << 20, 128 << 10, 0.98},
+		{"near", time.Millisecond, 1e9, 160 << 20, 2 << 20, 128 << 10, 0.98},
 		{"slow", 100 * time.Millisecond, 10e6, 8 << 20, 2 << 20, 128 << 10, 0.94},
 		{"far and fast", 150 * time.Millisecond, 1e9, 512 << 20, 4 << 20, 256 << 10, 0.75},
 	} {
