@@ -264,16 +264,15 @@ func (s *shared) final(remote map[string]string) {
 		s.w.fail("cell %d, which was put into %s, is nowhere", id, s.state[id])
 	}
 	for _, r := range s.w.remote.Removals() {
-		if !strings.HasPrefix(r.Path, "shared/") || r.Foreign && r.Told == 0 {
-			if r.Foreign {
-				s.w.fail("%s %s took away %s, of which the drive was never told", r.By, r.Path, r.Version)
-			}
+		if r.Foreign && r.Told == 0 {
+			s.w.fail("%s %s took away %s, of which the drive was never told", r.By, r.Path, r.Version)
+		}
+		if !r.Foreign || !strings.HasPrefix(r.Path, "shared/") {
 			continue
 		}
-		legit := slices.ContainsFunc(ops, func(o sharedOp) bool {
+		if !slices.ContainsFunc(ops, func(o sharedOp) bool {
 			return o.end >= r.Told && slices.ContainsFunc(o.paths, func(p string) bool { return p == r.Path || strings.HasPrefix(r.Path, p+"/") })
-		})
-		if !legit && r.Foreign {
+		}) {
 			s.w.fail("%s %s took away %s of somebody else, after which no client changed anything there", r.By, r.Path, r.Version)
 		}
 	}

@@ -18,7 +18,6 @@ type shared struct {
 	w    *world
 	rng  *rand.Rand // somebody else's
 	turn chan struct{}
-	ids  map[string]nfs.ID // of the folders
 
 	mu     sync.Mutex
 	next   uint64
@@ -116,19 +115,6 @@ func (s *shared) others(n int) {
 			w.remote.Away(false)
 		}
 	}
-}
-
-// open is called after a start.
-func (s *shared) open() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.placed = map[nfs.ID]map[int]uint64{} // what is where is not known for sure
-	for id, where := range s.state {
-		if strings.HasPrefix(where, "?") {
-			s.state[id] = ""
-		}
-	}
-	s.ids = map[string]nfs.ID{}
 }
 
 var sharedMay = []nfs.Status{nfs.ErrNoEnt, nfs.ErrStale, nfs.ErrExist, nfs.ErrIsDir, nfs.ErrNotDir, nfs.ErrNotEmpty, nfs.ErrInval}

@@ -147,7 +147,6 @@ func (w *world) open() bool {
 	for _, c := range w.clients {
 		c.verify()
 	}
-	w.shared.open()
 	return !w.isFailed()
 }
 
@@ -313,12 +312,13 @@ func (w *world) call(who, what string, f func(ctx context.Context) error, may ..
 		w.log("%s: %s …", who, what)
 		err := f(ctx)
 		cancel()
+		if w.isDead() { // no answer arrives any more
+			w.log("%s: %s: no answer", who, what)
+			return crashed, err
+		}
 		w.log("%s: %s: %v", who, what, err)
 		if err == nil {
 			return done, nil
-		}
-		if w.isDead() {
-			return crashed, err
 		}
 		s := nfs.StatusOf(err)
 		for _, m := range may {
