@@ -303,7 +303,11 @@ func TestFileSystem(t *testing.T) {
 						t.Error(err)
 					}
 				})
-				return d
+				return struct { // without what a drive needs to be changed
+					nfs.FileSystem
+					nfs.LinkReader
+					nfs.Describer
+				}{d, d, d}
 			}, nfstest.Prepared(nodes), nfstest.Unprivileged(uid, gid), nfstest.UTF8Names())
 		})
 	}

@@ -36,6 +36,11 @@ func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, of
 			break
 		}
 	}
+	if changed(err) {
+		if g, gerr := d.node(id); gerr == nil && g.State&nodes.Gone != 0 {
+			err = fmt.Errorf("%w: %q was removed: %w", nfs.ErrStale, g.Name, err)
+		}
+	}
 	return n, eof, err
 }
 

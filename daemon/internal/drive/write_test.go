@@ -12,7 +12,7 @@ import (
 )
 
 // TestWritableFileSystem runs the suite of the server over drives that are
-// changed, while all of it is published at once, and while nothing is.
+// changed, while it is published, and while nothing is.
 func TestWritableFileSystem(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -20,7 +20,7 @@ func TestWritableFileSystem(t *testing.T) {
 		open  func(*testing.T) providers.Provider
 	}{
 		{"published later", time.Hour, func(t *testing.T) providers.Provider { return mem.New(mem.Options{}) }},
-		{"published at once", time.Microsecond, func(t *testing.T) providers.Provider { return mem.New(mem.Options{}) }},
+		{"published soon", 20 * time.Millisecond, func(t *testing.T) providers.Provider { return mem.New(mem.Options{}) }},
 		{"a folder, later", time.Hour, func(t *testing.T) providers.Provider {
 			l, err := local.Open(t.TempDir())
 			if err != nil {

@@ -25,9 +25,6 @@ const (
 // connect takes d from nothing to mounted, or back to nothing.
 func (d *drive) connect(ctx context.Context) (err error) {
 	st := d.settings()
-	if d.barred != nil {
-		return d.barred
-	}
 	if err := checkName(st.Name); err != nil { // somebody may have written it into the config file
 		return err
 	}
@@ -119,6 +116,9 @@ func (d *drive) clearFailed(ctx context.Context, mnt state.Mount) {
 
 // open signs in to the remote, or opens the folder.
 func (d *drive) open(ctx context.Context, dir string) (*Source, error) {
+	if d.barred != nil {
+		return nil, d.barred
+	}
 	d.step("sign-in")
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()

@@ -68,7 +68,6 @@ const (
 	opLeave  // stop serving; the mount stays
 	opTable  // the mount table may have changed
 	opLook   // see what it keeps for its remote, before it is opened
-	opGone   // clear up after a mount that went with an earlier service
 )
 
 // op is something that a drive is asked to do.
@@ -360,8 +359,6 @@ func (d *drive) do(ctx context.Context, o op) {
 		d.leave()
 	case opTable:
 		d.table(ctx, o.table)
-	case opGone:
-		d.unmounted(*d.settings().Mount)
 	case opLook:
 		d.look()
 		d.show(func(*api.Drive) {})

@@ -150,7 +150,7 @@ func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table [
 	if known && perr == nil && st.URL != url {
 		if k := m.keptOf(st); k.any() {
 			barred = otherURL(k, st, e)
-			perr = barred // what is on disk stays that of the old URL
+			perr, url = barred, st.URL // whatever is saved of it stays that of the old one
 		}
 	}
 	if known && perr == nil && st.URL != url {
@@ -279,28 +279,28 @@ func (m *Manager) begin(d *drive, tableKnown bool, table []mounter.Mount) {
 	d.st.Name = unique(d.st.Name, func(n string) bool { return m.drives[n] != nil })
 	m.drives[d.st.Name] = d
 	m.mu.Unlock()
+	st := d.settings()
+	mounted := st.Mount != nil && (!tableKnown || inTable(table, *st.Mount, st.Port))
+	if !mounted && (st.Mount != nil || st.Unpublished > 0) {
+		d.look()
+	}
+	if !mounted && st.Mount != nil {
+		d.unmounted(*st.Mount)
+	}
 	m.run(d)
 	d.show(func(*api.Drive) {})
-	st := d.settings()
-	if st.Mount != nil || st.Unpublished > 0 {
-		d.put(op{kind: opLook})
-	}
 	switch {
-	case st.Mount != nil && (!tableKnown || inTable(table, *st.Mount, st.Port)):
+	case mounted:
 		d.connecting()
+		d.put(op{kind: opLook})
 		l, err := Listen(m.ctx, loopback(st.Port))
 		if err != nil {
 			d.log.Error("the port of a mount cannot be listened on", "port", st.Port, "err", err)
 		}
 		d.put(op{kind: opAdopt, l: l})
-	case st.Mount != nil:
-		d.put(op{kind: opGone})
-		fallthrough
-	default:
-		if d.auto {
-			d.connecting()
-			d.put(op{kind: opMount, retry: true})
-		}
+	case d.auto:
+		d.connecting()
+		d.put(op{kind: opMount, retry: true})
 	}
 }
 

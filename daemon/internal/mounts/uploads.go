@@ -55,7 +55,7 @@ func (m *Manager) look(id string) kept {
 	return k
 }
 
-// look finds out what d keeps, which is not open. It is called by run.
+// look finds out what d keeps, which is not open. It is called by run, or before it.
 func (d *drive) look() kept {
 	k := d.m.look(d.id)
 	if k.err != nil {
