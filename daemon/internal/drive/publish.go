@@ -48,6 +48,7 @@ type work struct {
 	rests    bool  // there is nothing to publish until it is due
 	parked   error // waits for a person
 	err      error // why it was not done the last time
+	waits    error // what it waits for that only somebody else can end
 	done     int64 // bytes sent so far
 	total    int64 // bytes to send; 0: not known
 	claimed  *claimed
@@ -316,8 +317,12 @@ type restError struct{ wait time.Duration }
 
 func (e restError) Error() string { return "rests" }
 
-// laterError means that a task is to be looked at after a pause.
-type laterError struct{ pause quiet }
+// laterError means that a task is to be looked at after a pause. why, if not nil,
+// is something that a pause alone does not end.
+type laterError struct {
+	pause quiet
+	why   error
+}
 
 func (e laterError) Error() string { return "waits a moment" }
 
@@ -369,7 +374,7 @@ func (p *publisher) do(w *work) {
 	}
 	var wait laterError
 	var rest restError
-	w.rests = false
+	w.rests, w.waits = false, nil
 	switch {
 	case w.again:
 		w.err = nil
@@ -391,7 +396,7 @@ func (p *publisher) do(w *work) {
 		w.rests, w.err = true, nil
 		p.at(w, now.Add(rest.wait))
 	case errors.As(err, &wait):
-		w.err = nil
+		w.err, w.waits = nil, wait.why
 		p.at(w, now.Add(time.Duration(wait.pause)*p.d.o.Quiet/4))
 	case p.d.flights.base.Err() != nil:
 	case parks(err):
@@ -472,7 +477,7 @@ func (p *publisher) sync(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.work {
-		w.parked = nil
+		w.parked, w.waits = nil, nil
 		if !w.running && !w.rests && p.held[w.key] == nil {
 			p.at(w, time.Now())
 		}
@@ -484,6 +489,8 @@ func (p *publisher) sync(ctx context.Context) error {
 			switch {
 			case w.parked != nil:
 				err = errors.Join(err, fmt.Errorf("%s: %w", p.name(k), w.parked))
+			case w.waits != nil && !w.running:
+				err = errors.Join(err, fmt.Errorf("%s: %w", p.name(k), w.waits))
 			case w.rests, p.held[k] != nil && !w.running:
 			default:
 				left++

@@ -245,7 +245,7 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 			return errHeld
 		}
 	} else if d.o.Clock().Sub(t.Since) < time.Duration(quietDelete)*d.o.Quiet/4 {
-		return laterError{quietCommit} // it is usually gone in a moment
+		return laterError{pause: quietCommit} // it is usually gone in a moment
 	}
 	if o.Kind != nodes.File {
 		return d.stepAside(ctx, o)

@@ -1,6 +1,7 @@
 package drive
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +51,55 @@ func TestSideFilesRest(t *testing.T) {
 		time.Sleep(time.Hour)
 		if _, err := remote.Stat(t.Context(), "d/real"); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A database is not published in the middle of a transaction, and what asks for
+// everything to be published is told so. What a program that has ended left behind
+// is published in the end.
+func TestTransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := disktest.New(1)
+		remote := mem.New(mem.Options{})
+		d, err := Open(t.Context(), Options{Provider: remote, StateDir: "state", UID: uid, GID: gid, Disk: disk, Nodes: disk.Pebble()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		write := func(name string) {
+			a, _, err := d.Create(t.Context(), owner, d.Root(), name, nfs.CreateHow{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := d.Write(t.Context(), owner, a.ID, []byte("data"), 0, nfs.FileSync); err != nil {
+				t.Fatal(err)
+			}
+		}
+		there := func(name string) bool {
+			_, err := remote.Stat(t.Context(), name)
+			return err == nil
+		}
+		write("db-journal")
+		write("db")
+		time.Sleep(time.Minute)
+		if err := d.Sync(t.Context()); !errors.Is(err, errTransaction) {
+			t.Errorf("sync in a transaction: %v", err)
+		}
+		if there("db") {
+			t.Error("a database was published in the middle of a transaction")
+		}
+		if _, err := d.Remove(t.Context(), owner, d.Root(), "db-journal"); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Sync(t.Context()); err != nil || !there("db") {
+			t.Errorf("sync after the transaction: %v", err)
+		}
+		write("left-wal")
+		write("left")
+		time.Sleep(hotTime + time.Minute)
+		if !there("left") {
+			t.Error("a database whose program has ended is not published")
 		}
 	})
 }

@@ -137,7 +137,7 @@ func (w *world) finish() {
 			}
 			return
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(time.Minute)
 	}
 	var remote map[string]string
 	w.until("the drive and the remote", func() string {
