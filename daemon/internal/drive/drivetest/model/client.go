@@ -23,6 +23,7 @@ type client struct {
 	// node of a copy of the tree.
 	maybe func(at func(*node) *node)
 	made  int
+	left  []string // what was there before it became a side file: the remote keeps it
 }
 
 func newClient(w *world, i int) *client {
@@ -290,6 +291,9 @@ func (c *client) rename(n *node, dir *node, name string) bool {
 		return false
 	case old != nil && (old.typ == nfs.TypeDirectory) != (n.typ == nfs.TypeDirectory), old != nil && len(old.kids) > 0:
 		return false
+	}
+	if from := n.path(); isSide(dir.path()+"/"+name) && !isSide(from) {
+		c.left = append(c.left, from)
 	}
 	return c.change(fmt.Sprintf("rename %s to %s/%s", n.path(), dir.path(), name), func(ctx context.Context) (nfs.ID, error) {
 		_, _, err := c.w.d.Rename(ctx, owner, n.up.id, n.name, dir.id, name)

@@ -117,6 +117,19 @@ func isSide(p string) bool {
 	return false
 }
 
+// mayDiffer reports whether the remote may have a path that the drive does not
+// show, or the other way round.
+func (w *world) mayDiffer(p string) bool {
+	for _, c := range w.clients {
+		for _, l := range c.left {
+			if p == l || strings.HasPrefix(p, l+"/") {
+				return true
+			}
+		}
+	}
+	return isSide(p)
+}
+
 // finish heals everything and looks whether all is on the remote.
 func (w *world) finish() {
 	w.remote.Calm(true)
@@ -150,7 +163,7 @@ func (w *world) finish() {
 		if remote, err = w.remote.Tree(""); err != nil {
 			return err.Error()
 		}
-		return differ("the drive and the remote", mine, remote, isSide)
+		return differ("the drive and the remote", mine, remote, w.mayDiffer)
 	})
 	if w.isFailed() {
 		return
@@ -209,7 +222,7 @@ func (c *client) published(remote map[string]string) {
 		}
 	})
 	for p := range remote {
-		if p, ok := strings.CutPrefix(p, c.who+"/"); ok && c.root.at(strings.TrimSuffix(p, "/")) == nil {
+		if p, ok := strings.CutPrefix(p, c.who+"/"); ok && !c.w.mayDiffer(c.who+"/"+p) && c.root.at(strings.TrimSuffix(p, "/")) == nil {
 			c.w.fail("%s/%s is on the remote, and should not be", c.who, p)
 		}
 	}
