@@ -424,10 +424,10 @@ func (c *client) list(n *node) {
 	var got []string
 	r, _ := c.w.call(c.who, "list "+n.path(), func(ctx context.Context) error {
 		got = nil
-		_, err := c.w.d.ReadDir(ctx, owner, n.id, 0, true, func(e nfs.DirEntry) bool {
+		es, err := readDir(ctx, c.w.d, n.id)
+		for _, e := range es {
 			got = append(got, e.Name)
-			return true
-		})
+		}
 		return err
 	})
 	if r != done {

@@ -37,6 +37,18 @@ func patient(f func(ctx context.Context) error) error {
 	}
 }
 
+// readDir lists a directory.
+func readDir(ctx context.Context, d *drive.Drive, id nfs.ID) (es []nfs.DirEntry, err error) {
+	cookie := uint64(0)
+	for eof := false; !eof && err == nil; {
+		eof, err = d.ReadDir(ctx, owner, id, cookie, true, func(e nfs.DirEntry) bool {
+			es, cookie = append(es, e), e.Cookie
+			return true
+		})
+	}
+	return es, err
+}
+
 // look reads everything below a path of a drive.
 func (w *world) look(d *drive.Drive, p string) (*seen, error) {
 	var a nfs.Attr
@@ -56,12 +68,8 @@ func (w *world) lookAt(d *drive.Drive, a nfs.Attr) (*seen, error) {
 	case nfs.TypeDirectory:
 		s.kids = map[string]*seen{}
 		var es []nfs.DirEntry
-		err := patient(func(ctx context.Context) error {
-			es = nil
-			_, err := d.ReadDir(ctx, owner, a.ID, 0, true, func(e nfs.DirEntry) bool {
-				es = append(es, e)
-				return true
-			})
+		err := patient(func(ctx context.Context) (err error) {
+			es, err = readDir(ctx, d, a.ID)
 			return err
 		})
 		if err != nil {
