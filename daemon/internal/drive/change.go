@@ -527,7 +527,8 @@ func (d *Drive) rename(ctx context.Context, c *nfs.Caller, fromDir uint64, from 
 	if d.repeated(c) {
 		return d.wcc(fromDir), d.wcc(toDir), nil
 	}
-	if _, err := d.known(ctx, fromDir, from); err != nil {
+	n, err := d.known(ctx, fromDir, from)
+	if err != nil {
 		return fw, tw, err
 	}
 	switch old, err := d.known(ctx, toDir, to); {
@@ -542,6 +543,9 @@ func (d *Drive) rename(ctx context.Context, c *nfs.Caller, fromDir uint64, from 
 		fw, tw, err = ch.rename(fromDir, from, toDir, to)
 		return err
 	})
+	if err == nil && n.Kind == nodes.Dir {
+		d.pub.rouse() // what is in it may not be of this computer alone any more
+	}
 	return fw, tw, err
 }
 

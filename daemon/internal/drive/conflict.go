@@ -321,10 +321,7 @@ func (d *Drive) localise(ctx context.Context, id uint64, begin bool) error {
 		}
 	}
 	e.mu.Lock()
-	if e.clean {
-		e.mtime, e.ctime, e.clean = n.Mtime, n.Ctime, false
-	}
-	e.seq++
+	e.filled = true
 	e.mu.Unlock()
 	return d.record(e, nil)
 }

@@ -38,7 +38,10 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 		return d.settleUpload(ctx, n.ID)
 	}
 	if local, err := d.isLocal(n); err != nil || local {
-		return errors.Join(err, heldIf(local))
+		if err == nil {
+			err = errStays
+		}
+		return err
 	}
 	if err := d.settleUpload(ctx, n.ID); err != nil {
 		return err
@@ -159,7 +162,10 @@ func (d *Drive) claim(k taskKey, n nodes.Node) error {
 			dir = n.ID
 		}
 	}
-	return heldIf(!d.pub.claim(k, places, dir, above))
+	if !d.pub.claim(k, places, dir, above) {
+		return errBusy
+	}
+	return nil
 }
 
 // above are a directory and those above it, by where the remote has them.
@@ -239,7 +245,7 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 			return errHeld
 		}
 	} else if d.o.Clock().Sub(t.Since) < time.Duration(quietDelete)*d.o.Quiet/4 {
-		return laterError{quietCommit} // it is usually gone in a moment
+		return laterError{pause: quietCommit} // it is usually gone in a moment
 	}
 	if o.Kind != nodes.File {
 		return d.stepAside(ctx, o)
