@@ -102,24 +102,6 @@ func TestSyncCommand(t *testing.T) {
 	}
 }
 
-// lockedBuffer is written while a test reads it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // While it waits it tells how much is left, and that the remote is away; Ctrl-C
 // ends the waiting.
 func TestSyncProgress(t *testing.T) {

@@ -290,7 +290,7 @@ func (d *Drive) localise(ctx context.Context, id uint64, begin bool) error {
 	if err != nil {
 		return err
 	}
-	if n, err = d.sized(ctx, n); err != nil {
+	if _, err := d.sized(ctx, n); err != nil {
 		return err
 	}
 	e, err := d.stage(ctx, id, true)

@@ -151,12 +151,13 @@ type Drive struct {
 	limbo   *limbo
 	folders *folders
 
-	turns  *turns
-	uses   *uses
-	writer providers.Writer // nil: nothing can be changed
-	disk   disk.FS
-	staged *stagedFiles
-	pub    *publisher // nil if writer is
+	turns   *turns
+	repeats repeats
+	uses    *uses
+	writer  providers.Writer // nil: nothing can be changed
+	disk    disk.FS
+	staged  *stagedFiles
+	pub     *publisher // nil if writer is
 
 	closing sync.RWMutex // read: a call is on
 	closed  bool
@@ -236,7 +237,7 @@ func (d *Drive) begin(ctx context.Context) error {
 	if w, ok := d.p.(providers.Writer); ok && d.info.Writable && !d.o.ReadOnly {
 		d.writer = w
 		d.pub = newPublisher(d, max(2, d.info.MaxParallel/2))
-		if err := d.pub.load(); err != nil {
+		if err := errors.Join(d.pub.load(), d.repeats.load(d.store)); err != nil {
 			return err
 		}
 	}

@@ -440,7 +440,7 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		case n.State&nodes.Staged != 0 || e != nil:
 			e.mu.Lock()
 			if !e.clean {
-				n.Mtime, n.Ctime = e.mtime, e.ctime
+				n.Mtime, n.Ctime = e.mtime, latest(n.Ctime, e.ctime)
 			}
 			e.mu.Unlock()
 			n.State &^= nodes.Staged

@@ -193,7 +193,15 @@ func (e *staged) overlay(n *nodes.Node) {
 		return
 	}
 	e.apply(n, e.f.State())
-	n.Mtime, n.Ctime = e.mtime, e.ctime
+	n.Mtime, n.Ctime = e.mtime, latest(n.Ctime, e.ctime)
+}
+
+// latest is the later of two times: a change time does not go back.
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // apply brings a node to a state of its staged file.
@@ -307,7 +315,7 @@ func (d *Drive) record(e *staged, extra func(*nodes.Node)) error {
 		}
 		if !clean {
 			e.apply(&n, st)
-			n.Mtime, n.Ctime = mtime, ctime
+			n.Mtime, n.Ctime = mtime, latest(n.Ctime, ctime)
 			for _, r := range regions {
 				tx.PutRegion(e.id, r.Index, r.Record)
 			}

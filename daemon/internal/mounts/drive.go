@@ -267,10 +267,14 @@ func (d *drive) run(ctx context.Context) {
 		var again, measure <-chan time.Time
 		if d.live != nil {
 			changes, died = d.live.src.Changes, d.live.srv.Done()
-			measure = time.After(d.m.o.Measure)
-			if d.describe().Pending.Files > 0 { // somebody may watch it
-				measure = time.After(d.m.o.Measure / 10)
+			pause := d.m.o.Measure
+			switch {
+			case d.describe().Pending.Files > 0: // somebody may watch it
+				pause /= 10
+			case d.live.src.Sync != nil: // what begins to wait is not told by Changes
+				pause /= 5
 			}
+			measure = time.After(pause)
 		}
 		if d.retry != nil {
 			again = d.retry.C
