@@ -145,6 +145,7 @@ func (m *Manager) Sync(ctx context.Context, name string, wait bool) (api.Synced,
 	if src.Sync == nil {
 		return api.Synced{Pending: d.describe().Pending}, nil
 	}
+	began := d.m.o.Clock()
 	sctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if !wait {
@@ -163,9 +164,15 @@ func (m *Manager) Sync(ctx context.Context, name string, wait bool) (api.Synced,
 		return s, nil
 	}
 	for _, u := range d.uploads(failedUploads) {
-		if u.State == api.UploadParked {
-			s.Failed = append(s.Failed, u)
+		switch {
+		case u.State == api.UploadParked:
+		case !u.Waits() || !u.Since.Before(began):
+			continue // done, or newer than the question
+		case u.Problem == nil:
+			u.Problem = &api.Problem{Code: api.CodeUnpublished, What: u.Path + " waits for another change, which has to be published first.",
+				Means: "It is kept on this computer until then.", Do: "See to that one; moorage status " + name + " has them all."}
 		}
+		s.Failed = append(s.Failed, u)
 	}
 	if err != nil && len(s.Failed) == 0 {
 		return api.Synced{}, problem.Of(err, d.settings().URL)

@@ -17,7 +17,7 @@ import (
 
 // journal is what a drive keeps for its remote: a file with a path in each line.
 // Paths that begin with "secret" are refused by the remote; it does not answer
-// about those that begin with "slow".
+// about those that begin with "slow", and those that begin with "held" wait for others.
 type journal struct{ dir string }
 
 func (j journal) file() string { return filepath.Join(j.dir, "journal") }
@@ -69,7 +69,7 @@ func (j journal) serve(s *mounts.Source) {
 		var left []string
 		var err error
 		for _, u := range s.Ledger(1000) {
-			if u.State == api.UploadParked || strings.HasPrefix(u.Path, "slow") {
+			if u.State == api.UploadParked || strings.HasPrefix(u.Path, "slow") || strings.HasPrefix(u.Path, "held") {
 				left = append(left, u.Path)
 				err = errors.Join(err, u.Err)
 			}
@@ -132,6 +132,10 @@ func TestSync(t *testing.T) {
 	d := w.until("x", func(d api.Drive) bool { return d.Problem != nil })
 	if d.State != api.Mounted || d.Problem.Code != api.CodeUnpublished || d.Pending.Parked != 1 {
 		t.Errorf("with a change that is refused: %+v", d)
+	}
+	w.change("x", "held")
+	if s, err := w.m.Sync(t.Context(), "x", true); err != nil || len(s.Failed) != 1 || s.Failed[0].Problem == nil {
+		t.Errorf("Sync of what waits for something else: %+v, %v", s, err)
 	}
 	w.change("x")
 	w.until("x", func(d api.Drive) bool { return d.Problem == nil })
