@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/moorage/moorage/daemon/internal/drive"
 	"github.com/moorage/moorage/daemon/internal/drive/disk/disktest"
 	"github.com/moorage/moorage/nfs"
+	"github.com/moorage/moorage/providers"
 )
 
 // find looks a path up.
@@ -151,6 +153,9 @@ func (w *world) finish() {
 		if err == nil && s.Pending == 0 {
 			break
 		}
+		if w.shared.giveUp() {
+			continue
+		}
 		if i == 20 {
 			w.fail("not all is published: %v", err)
 			for _, e := range w.d.Ledger(100) {
@@ -201,6 +206,37 @@ func (w *world) finish() {
 		}
 	}
 	other.Close()
+}
+
+// giveUp removes files that were changed in part while somebody else replaced
+// the rest, which nobody had read: nothing whole can be made of them. It reports
+// whether there were any.
+func (s *shared) giveUp() (some bool) {
+	for _, e := range s.w.d.Ledger(1000) {
+		if e.State != drive.Parked || !strings.HasPrefix(e.Path, "shared/") || !errors.Is(e.Err, providers.ErrChanged) && !errors.Is(e.Err, providers.ErrNotExist) {
+			continue
+		}
+		s.w.log("given up: %s: %v", e.Path, e.Err)
+		err := patient(func(ctx context.Context) error {
+			dir, err := s.w.find(ctx, s.w.d, path.Dir(e.Path))
+			if err != nil {
+				return err
+			}
+			f, err := s.w.d.Lookup(ctx, owner, dir.ID, path.Base(e.Path))
+			if err == nil {
+				_, err = s.w.d.Remove(ctx, owner, dir.ID, path.Base(e.Path))
+				s.gone(f.ID)
+			}
+			s.destroys(e.Path)()
+			return err
+		})
+		if err != nil {
+			s.w.fail("%s cannot be given up: %v", e.Path, err)
+			return false
+		}
+		some = true
+	}
+	return some
 }
 
 // until waits for something that may take the drive a while to learn of.
