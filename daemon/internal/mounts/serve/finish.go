@@ -11,20 +11,18 @@ import (
 )
 
 // publishTime is how long the end waits for what is not published, where no later
-// run would go on with it.
+// run would go on with it. A remote that is away is not waited for.
 const publishTime = 15 * time.Second
 
 // finish closes the drive, which nobody calls any more. keep says that the cache
 // must stay although it is temporary, because it has the only copy of something.
 func (o *Options) finish(src *mounts.Source, id, url, address string, temporary bool) (keep bool, err error) {
 	if temporary && src.Sync != nil {
-		if n := src.Health().Pending.Files; n > 0 {
-			o.Logger.Info("publishing what was changed", "changes", n)
-			ctx, cancel := context.WithTimeout(context.Background(), publishTime)
-			if err := src.Sync(ctx); err != nil {
+		if h := src.Health(); h.Online && h.Pending.Files > 0 {
+			o.Logger.Info("publishing what was changed", "changes", h.Pending.Files)
+			if err := publish(src); err != nil {
 				o.Logger.Warn("not everything could be published", "err", err)
 			}
-			cancel()
 		}
 	}
 	if src.Close != nil {
@@ -49,8 +47,26 @@ func (o *Options) finish(src *mounts.Source, id, url, address string, temporary 
 	}
 	what := fmt.Sprintf("%d changes are not on %s yet.", n, url)
 	if n == 1 {
-		what = fmt.Sprintf("A change of %s is not on %s yet.", u.Uploads[0].Path, url)
+		what = fmt.Sprintf("1 change is not on %s yet: %s.", url, u.Uploads[0].Path)
 	}
 	return true, problem.New(api.ExitFailed, api.CodeUnpublished, what, fmt.Sprintf("This computer has the only copy, in %s.", o.Cache),
 		fmt.Sprintf("To go on with publishing: moorage serve %s --cache %s --listen %s", url, o.Cache, address))
+}
+
+// publish publishes what was changed, within publishTime and while the remote answers.
+func publish(src *mounts.Source) error {
+	ctx, cancel := context.WithTimeout(context.Background(), publishTime)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- src.Sync(ctx) }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-src.Changes:
+			if !src.Health().Online {
+				cancel()
+			}
+		}
+	}
 }

@@ -158,8 +158,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	return nil
 }
 
+// parkedLogged is how many changes are looked at for what cannot be published.
+const parkedLogged = 100
+
 // wait returns nil when ctx is done, and an error if the server ends before.
 func wait(ctx context.Context, log *slog.Logger, src *mounts.Source, srv *mounts.Server) error {
+	var was mounts.Health // what was logged
+	if src.Health != nil {
+		was = src.Health()
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -167,11 +174,20 @@ func wait(ctx context.Context, log *slog.Logger, src *mounts.Source, srv *mounts
 		case <-srv.Done():
 			return errors.New("the server ended by itself")
 		case <-src.Changes:
-			if h := src.Health(); h.Online {
+			h := src.Health()
+			switch {
+			case h.Online && (!was.Online || h.Revision != was.Revision):
 				log.Info("the remote is online", "revision", h.Revision)
-			} else {
-				log.Warn("the remote is offline", "err", h.Err)
+			case !h.Online && was.Online:
+				log.Warn("the remote is offline", "err", h.Err, "unpublished", h.Pending.Files)
+			case h.Pending.Parked > was.Pending.Parked:
+				for _, u := range src.Ledger(parkedLogged) {
+					if u.State == api.UploadParked {
+						log.Warn("a change cannot be published", "path", u.Path, "err", u.Err)
+					}
+				}
 			}
+			was = h
 		}
 	}
 }
