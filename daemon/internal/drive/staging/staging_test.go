@@ -452,41 +452,34 @@ func TestSnapshotIsOneGeneration(t *testing.T) {
 	}
 }
 
-// The person's disk is full: nothing changes, and nothing shows afterwards.
-func TestFullDisk(t *testing.T) {
-	d := disktest.New(1)
-	s := newStore(t, d)
-	f := create(t, s, 1, 4*4096)
-	if _, err := f.WriteAt(bytes.Repeat([]byte{2}, 4096), 4096); err != nil {
-		t.Fatal(err)
+// Regions come again until they were recorded as they are.
+func TestRecorded(t *testing.T) {
+	f := create(t, newStore(t, disktest.New(1)), 1, gib)
+	write(t, f, 0, 10, 2)
+	write(t, f, 5*staging.RegionSize, 10, 2)
+	indexes := func() (l []uint32) {
+		_, regions, err := f.Sync()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range regions {
+			l = append(l, r.Index)
+		}
+		return l
 	}
-	was, pieces := f.State(), f.Pieces(0, math.MaxInt64)
-	d.SetFree(2 * 4096)
-	if n, err := f.WriteAt(bytes.Repeat([]byte{4}, 8*4096), 0); n != 0 || !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("wrote %d, %v", n, err)
+	for range 2 {
+		if got := indexes(); !slices.Equal(got, []uint32{0, 5}) {
+			t.Fatalf("regions %v", got)
+		}
 	}
-	if n, err := f.WriteAt(bytes.Repeat([]byte{4}, 8*4096), 6*4096); n != 0 || !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("wrote %d, %v", n, err)
+	write(t, f, 5*staging.RegionSize+100, 10, 2)
+	f.Recorded()
+	if got := indexes(); !slices.Equal(got, []uint32{5}) {
+		t.Fatalf("after a write in one of them: regions %v", got)
 	}
-	if f.State() != was || !slices.Equal(f.Pieces(0, math.MaxInt64), pieces) {
-		t.Errorf("%v of %v, %v of %v", f.State(), was, f.Pieces(0, math.MaxInt64), pieces)
-	}
-	d.SetFree(1 << 30)
-	if err := f.Truncate(20 * 4096); err != nil {
-		t.Fatal(err)
-	}
-	st, regions, err := f.Sync()
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept := &record{regions: map[uint32][]byte{}}
-	kept.apply(st, regions)
-	after, err := kept.load(newStore(t, d.Crash(nil)), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := content(t, after.Pieces(0, st.Size), st.Size, after.ReadAt, 0)
-	if !bytes.Equal(all[4*4096:], make([]byte, 16*4096)) {
-		t.Error("what did not fit shows behind the base")
+	f.Recorded()
+	write(t, f, 5*staging.RegionSize+100, 10, 4)
+	if got := indexes(); got != nil {
+		t.Fatalf("after writing over it: regions %v", got)
 	}
 }
