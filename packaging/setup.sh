@@ -83,3 +83,14 @@ install_client() {
     fedora) dnf_install nfs-utils git ca-certificates ;;
   esac
 }
+
+# install_s3: an S3 server for tests, built once and kept in the cache of this login.
+install_s3() {
+  version=v1.8.0
+  dir=${XDG_CACHE_HOME:-$HOME/.cache}/moorage/versitygw-$version
+  if [ -x "$dir/versitygw" ]; then PATH=$dir:$PATH; export PATH; return; fi
+  command -v versitygw >/dev/null 2>&1 && return
+  say "Installing: versitygw $version (some minutes, once)"
+  GOFLAGS='' GOBIN=$dir CGO_ENABLED=0 go install -trimpath "github.com/versity/versitygw/cmd/versitygw@$version" >&2
+  PATH=$dir:$PATH; export PATH
+}

@@ -186,8 +186,9 @@ type WalkPage struct {
 type Walker interface {
 	// Walk gives what is below a directory in pages, like ReadDir. Directories
 	// may have no entry of their own: a path below which something is listed is
-	// a directory, even if another entry says that it is a file. Errors as of
-	// ReadDir.
+	// a directory, even if another entry says that it is a file. What is below a
+	// directory, its own entry included, comes in one piece: once a page has
+	// nothing of it, later ones have not either. Errors as of ReadDir.
 	Walk(ctx context.Context, path, cursor string) (WalkPage, error)
 }
 

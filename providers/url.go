@@ -95,7 +95,7 @@ func (e *ComingError) Error() string {
 	if name == "" {
 		name = e.Kind
 	}
-	return name + " drives are coming, but this version cannot open them yet. Git repositories (git+https://…), folders and mem: work today"
+	return name + " drives are coming, but this version cannot open them yet. Git repositories (git+https://…), S3 buckets (s3://…), folders and mem: work today"
 }
 
 // Is reports whether target is ErrComing.

@@ -389,8 +389,16 @@ func (p *parts) bucket(kind string) (URL, error) {
 		}
 	}
 	if e := p.query.Get("endpoint"); e != "" {
-		if eu, err := url.Parse(e); err != nil || eu.User != nil || eu.RawQuery != "" || strings.Contains(e, "@") {
-			return URL{}, urlError("the endpoint must be an address without login, like https://example.org:9000")
+		if e, err = cleanEndpoint(e); err != nil {
+			return URL{}, err
+		}
+		p.query.Set("endpoint", e)
+	} else {
+		p.query.Del("endpoint")
+	}
+	if p.query.Has("region") {
+		if err := checkRegion(p.query.Get("region")); err != nil {
+			return URL{}, err
 		}
 	}
 	return URL{Kind: kind, Host: p.host, User: p.user, Path: cleanRelative(prefix), Query: p.query.Encode()}, nil

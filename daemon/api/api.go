@@ -6,9 +6,11 @@
 //	POST   /v1/drives                  AddDrive → Drive
 //	GET    /v1/drives/{name}           Drive
 //	PATCH  /v1/drives/{name}           EditDrive → Drive
-//	DELETE /v1/drives/{name}           unmounts and forgets, its secret too
+//	DELETE /v1/drives/{name}           unmounts and forgets, its secret too; ?discard=true: with changes that are not published
 //	POST   /v1/drives/{name}/mount     MountDrive → Drive
 //	POST   /v1/drives/{name}/unmount   UnmountDrive → Drive
+//	POST   /v1/drives/{name}/sync      SyncDrive → Synced
+//	GET    /v1/drives/{name}/uploads   []Upload, what waits first; ?limit=N: so many at most (100)
 //	PUT    /v1/drives/{name}/secret    Secret
 //	GET    /v1/events                  one Event a line, for ever; begins with the present drives, then "ready"
 //	GET    /v1/doctor                  []Check
@@ -58,8 +60,10 @@ type Drive struct {
 	Address    string    `json:"address,omitempty"` // of its NFS server, while there is one
 	Cache      Cache     `json:"cache"`
 	Pending    Pending   `json:"pending"`
+	Traffic    Traffic   `json:"traffic"`
 	Problem    *Problem  `json:"problem,omitempty"`
-	Calls      []Calls   `json:"calls,omitempty"` // only in the answer to GET /v1/drives/{name}, since it was mounted
+	Uploads    []Upload  `json:"uploads,omitempty"` // at most 100, what waits first; this and Calls only in the answer to GET /v1/drives/{name}
+	Calls      []Calls   `json:"calls,omitempty"`   // since it was mounted
 }
 
 // Calls counts the calls of one NFS procedure that a drive's server answered.
@@ -80,12 +84,6 @@ type Calls struct {
 type Cache struct {
 	Used  int64 `json:"used"`
 	Limit int64 `json:"limit"` // 0: none
-}
-
-// Pending is what waits to be published.
-type Pending struct {
-	Files int   `json:"files"`
-	Bytes int64 `json:"bytes"`
 }
 
 // AddDrive asks for a new drive.

@@ -21,6 +21,7 @@ const (
 	CodeBadURL      = "bad-url"       // not a drive URL
 	CodeBusy        = "busy"          // files of the drive are open
 	CodeComing      = "coming"        // a kind of drive that this version cannot open yet
+	CodeConflict    = "conflict"      // the remote has something else in its place
 	CodeConfig      = "config"        // the config file cannot be read or written
 	CodeDirMissing  = "dir-missing"   // the mount folder does not exist
 	CodeDirMounted  = "dir-mounted"   // something is mounted there
@@ -43,8 +44,12 @@ const (
 	CodeOffline     = "offline"       // the remote cannot be reached
 	CodePermission  = "permission"    // the remote or the disk forbids it
 	CodePortTaken   = "port-taken"    // another program has the drive's port
+	CodeRemoteFull  = "remote-full"   // the remote has no space left
 	CodeRights      = "rights"        // mounting needs more rights
 	CodeRunning     = "running"       // a service runs already
 	CodeStopping    = "stopping"      // the service is about to end
 	CodeTimeout     = "timeout"       // no answer in time
+	CodeTooLarge    = "too-large"     // a file that the remote does not take
+	CodeUnpublished = "unpublished"   // changes that are not on the remote would be lost
+	CodeUnsupported = "unsupported"   // the remote has no such thing
 )

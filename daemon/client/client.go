@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/moorage/moorage/daemon/api"
@@ -75,9 +76,30 @@ func (c *Client) Edit(ctx context.Context, name string, e api.EditDrive) (d api.
 	return d, c.call(ctx, http.MethodPatch, path(name, ""), e, &d)
 }
 
-// Remove unmounts a drive and forgets it with its secret.
+// Remove unmounts a drive and forgets it with its secret. It fails with
+// api.CodeUnpublished while changes are not on the remote.
 func (c *Client) Remove(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, path(name, ""), nil, nil)
+}
+
+// Discard is Remove that also gives up what is not on the remote.
+func (c *Client) Discard(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodDelete, path(name, "")+"?discard=true", nil, nil)
+}
+
+// Sync publishes what was changed on a drive now. With wait it returns when
+// nothing is left that is tried; the publishing goes on if ctx is done before.
+func (c *Client) Sync(ctx context.Context, name string, wait bool) (s api.Synced, err error) {
+	return s, c.call(ctx, http.MethodPost, path(name, "/sync"), api.SyncDrive{Wait: wait}, &s)
+}
+
+// Uploads lists at most limit changes of a drive, what waits first; 0: 100.
+func (c *Client) Uploads(ctx context.Context, name string, limit int) (l []api.Upload, err error) {
+	query := ""
+	if limit > 0 {
+		query = "?limit=" + strconv.Itoa(limit)
+	}
+	return l, c.call(ctx, http.MethodGet, path(name, "/uploads")+query, nil, &l)
 }
 
 // Mount mounts a drive. With wait it returns when the drive is mounted or

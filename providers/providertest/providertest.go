@@ -13,6 +13,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -128,28 +129,39 @@ func (s *suite) filled(t *testing.T) (providers.Provider, context.Context) {
 		}
 		made[dir] = true
 	}
-	for _, f := range s.tree() {
+	tree := s.tree()
+	for _, f := range tree {
 		mkdir(path.Dir(f.Path))
-		s.store(t, ctx, p, f)
+	}
+	// All at once, for remotes that are far.
+	errs := make([]error, len(tree))
+	turn := make(chan struct{}, p.Info().MaxParallel)
+	var wg sync.WaitGroup
+	for i, f := range tree {
+		turn <- struct{}{}
+		wg.Go(func() {
+			errs[i] = store(ctx, p, f)
+			<-turn
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
 	}
 	return p, ctx
 }
 
-func (s *suite) store(t *testing.T, ctx context.Context, p providers.Provider, f File) {
-	t.Helper()
-	var err error
-	if f.Mode&fs.ModeSymlink != 0 {
-		l, ok := p.(providers.Symlinker)
-		if !ok {
-			t.Fatal("the provider is no Symlinker: say NoSymlinks")
-		}
-		_, err = l.Symlink(ctx, f.Path, f.Data)
-	} else {
-		_, err = p.(providers.Writer).Put(ctx, f.Path, source(f.Data), providers.PutOptions{Mode: f.Mode})
+func store(ctx context.Context, p providers.Provider, f File) error {
+	if f.Mode&fs.ModeSymlink == 0 {
+		_, err := p.(providers.Writer).Put(ctx, f.Path, source(f.Data), providers.PutOptions{Mode: f.Mode})
+		return err
 	}
-	if err != nil {
-		t.Fatal(err)
+	l, ok := p.(providers.Symlinker)
+	if !ok {
+		return errors.New("the provider is no Symlinker: say NoSymlinks")
 	}
+	_, err := l.Symlink(ctx, f.Path, f.Data)
+	return err
 }
 
 func (s *suite) tree() []File {

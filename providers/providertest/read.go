@@ -37,6 +37,7 @@ func (s *suite) testRead(t *testing.T) {
 // readListings compares every directory with the tree and with Stat.
 func (s *suite) readListings(t *testing.T, ctx context.Context, p providers.Provider) {
 	dirs := directories(s.tree())
+	info := p.Info()
 	for _, dir := range sorted(dirs) {
 		got, err := list(ctx, p, dir)
 		if err != nil {
@@ -53,8 +54,8 @@ func (s *suite) readListings(t *testing.T, ctx context.Context, p providers.Prov
 		}
 		s.fillSizes(t, ctx, p, dir, got)
 		for name, f := range dirs[dir] {
-			s.checkEntry(t, path.Join(dir, name), got[name], f)
 			if len(dirs[dir]) > 100 && name != "file-007" {
+				s.checkEntry(t, path.Join(dir, name), got[name], f)
 				continue
 			}
 			st, err := p.Stat(ctx, path.Join(dir, name))
@@ -67,10 +68,16 @@ func (s *suite) readListings(t *testing.T, ctx context.Context, p providers.Prov
 				s.fillSizes(t, ctx, p, dir, one)
 				st = one[name]
 			}
+			if info.StatKnowsMore && !st.Mode.IsDir() {
+				l := got[name]
+				l.Mode, l.ModTime = l.Mode.Type()|st.Mode.Perm(), st.ModTime
+				got[name] = l
+			}
 			if l := got[name]; st.Name != l.Name || st.Mode != l.Mode || st.Version != l.Version || !st.ModTime.Equal(l.ModTime) || st.ID != l.ID ||
 				st.Size != l.Size && !st.Mode.IsDir() {
 				t.Errorf("%q: Stat says %+v, ReadDir %+v", path.Join(dir, name), st, l)
 			}
+			s.checkEntry(t, path.Join(dir, name), got[name], f)
 		}
 	}
 	if st, err := p.Stat(ctx, ""); err != nil || st.Name != "" || !st.Mode.IsDir() {
@@ -240,8 +247,8 @@ func (s *suite) testChanged(t *testing.T) {
 	f := File{"big", 0o644, strings.Repeat("other\n", 1000)}
 	if s.c.change != nil {
 		s.c.change(t, f)
-	} else {
-		s.store(t, ctx, p, f)
+	} else if err := store(ctx, p, f); err != nil {
+		t.Fatal(err)
 	}
 	probe(t, ctx, p)
 	after, err := p.Stat(ctx, "big")

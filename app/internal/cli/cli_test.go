@@ -29,7 +29,7 @@ func TestStatus(t *testing.T) {
 	want := `NAME     STATE        PLACE               REVISION      CACHE               WAITING
 go       mounted      /home/u/Moorage/go  0123456789ab  5.0 MiB of 1.0 GiB
 notes    needs you    /home/u/notes
-scratch  not mounted  /mnt/scratch                                          2 files 2.0 KiB
+scratch  not mounted  /mnt/scratch                                          2 changes (2.0 KiB)
 
 notes: github.com refused the password.
   Give a new one: moorage edit notes --secret
@@ -119,7 +119,12 @@ func TestJSONGolden(t *testing.T) {
     },
     "pending": {
       "files": 0,
-      "bytes": 0
+      "bytes": 0,
+      "parked": 0
+    },
+    "traffic": {
+      "fetched": 0,
+      "published": 0
     }
   }
 ]

@@ -85,8 +85,9 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show every drive: state, place, cache, what waits, last error",
 		Long: `Shows every drive that is mounted or remembered: its state, where it is, what it
 keeps on this computer, what waits to be published, and its last problem with
-what to do about it. With a name or a folder, only that drive, and what the
-system has asked of it since it was mounted: how often, how much and how fast.`,
+what to do about it. With a name or a folder, only that drive, with what of it is
+not on the remote yet and why, and what the system has asked of it since it was
+mounted: how often, how much and how fast.`,
 		Example: `  moorage status
   moorage status go
   moorage status --json | jq -r '.[] | select(.state == "mounted") | .dir'`,
@@ -118,6 +119,7 @@ system has asked of it since it was mounted: how often, how much and how fast.`,
 			}
 			a.showStatus(all)
 			if len(args) == 1 {
+				a.showUploads(all[0])
 				a.showCalls(all[0].Calls)
 			}
 			return nil
@@ -151,7 +153,7 @@ func (a *app) showStatus(all []api.Drive) {
 		}
 		waiting := ""
 		if d.Pending.Files > 0 {
-			waiting = strings.TrimSpace(fmt.Sprintf("%d files %s", d.Pending.Files, size(d.Pending.Bytes)))
+			waiting = amount(d.Pending)
 		}
 		t.add(d.Name, stateText(d), d.Dir, shortRevision(d.Revision), cache, waiting)
 	}
@@ -368,11 +370,15 @@ only while the drive is not mounted.`,
 }
 
 func (a *app) removeCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:               "remove NAME",
-		Short:             "Unmount a drive and forget it, with its password",
-		Long:              `Unmounts a drive if it is mounted and forgets it, with its password. The remote is not touched.`,
-		Example:           `  moorage remove go`,
+	var force bool
+	c := &cobra.Command{
+		Use:   "remove NAME",
+		Short: "Unmount a drive and forget it, with its password",
+		Long: `Unmounts a drive if it is mounted and forgets it, with its password. The remote is
+not touched. While changes are not on the remote the command fails and says where
+they are; with --force they are lost.`,
+		Example: `  moorage remove go
+  moorage remove notes --force           also what was not published`,
 		Args:              exactly(1, "moorage remove go"),
 		ValidArgsFunction: a.completeDrives(anyDrive),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -382,11 +388,17 @@ func (a *app) removeCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), mountTimeout)
 			defer cancel()
-			if err := a.client.Remove(ctx, d.Name); err != nil {
+			remove := a.client.Remove
+			if force {
+				remove = a.client.Discard
+			}
+			if err := remove(ctx, d.Name); err != nil {
 				return err
 			}
 			a.say("Removed %s.", clean(d.Name))
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&force, "force", false, "give up changes that are not on the remote")
+	return c
 }

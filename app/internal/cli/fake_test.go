@@ -34,6 +34,7 @@ type fakeService struct {
 	asked   []api.Calls                     // of every drive, in the answer to GET of one
 	mount   []func(d *api.Drive) *api.Error // what the next mounts do; then all succeed
 	unmount []*api.Error                    // what the next unmounts fail with
+	sync    func(ctx context.Context, wait bool) (api.Synced, *api.Error)
 	checks  []api.Check
 	watcher chan api.Event
 }
@@ -68,6 +69,7 @@ func newFake(t *testing.T, drives ...api.Drive) *fakeService {
 	mux.HandleFunc("POST /v1/drives/{name}/mount", f.doMount)
 	mux.HandleFunc("POST /v1/drives/{name}/unmount", f.doUnmount)
 	mux.HandleFunc("PUT /v1/drives/{name}/secret", f.setSecret)
+	mux.HandleFunc("POST /v1/drives/{name}/sync", f.doSync)
 	mux.HandleFunc("GET /v1/events", f.events)
 	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: mux}}
 	srv.Start()
@@ -147,7 +149,11 @@ func (f *fakeService) edit(w http.ResponseWriter, r *http.Request) {
 func (f *fakeService) remove(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.calls = append(f.calls, "DELETE "+r.URL.Path)
+	f.calls = append(f.calls, "DELETE "+r.URL.RequestURI())
+	if n := f.drives[r.PathValue("name")].Pending.Files; n > 0 && r.FormValue("discard") != "true" {
+		f.answer(w, nil, &api.Error{Exit: api.ExitFailed, Problem: api.Problem{Code: api.CodeUnpublished, What: "2 changes are not on the remote yet."}})
+		return
+	}
 	delete(f.drives, r.PathValue("name"))
 	f.answer(w, struct{}{}, nil)
 }
@@ -197,6 +203,20 @@ func (f *fakeService) setSecret(w http.ResponseWriter, r *http.Request) {
 	}
 	f.secrets[r.PathValue("name")] = s.Secret
 	f.answer(w, struct{}{}, nil)
+}
+
+func (f *fakeService) doSync(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	var x api.SyncDrive
+	f.read(r, &x)
+	sync := f.sync
+	f.mu.Unlock()
+	if sync == nil {
+		f.answer(w, api.Synced{}, nil)
+		return
+	}
+	s, e := sync(r.Context(), x.Wait)
+	f.answer(w, s, e)
 }
 
 func (f *fakeService) events(w http.ResponseWriter, r *http.Request) {

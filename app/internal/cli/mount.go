@@ -295,7 +295,9 @@ func (a *app) unmountCommand() *cobra.Command {
 		Long: `Unmounts a drive and returns when it is gone. Files that are open on it keep it
 from going: the command says who has them and fails. With --wait it waits until
 they are closed, or until Ctrl-C. With --force the drive is taken away from
-whoever uses it; what programs had not written yet is lost to them.`,
+whoever uses it; what programs had not written yet is lost to them. What is not on
+the remote yet is kept on this computer, and published when the drive is mounted
+again.`,
 		Example: `  moorage unmount go
   moorage unmount /mnt/photos
   moorage unmount notes --wait
@@ -314,9 +316,13 @@ whoever uses it; what programs had not written yet is lost to them.`,
 				return nothing(fmt.Sprintf("%s is not mounted.", d.Name), "")
 			}
 			for delay := firstRetry; ; {
-				err := a.unmountOnce(cmd.Context(), d.Name, force)
+				left, err := a.unmountOnce(cmd.Context(), d.Name, force)
 				if err == nil {
 					a.say("%s is unmounted", clean(d.Name))
+					if left.Pending.Files > 0 {
+						a.note("%s not on the remote yet. This computer keeps that, and publishes it when the drive is mounted again:", be(left.Pending))
+						a.note("  moorage mount %s", clean(d.Name))
+					}
 					return nil
 				}
 				if !wait || !isCode(err, api.CodeBusy) {
@@ -342,9 +348,16 @@ whoever uses it; what programs had not written yet is lost to them.`,
 	return c
 }
 
-func (a *app) unmountOnce(ctx context.Context, name string, force bool) error {
+// be is amount with its verb.
+func be(p api.Pending) string {
+	if p.Files == 1 {
+		return amount(p) + " is"
+	}
+	return amount(p) + " are"
+}
+
+func (a *app) unmountOnce(ctx context.Context, name string, force bool) (api.Drive, error) {
 	ctx, cancel := context.WithTimeout(ctx, mountTimeout)
 	defer cancel()
-	_, err := a.client.Unmount(ctx, name, api.UnmountDrive{Force: force, Wait: true})
-	return err
+	return a.client.Unmount(ctx, name, api.UnmountDrive{Force: force, Wait: true})
 }

@@ -25,7 +25,9 @@ Clients that cannot be told a port, such as Windows', ask a portmapper on port 1
 of the same address: --portmap 127.0.0.1:111 runs one for this drive.
 
 With --cache, what the drive keeps lies in DIR, and a second run with the same
-DIR, port and URL continues the first: clients just go on.`,
+DIR, port and URL continues the first: clients just go on, and what was changed and
+not published yet is published then. Without it, Ctrl-C waits a little for that, and
+says where the rest is.`,
 		Example: `  moorage serve mem:
   moorage serve https://github.com/golang/go --listen 127.0.0.1:2049
   moorage serve /srv/shared --portmap 127.0.0.1:111

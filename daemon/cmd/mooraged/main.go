@@ -108,8 +108,10 @@ be given a port, such as Windows', where the drive is; "portmap" in the first li
 is its address. It answers over TCP and UDP, for this drive alone.
 
 With --cache DIR a later run with the same DIR, address and URL continues this
-one: the same file handles, the same cache. Without it everything goes into a
-temporary folder that is removed at the end.`,
+one: the same file handles, the same cache, and changes that were not published
+yet. Without it everything goes into a temporary folder that is removed at the
+end, after what was changed was published; if that takes longer than 15 seconds,
+the folder stays, and the last line says how to go on.`,
 		Example: `  mooraged serve mem:
   mooraged serve /some/folder --listen 127.0.0.1:2049 --portmap 127.0.0.1:111
   mooraged serve https://github.com/golang/example --cache ~/.cache/example`,

@@ -5,19 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/internal/drive"
 	"github.com/moorage/moorage/daemon/internal/mounts"
 	"github.com/moorage/moorage/daemon/internal/problem"
 	"github.com/moorage/moorage/daemon/internal/secrets"
+	"github.com/moorage/moorage/daemon/internal/unpublished"
 	"github.com/moorage/moorage/nfs/dirfs"
 	"github.com/moorage/moorage/nfs/memfs"
 	"github.com/moorage/moorage/providers"
 	"github.com/moorage/moorage/providers/git"
+	"github.com/moorage/moorage/providers/s3"
 )
 
 // openFunc opens drives of one kind.
@@ -34,6 +39,7 @@ func newOpener() kinds {
 		providers.KindMem:    openMem,
 		providers.KindFolder: openFolder,
 		providers.KindGit:    remote(openGit),
+		providers.KindS3:     remote(openS3),
 	}
 }
 
@@ -62,6 +68,19 @@ func (k kinds) Open(ctx context.Context, r mounts.Request) (*mounts.Source, erro
 	}
 	return open(ctx, u, r)
 }
+
+// Unpublished implements mounts.Opener.
+func (k kinds) Unpublished(stateDir string) (mounts.Unpublished, error) {
+	l, bytes, err := unpublished.Read(engineDir(stateDir), slog.New(slog.DiscardHandler))
+	u := mounts.Unpublished{Bytes: bytes}
+	for _, c := range l {
+		u.Uploads = append(u.Uploads, mounts.Upload{Path: c.Path, State: api.UploadSaved, Removed: c.Removed, Since: c.Since, Total: c.Size})
+	}
+	return u, err
+}
+
+// engineDir is where the drive engine keeps its state in that of a drive.
+func engineDir(stateDir string) string { return filepath.Join(stateDir, "nodes") }
 
 func openMem(_ context.Context, _ providers.URL, r mounts.Request) (*mounts.Source, error) {
 	mode := uint32(0o755)
@@ -111,8 +130,8 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 		if err != nil {
 			return nil, err
 		}
-		d, err := drive.Open(ctx, drive.Options{Provider: p, StateDir: filepath.Join(r.StateDir, "nodes"),
-			UID: r.UID, GID: r.GID, Logger: r.Logger})
+		d, err := drive.Open(ctx, drive.Options{Provider: p, StateDir: engineDir(r.StateDir),
+			UID: r.UID, GID: r.GID, Logger: r.Logger, ReadOnly: r.ReadOnly, Host: hostName()})
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
@@ -120,18 +139,66 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 		if c, ok := p.(caching); ok {
 			used = c.CacheUsed
 		}
-		return &mounts.Source{
+		src := &mounts.Source{
 			FS:       d,
 			Close:    func() error { return errors.Join(d.Close(), p.Close()) },
-			ReadOnly: true, // the engine does not write yet
+			ReadOnly: !d.Status().Writable,
 			Health: func() mounts.Health {
 				s := d.Status()
-				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: used(), CacheLimit: cacheLimit}
+				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: used(), CacheLimit: cacheLimit,
+					Pending: api.Pending{Files: s.Pending, Bytes: s.Saved, Parked: s.Parked}, Traffic: api.Traffic{Published: s.Published}}
 			},
 			Changes: d.Changes(),
-		}, nil
+		}
+		if !src.ReadOnly {
+			src.Sync = d.Sync
+			src.Ledger = func(limit int) []mounts.Upload { return ledger(d, limit) }
+		}
+		return src, nil
 	}
 }
+
+// states are the engine's words for what became of a change.
+var states = map[drive.UploadState]api.UploadState{
+	drive.Saved: api.UploadSaved, drive.Uploading: api.UploadRunning, drive.Uploaded: api.UploadDone,
+	drive.Conflict: api.UploadConflict, drive.Parked: api.UploadParked,
+}
+
+func ledger(d *drive.Drive, limit int) []mounts.Upload {
+	var l []mounts.Upload
+	for _, e := range d.Ledger(limit) {
+		l = append(l, mounts.Upload{Path: strings.TrimPrefix(e.Path, "/"), State: states[e.State], Removed: e.Removed, Err: e.Err,
+			Since: e.Since, Done: e.Done, Total: e.Total})
+	}
+	return l
+}
+
+// hostName is this computer as the names of conflict copies tell it: short, and
+// of letters that every remote takes; "" if it has no such name.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return plainHost(name)
+}
+
+func plainHost(name string) string {
+	name, _, _ = strings.Cut(name, ".") // without its domain
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, strings.ToValidUTF8(name, "-"))
+	if r := []rune(name); len(r) > maxHost {
+		name = string(r[:maxHost])
+	}
+	return strings.Trim(name, "-_")
+}
+
+// maxHost is how many letters of its name do.
+const maxHost = 32
 
 func openGit(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {
 	return git.Open(ctx, u, git.Options{
@@ -155,6 +222,22 @@ func openGit(ctx context.Context, u providers.URL, r mounts.Request) (providers.
 				return git.Credential{}, err
 			}
 			return git.Credential{Username: u.User, Password: s}, nil
+		},
+	})
+}
+
+func openS3(_ context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {
+	return s3.Open(u, s3.Options{
+		Logger: r.Logger,
+		Credentials: func(ctx context.Context) (s3.Credentials, error) {
+			secret, err := r.Secret(ctx)
+			if errors.Is(err, secrets.ErrNotFound) {
+				return s3.Credentials{}, nil
+			}
+			if err != nil {
+				return s3.Credentials{}, err
+			}
+			return s3.ParseSecret(u.User, secret)
 		},
 	})
 }

@@ -172,7 +172,7 @@ func TestServeBadInput(t *testing.T) {
 		"bad flag":     {"serve mem: --nope", 2, "nope"},
 		"bad command":  {"frobnicate", 2, "frobnicate"},
 		"bad url":      {"serve htp://x", 2, "drive URL"},
-		"coming":       {"serve s3://bucket", 1, "coming"},
+		"coming":       {"serve sftp://host/x", 1, "coming"},
 		"no folder":    {"serve /none/there", 1, "does not exist"},
 		"no revision":  {"serve git+file://" + repo + "@nope", 1, "no such branch"},
 		"unreachable":  {"serve git+http://127.0.0.1:1/x.git", 1, "cannot be reached"},

@@ -158,8 +158,8 @@ func TestGitDrive(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := h.client.Add(t.Context(), api.AddDrive{URL: "s3://bucket"}); code(err) != api.CodeComing {
-		t.Errorf("s3: %v", err)
+	if _, err := h.client.Add(t.Context(), api.AddDrive{URL: "sftp://host/x"}); code(err) != api.CodeComing {
+		t.Errorf("sftp: %v", err)
 	}
 	if l, err := h.client.Drives(t.Context()); err != nil || len(l) != 1 {
 		t.Errorf("left are %+v, %v", l, err)

@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +26,7 @@ type Drives interface {
 	Get(name string) (api.Drive, error)
 	Add(ctx context.Context, a api.AddDrive) (api.Drive, error)
 	Edit(ctx context.Context, name string, e api.EditDrive) (api.Drive, error)
-	Remove(ctx context.Context, name string) error
+	Remove(ctx context.Context, name string, discard bool) error
 	SetSecret(ctx context.Context, name, secret string) error
 }
 
@@ -33,6 +34,12 @@ type Drives interface {
 type Mounts interface {
 	Mount(ctx context.Context, name string, wait bool) (api.Drive, error)
 	Unmount(ctx context.Context, name string, u api.UnmountDrive) (api.Drive, error)
+}
+
+// Uploads publishes what was changed. What was begun goes on when ctx is done.
+type Uploads interface {
+	Uploads(ctx context.Context, name string, limit int) ([]api.Upload, error)
+	Sync(ctx context.Context, name string, wait bool) (api.Synced, error)
 }
 
 // Feed delivers events to one reader.
@@ -43,20 +50,25 @@ type Feed interface {
 
 // Options are what the server speaks for. All are needed.
 type Options struct {
-	Drives Drives
-	Mounts Mounts
-	Events func() Feed
-	Doctor func(ctx context.Context) []api.Check
-	Stop   func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
-	Info   func() api.Service
-	Logger *slog.Logger
+	Drives  Drives
+	Mounts  Mounts
+	Uploads Uploads
+	Events  func() Feed
+	Doctor  func(ctx context.Context) []api.Check
+	Stop    func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
+	Info    func() api.Service
+	Logger  *slog.Logger
 }
 
 const (
 	maxBody    = 64 << 10
-	maxStreams = 64               // event streams at a time
-	readTime   = 10 * time.Second // for a whole request
-	writeTime  = 10 * time.Second // for a reader to take one event or answer
+	maxStreams = 64 // event streams at a time
+
+	defaultUploads = 100
+	maxUploads     = 10_000 // with long paths and reasons still an answer that clients take
+
+	readTime  = 10 * time.Second // for a whole request
+	writeTime = 10 * time.Second // for a reader to take one event or answer
 )
 
 // Server answers the API.
@@ -108,7 +120,11 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/drives", s.handle(func(r *http.Request) (any, error) { return s.o.Drives.List() }))
 	mux.HandleFunc("GET /v1/drives/{name}", s.handle(func(r *http.Request) (any, error) { return s.o.Drives.Get(r.PathValue("name")) }))
 	mux.HandleFunc("DELETE /v1/drives/{name}", s.handle(func(r *http.Request) (any, error) {
-		return struct{}{}, s.o.Drives.Remove(r.Context(), r.PathValue("name"))
+		discard, err := query(r, "discard", false, strconv.ParseBool)
+		if err != nil {
+			return nil, err
+		}
+		return struct{}{}, s.o.Drives.Remove(r.Context(), r.PathValue("name"), discard)
 	}))
 	mux.HandleFunc("POST /v1/drives", withBody(s, func(r *http.Request, a api.AddDrive) (any, error) {
 		return s.o.Drives.Add(r.Context(), a)
@@ -121,6 +137,16 @@ func (s *Server) routes() http.Handler {
 	}))
 	mux.HandleFunc("POST /v1/drives/{name}/unmount", withBody(s, func(r *http.Request, u api.UnmountDrive) (any, error) {
 		return s.o.Mounts.Unmount(r.Context(), r.PathValue("name"), u)
+	}))
+	mux.HandleFunc("POST /v1/drives/{name}/sync", withBody(s, func(r *http.Request, x api.SyncDrive) (any, error) {
+		return s.o.Uploads.Sync(r.Context(), r.PathValue("name"), x.Wait)
+	}))
+	mux.HandleFunc("GET /v1/drives/{name}/uploads", s.handle(func(r *http.Request) (any, error) {
+		limit, err := query(r, "limit", defaultUploads, strconv.Atoi)
+		if err != nil {
+			return nil, err
+		}
+		return s.o.Uploads.Uploads(r.Context(), r.PathValue("name"), min(max(limit, 1), maxUploads))
 	}))
 	mux.HandleFunc("PUT /v1/drives/{name}/secret", withBody(s, func(r *http.Request, x api.Secret) (any, error) {
 		return struct{}{}, s.o.Drives.SetSecret(r.Context(), r.PathValue("name"), x.Secret)
@@ -191,6 +217,20 @@ func decode(r *http.Request, in any) error {
 		return badRequest(fmt.Sprintf("The request is longer than %d KiB.", maxBody>>10), "")
 	}
 	return strict(b, in)
+}
+
+// query reads a value from behind the question mark of a request; def if it is
+// not there.
+func query[T any](r *http.Request, name string, def T, parse func(string) (T, error)) (T, error) {
+	s := r.URL.Query().Get(name)
+	if s == "" {
+		return def, nil
+	}
+	v, err := parse(s)
+	if err != nil {
+		return def, badRequest(fmt.Sprintf("%q is no value for %s.", s, name), "")
+	}
+	return v, nil
 }
 
 func badRequest(what, do string) *api.Error {

@@ -37,7 +37,22 @@ func (*fakeDrives) Add(_ context.Context, a api.AddDrive) (api.Drive, error) {
 func (*fakeDrives) Edit(_ context.Context, n string, e api.EditDrive) (api.Drive, error) {
 	return api.Drive{Name: n, Auto: *e.Auto}, nil
 }
-func (*fakeDrives) Remove(context.Context, string) error            { return nil }
+func (f *fakeDrives) Remove(_ context.Context, n string, discard bool) error {
+	if n == "full" && !discard {
+		return &api.Error{Exit: api.ExitFailed, Problem: api.Problem{Code: api.CodeUnpublished, What: "2 changes are not published."}}
+	}
+	return nil
+}
+func (*fakeDrives) Uploads(_ context.Context, n string, limit int) ([]api.Upload, error) {
+	return []api.Upload{{Path: n, State: api.UploadSaved, Total: int64(limit)}}, nil
+}
+func (*fakeDrives) Sync(_ context.Context, n string, wait bool) (api.Synced, error) {
+	s := api.Synced{Pending: api.Pending{Files: 1}}
+	if wait {
+		s.Failed = []api.Upload{{Path: n, State: api.UploadParked}}
+	}
+	return s, nil
+}
 func (*fakeDrives) SetSecret(context.Context, string, string) error { return nil }
 func (f *fakeDrives) Mount(ctx context.Context, n string, _ bool) (api.Drive, error) {
 	select {
@@ -64,7 +79,7 @@ func startWith(t *testing.T, read time.Duration) *world {
 	t.Helper()
 	w := &world{socket: socketPath(t), hub: new(events.Hub), drives: &fakeDrives{block: make(chan struct{})}}
 	w.client = client.New(w.socket)
-	s := New(Options{Drives: w.drives, Mounts: w.drives,
+	s := New(Options{Drives: w.drives, Mounts: w.drives, Uploads: w.drives,
 		Events: func() Feed { return w.hub.Subscribe() },
 		Doctor: func(context.Context) []api.Check { return []api.Check{{Name: "x", OK: true}} },
 		Stop:   func(context.Context, api.StopService) error { return nil },
@@ -124,6 +139,29 @@ func TestClientCalls(t *testing.T) {
 	}
 }
 
+func TestUploads(t *testing.T) {
+	w := start(t)
+	ctx := t.Context()
+	for limit, want := range map[int]int64{0: defaultUploads, 7: 7, 1 << 30: maxUploads} {
+		if l, err := w.client.Uploads(ctx, "a/b", limit); err != nil || len(l) != 1 || l[0].Path != "a/b" || l[0].Total != want {
+			t.Errorf("Uploads(%d) = %+v, %v", limit, l, err)
+		}
+	}
+	if s, err := w.client.Sync(ctx, "a b", false); err != nil || s.Pending.Files != 1 || s.Failed != nil {
+		t.Errorf("Sync = %+v, %v", s, err)
+	}
+	if s, err := w.client.Sync(ctx, "a b", true); err != nil || len(s.Failed) != 1 || s.Failed[0].Path != "a b" {
+		t.Errorf("Sync that waits = %+v, %v", s, err)
+	}
+	var e *api.Error
+	if err := w.client.Remove(ctx, "full"); !errors.As(err, &e) || e.Problem.Code != api.CodeUnpublished {
+		t.Errorf("Remove: %v", err)
+	}
+	if err := w.client.Discard(ctx, "full"); err != nil {
+		t.Errorf("Discard: %v", err)
+	}
+}
+
 // A call that takes longer than a request may take to arrive is not cut off.
 func TestLongCall(t *testing.T) {
 	w := startWith(t, 50*time.Millisecond)
@@ -173,6 +211,8 @@ func TestRefusedRequests(t *testing.T) {
 		"wrong type":     {post(json, `{"url":1}`), 400},
 		"empty":          {post(json, ``), 400},
 		"long":           {post(json, `{"url":"`+strings.Repeat("a", 70<<10)+`"}`), 400},
+		"bad limit":      {"GET /v1/drives/x/uploads?limit=many HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},
+		"bad discard":    {"DELETE /v1/drives/x?discard=maybe HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},
 		"unknown path":   {"GET /v2/x HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},
 		"unknown method": {"BREW /v1/drives HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},
 		"long header":    {"GET /v1/service HTTP/1.1\r\nHost: moorage\r\nX: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", 431},

@@ -1,6 +1,6 @@
 // Package drive lays a file system over a remote: objects with ids that never
-// change, attributes and listings that are kept and renewed, and reads that
-// go through to the remote. It is read-only so far.
+// change, attributes and listings that are kept and renewed, reads that go
+// through to the remote, and changes that are kept here and published later.
 //
 // # What is promised
 //
@@ -10,13 +10,42 @@
 // or an error. No call waits longer than its context: the work goes on, and a
 // client that asks again finds it done.
 //
+// What a Commit, a stable write or a change of names was acknowledged for is on
+// this computer's disk, and survives a crash and a power failure. It is
+// published after a while of quiet, and for as long as that takes. What the
+// remote has by then is replaced only if it is what was known of it; otherwise
+// both stay, one of them under another name.
+//
+// # How it is done
+//
+// A node tells what the drive shows, and how that differs from the remote:
+// that it is not there yet, that it is there elsewhere, that its bytes differ
+// (package staging has those). A tomb tells that the remote still has a name
+// that was given up here. Both are written with the change itself, in one
+// durable step. The publisher compares, and asks the remote for what is left to
+// do, each time with the condition that it still has what is known of it; so
+// it does not matter how often, or in which order, it looks. An upload is noted
+// before it begins, so that one whose end was not seen is found on the remote
+// by its checksum.
+//
 // # How fresh it is
 //
 // A remote that can be probed is probed every Options.ProbeInterval, and what
 // is known counts until the probe shows another revision. With other remotes
 // it counts for Options.TTL. Where versions cover trees, folders whose version
-// is the same are not listed again. A file that is being read in one go stays
-// at its version until the reading ends, if the remote still has that version.
+// is the same are not listed again. A listing that took long counts ten times as
+// long, up to five minutes. Folders in use are listed again in the background.
+// A file that is being read in one go stays at its version until the reading
+// ends, if the remote still has that version.
+//
+// # How listings come
+//
+// Names are stored and shown as they arrive, and a client that lists the folder
+// goes on behind them. Nothing is taken away before all have come. A folder's
+// times move once, then, and only if some client may have a cache to drop: one
+// that is in the midst of a listing would begin again each time. Where the
+// remote gives whole trees, a client that goes from folder to folder is run
+// ahead of.
 package drive
 
 import (
@@ -27,13 +56,15 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/moorage/moorage/daemon/internal/drive/disk"
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
+	"github.com/moorage/moorage/daemon/internal/drive/staging"
 	"github.com/moorage/moorage/nfs"
 	"github.com/moorage/moorage/providers"
 )
@@ -46,15 +77,26 @@ type Options struct {
 	Logger   *slog.Logger       // nil: silent
 	Clock    func() time.Time   // nil: time.Now
 
-	TTL           time.Duration // how long attributes and listings count where the remote cannot be probed; 0: 30 s
-	ProbeInterval time.Duration // 0: 30 s
-	Patience      time.Duration // how long a call waits for news when it has something older to answer; 0: 3 s
-	CallTimeout   time.Duration // of one call of the provider about names; 0: 2 min
-	OpenTimeout   time.Duration // of opening a file, which may fetch all of it; 0: 30 min
-	RetryMin      time.Duration // first pause before an unreachable remote is tried again; 0: 1 s
-	RetryMax      time.Duration // the pauses double up to this; 0: 30 s
-	ReadCache     int64         // bytes of memory for what was read of remotes that keep no files on this computer; 0: 64 MiB
-	OpenFiles     int           // objects kept open; 0: 64
+	TTL             time.Duration // how long attributes and listings count where the remote cannot be probed; 0: 30 s
+	ProbeInterval   time.Duration // 0: 30 s
+	RefreshInterval time.Duration // how often it is looked whether listings of folders in use are old; 0: a quarter of TTL
+	Patience        time.Duration // how long a call waits for news when it has something older to answer; 0: 3 s
+	CallTimeout     time.Duration // of one call of the provider about names; 0: 2 min
+	OpenTimeout     time.Duration // of opening a file, which may fetch all of it; 0: 30 min
+	RetryMin        time.Duration // first pause before an unreachable remote is tried again; 0: 1 s
+	RetryMax        time.Duration // the pauses double up to this; 0: 30 s
+	ReadCache       int64         // bytes of memory for what was read of remotes that keep no files on this computer; 0: 64 MiB
+	OpenFiles       int           // objects kept open; 0: 64
+
+	ReadOnly bool          // nothing can be changed, whatever the remote allows
+	Quiet    time.Duration // how long a file that was saved is left alone before it is published; 0: 1 s
+	Host     string        // this computer, as the names of conflict copies tell it; "": "this computer"
+
+	// For tests: where the state is in place of StateDir, and who is told of each
+	// step of a change, before it is taken.
+	Disk  disk.FS
+	Nodes vfs.FS
+	Step  func(name string)
 }
 
 func (o *Options) setDefaults() {
@@ -65,11 +107,19 @@ func (o *Options) setDefaults() {
 	}
 	def(&o.TTL, 30*time.Second)
 	def(&o.ProbeInterval, 30*time.Second)
+	def(&o.RefreshInterval, max(o.TTL/4, time.Millisecond))
 	def(&o.Patience, 3*time.Second)
 	def(&o.CallTimeout, 2*time.Minute)
 	def(&o.OpenTimeout, 30*time.Minute)
 	def(&o.RetryMin, time.Second)
 	def(&o.RetryMax, 30*time.Second)
+	def(&o.Quiet, time.Second)
+	if o.Host == "" {
+		o.Host = "this computer"
+	}
+	if o.Nodes == nil {
+		o.Nodes = vfs.Default
+	}
 	if o.ReadCache <= 0 {
 		o.ReadCache = 64 << 20
 	}
@@ -96,6 +146,18 @@ type Drive struct {
 	objects *objects
 	chunks  *chunks
 	streams *streams
+	lists   *listings
+	missing *missing
+	limbo   *limbo
+	folders *folders
+
+	turns   *turns
+	repeats repeats
+	uses    *uses
+	writer  providers.Writer // nil: nothing can be changed
+	disk    disk.FS
+	staged  *stagedFiles
+	pub     *publisher // nil if writer is
 
 	closing sync.RWMutex // read: a call is on
 	closed  bool
@@ -122,16 +184,20 @@ var (
 // of it from an earlier time.
 func Open(ctx context.Context, o Options) (*Drive, error) {
 	o.setDefaults()
-	if err := os.MkdirAll(o.StateDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the drive's state folder: %w", err)
+	if o.Disk == nil {
+		dir, err := disk.Dir(o.StateDir)
+		if err != nil {
+			return nil, fmt.Errorf("make the drive's state folder: %w", err)
+		}
+		o.Disk = dir
 	}
-	store, err := nodes.Open(filepath.Join(o.StateDir, "nodes"), o.Logger)
+	store, err := nodes.OpenIn(o.Nodes, filepath.Join(o.StateDir, "nodes"), o.Logger)
 	if err != nil {
 		return nil, err
 	}
 	d := &Drive{
-		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16),
-		streams: newStreams(1024), deferred: map[uint64]providers.Entry{},
+		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(), folders: newFolders(),
+		streams: newStreams(1024), deferred: map[uint64]providers.Entry{}, disk: o.Disk, turns: newTurns(), uses: newUses(),
 	}
 	parallel := max(2, d.info.MaxParallel)
 	d.health = newHealth(o.Clock, parallel)
@@ -143,11 +209,41 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	}
 	d.watcher.Add(1)
 	go d.watch()
+	d.watcher.Go(d.keepFresh)
+	if d.pub != nil {
+		d.watcher.Add(1)
+		go func() {
+			defer d.watcher.Done()
+			d.pub.run()
+		}()
+	}
 	return d, nil
+}
+
+// step tells a test of a step.
+func (d *Drive) step(name string) {
+	if d.o.Step != nil {
+		d.o.Step(name)
+	}
 }
 
 // begin loads what is known and looks at the root.
 func (d *Drive) begin(ctx context.Context) error {
+	staged, err := staging.Open(d.disk)
+	if err != nil {
+		return err
+	}
+	d.staged = newStagedFiles(staged)
+	if w, ok := d.p.(providers.Writer); ok && d.info.Writable && !d.o.ReadOnly {
+		d.writer = w
+		d.pub = newPublisher(d, max(2, d.info.MaxParallel/2))
+		if err := errors.Join(d.pub.load(), d.repeats.load(d.store)); err != nil {
+			return err
+		}
+	}
+	if err := d.sweepStaged(); err != nil {
+		return err
+	}
 	hidden, err := d.store.Meta("hidden")
 	if err != nil {
 		return err
@@ -175,6 +271,40 @@ func (d *Drive) begin(ctx context.Context) error {
 	return nil
 }
 
+// sweepStaged takes away what was staged for nodes that do not need it.
+func (d *Drive) sweepStaged() error {
+	ids, err := d.staged.store.IDs()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		n, err := d.store.Get(id)
+		if err == nil && n.State&nodes.Staged != 0 {
+			continue
+		}
+		if err != nil && !errors.Is(err, nodes.ErrNotFound) {
+			return err
+		}
+		if err := d.staged.store.Remove(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// discard takes away what was staged for a node that is gone.
+func (d *Drive) discard(id uint64) {
+	if e := d.staged.peek(id); e != nil {
+		e.mu.Lock()
+		e.ended = true
+		e.mu.Unlock()
+		d.staged.forget(e)
+	}
+	if err := d.staged.store.Remove(id); err != nil {
+		d.o.Logger.Warn("a file that was removed still takes room", "err", err)
+	}
+}
+
 // Close stops everything that the drive started and closes its state.
 func (d *Drive) Close() error {
 	d.flights.cancel() // calls that wait return
@@ -187,7 +317,7 @@ func (d *Drive) Close() error {
 	d.closing.Unlock()
 	d.flights.close()
 	d.watcher.Wait()
-	return errors.Join(d.objects.close(), d.store.Close())
+	return errors.Join(d.objects.close(), d.staged.close(), d.store.Close())
 }
 
 // enter begins a call of a client; leave ends it.
@@ -210,12 +340,22 @@ type Status struct {
 	Revision  string    // of the remote, as it says it; "" if it cannot be probed
 	CacheUsed int64     // bytes of memory that hold data read
 	Hidden    int64     // names of the remote that no system could show
+	Writable  bool
+	Pending   int   // changes that are not on the remote yet
+	Parked    int   // of these, that wait for a person
+	Saved     int64 // bytes of them on this computer
+	Published int64 // bytes sent to the remote since the drive was opened
 }
 
 // Status tells how the drive is. It does no I/O.
 func (d *Drive) Status() Status {
 	s := Status{CacheUsed: d.chunks.used()}
 	s.Online, s.Since, s.Err = d.health.state()
+	if d.pub != nil {
+		s.Writable = true
+		s.Pending, s.Parked, s.Published = d.pub.counts()
+		s.Saved = d.staged.store.Used()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s.Revision, s.Hidden = d.revision, d.hidden
@@ -338,6 +478,9 @@ func (d *Drive) watch() {
 		}
 		if d.tryAgain() {
 			d.o.Logger.Info("the remote answers again")
+			if d.pub != nil {
+				d.pub.online()
+			}
 			pause, retry = d.o.ProbeInterval, d.o.RetryMin
 			continue
 		}

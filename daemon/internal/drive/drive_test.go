@@ -73,7 +73,7 @@ func newBench(t *testing.T, m *mem.Remote) *bench {
 	b.faults = providertest.NewFaults(m)
 	b.o = Options{
 		Provider: b.faults, UID: uid, GID: gid, StateDir: b.dir, Logger: slog.New(slog.DiscardHandler), Clock: b.clock.Now,
-		ProbeInterval: time.Hour, RetryMin: 5 * time.Millisecond, RetryMax: 20 * time.Millisecond, Patience: 50 * time.Millisecond,
+		ProbeInterval: time.Hour, RefreshInterval: time.Hour, RetryMin: 5 * time.Millisecond, RetryMax: 20 * time.Millisecond, Patience: 50 * time.Millisecond,
 	}
 	t.Cleanup(func() {
 		if b.d != nil {
@@ -191,16 +191,19 @@ func (b *bench) holds(id nfs.ID, want string) {
 	}
 }
 
+// names lists a directory as a client does.
 func (b *bench) names(id nfs.ID) ([]string, error) {
 	var out []string
-	eof, err := b.d.ReadDir(b.Context(), owner, id, 0, false, func(e nfs.DirEntry) bool {
-		out = append(out, e.Name)
-		return true
-	})
-	if err == nil && !eof {
-		err = errors.New("the listing did not end")
+	for cookie := uint64(0); ; {
+		eof, err := b.d.ReadDir(b.Context(), owner, id, cookie, false, func(e nfs.DirEntry) bool {
+			out = append(out, e.Name)
+			cookie = e.Cookie
+			return true
+		})
+		if err != nil || eof {
+			return out, err
+		}
 	}
-	return out, err
 }
 
 func (b *bench) list(id nfs.ID, want ...string) {
@@ -291,7 +294,7 @@ func TestFileSystem(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			nfstest.TestFS(t, func(t *testing.T) nfs.FileSystem {
-				d, err := Open(t.Context(), Options{Provider: c.p, StateDir: t.TempDir(), UID: uid, GID: gid})
+				d, err := Open(t.Context(), Options{Provider: c.p, StateDir: t.TempDir(), UID: uid, GID: gid, ReadOnly: true})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -300,7 +303,11 @@ func TestFileSystem(t *testing.T) {
 						t.Error(err)
 					}
 				})
-				return d
+				return struct { // without what a drive needs to be changed
+					nfs.FileSystem
+					nfs.LinkReader
+					nfs.Describer
+				}{d, d, d}
 			}, nfstest.Prepared(nodes), nfstest.Unprivileged(uid, gid), nfstest.UTF8Names())
 		})
 	}

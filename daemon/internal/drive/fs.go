@@ -28,15 +28,36 @@ func (d *Drive) attr(n *nodes.Node) nfs.Attr {
 		ID: nfs.ID(n.ID), Nlink: 1, UID: d.o.UID, GID: d.o.GID, Size: uint64(n.Size), Used: uint64(n.Size),
 		Atime: n.Mtime, Mtime: n.Mtime, Ctime: n.Ctime,
 	}
+	if !n.Atime.IsZero() {
+		a.Atime = n.Atime
+	}
 	switch n.Kind {
 	case nodes.Dir:
 		a.Type, a.Mode, a.Nlink, a.Size, a.Used = nfs.TypeDirectory, 0o555, 2+n.Subdirs, 4096, 4096
+		if !n.Complete {
+			a.Nlink = 1 // how many there are is not known: BSD fts takes 2 for a directory that has none below
+		}
 	case nodes.Link:
 		a.Type, a.Mode = nfs.TypeSymlink, 0o777
+		return a
 	default:
 		a.Type, a.Mode = nfs.TypeRegular, 0o444
 		if n.Exec {
 			a.Mode = 0o555
+		}
+	}
+	if d.writer != nil {
+		a.Mode |= 0o200
+	}
+	if n.HasMode {
+		a.Mode = uint32(n.Mode)
+	}
+	if n.State&nodes.Gone != 0 {
+		a.Nlink = 0
+	}
+	if n.State&nodes.Staged != 0 {
+		if e := d.staged.peek(n.ID); e != nil {
+			a.Used = uint64(e.f.Used() + n.Base)
 		}
 	}
 	return a
@@ -53,8 +74,8 @@ func (d *Drive) sizedAttr(ctx context.Context, n nodes.Node) (nfs.Attr, error) {
 }
 
 // GetAttr tells the attributes of an object. Those of a directory show whether
-// its names have changed, so a directory that clients have looked into is
-// listed when its listing is old.
+// its names have changed, so a directory that clients have listed is listed
+// again when that is old.
 func (d *Drive) GetAttr(ctx context.Context, _ *nfs.Caller, id nfs.ID) (nfs.Attr, error) {
 	if err := d.enter(); err != nil {
 		return nfs.Attr{}, err
@@ -69,13 +90,10 @@ func (d *Drive) getAttr(ctx context.Context, id uint64) (nfs.Attr, error) {
 	if err != nil {
 		return nfs.Attr{}, err
 	}
-	if n.Kind == nodes.Dir && (n.Complete || n.Missed) {
-		l, err := d.listing(ctx, id)
-		if errors.Is(err, nfs.ErrStale) {
+	if n.Kind == nodes.Dir {
+		d.folders.note(id, d.o.Clock())
+		if n, err = d.current(ctx, n); err != nil {
 			return nfs.Attr{}, err
-		}
-		if err == nil {
-			n = l
 		}
 	}
 	if n.Kind == nodes.File {
@@ -130,6 +148,7 @@ func (d *Drive) lookup(ctx context.Context, c *nfs.Caller, dir uint64, name stri
 	case !showable(name):
 		return nfs.Attr{}, nfs.ErrNoEnt
 	}
+	d.folders.note(dir, d.o.Clock())
 	n, err := d.child(ctx, dir, name)
 	if err != nil {
 		return nfs.Attr{}, err
@@ -166,16 +185,17 @@ func (d *Drive) readDir(ctx context.Context, c *nfs.Caller, dir, cookie uint64, 
 	if err := d.mayUse(c, dir, nfs.MayRead); err != nil {
 		return false, err
 	}
-	n, err := d.node(dir)
+	d.folders.note(dir, d.o.Clock())
+	l, err := d.namesOf(ctx, dir, cookie)
 	if err != nil {
 		return false, err
 	}
-	if cookie == 0 || !n.Complete {
-		if _, err := d.listing(ctx, dir); err != nil {
-			return false, err
+	given := 0
+	for size := firstPage; ; {
+		var p progress
+		if l != nil {
+			p = l.progress() // before the store is looked at: it may be farther by then
 		}
-	}
-	for size := firstPage; ; size = min(2*size, lastPage) {
 		var page []nodes.Entry
 		err := d.store.Children(dir, cookie, func(e nodes.Entry) bool {
 			page = append(page, e)
@@ -184,17 +204,70 @@ func (d *Drive) readDir(ctx context.Context, c *nfs.Caller, dir, cookie uint64, 
 		if err != nil {
 			return false, err
 		}
-		entries := d.dirEntries(ctx, dir, page, plus)
-		for _, e := range entries {
+		for _, e := range d.dirEntries(ctx, dir, page, plus) {
 			if !fill(e) {
 				return false, nil
 			}
+			given++
 		}
-		if len(page) < size {
+		if len(page) == size {
+			size = min(2*size, lastPage)
+			cookie = page[len(page)-1].Cookie
+			continue
+		}
+		switch {
+		case l == nil:
 			return true, nil
+		case given > 0 && (!p.done || p.err != nil):
+			return false, nil // the client comes again for the rest
+		case p.done:
+			return p.err == nil, p.err
 		}
-		cookie = page[len(page)-1].Cookie
+		select {
+		case <-p.more:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
 	}
+}
+
+// namesOf makes sure that there are names of a directory behind a cookie that a
+// client may be told. If they are still arriving it gives the listing.
+func (d *Drive) namesOf(ctx context.Context, dir, cookie uint64) (*listing, error) {
+	n, err := d.node(dir)
+	if err != nil {
+		return nil, err
+	}
+	if n.Complete && cookie != 0 {
+		return nil, nil
+	}
+	if n.Complete {
+		d.walked(dir)
+		_, err = d.listing(ctx, dir, nil)
+		return nil, err
+	}
+	if d.lists.get(dir) == nil {
+		if d.info.TreeVersion {
+			n, err = d.attributes(ctx, dir) // its version, before it is listed
+		} else {
+			n, err = d.node(dir) // the listing may have ended just now
+		}
+		if err != nil || n.Complete {
+			return nil, err
+		}
+	}
+	l, err := d.beginList(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if cookie == 0 {
+		// Names that are known from before may be gone by now, so news come first.
+		err := l.wait(ctx, func(p progress) bool { return p.pages > 0 })
+		if err != nil && l.progress().pages == 0 {
+			return nil, err
+		}
+	}
+	return l, nil
 }
 
 // dirEntries adds attributes where they can be had soon.
@@ -204,14 +277,14 @@ func (d *Drive) dirEntries(ctx context.Context, dir uint64, page []nodes.Entry, 
 	for _, e := range page {
 		de := nfs.DirEntry{Name: e.Name, ID: nfs.ID(e.ID), Cookie: e.Cookie}
 		if plus {
-			n, err := d.store.Get(e.ID)
+			n, err := d.node(e.ID)
 			if err == nil && n.Size < 0 && !asked {
 				asked = true
-				if d.await(ctx, true, func(ctx context.Context) error { return d.sizes(ctx, dir) }) == nil {
-					n, err = d.store.Get(e.ID)
+				if d.await(ctx, true, func(ctx context.Context) error { return d.sizes(ctx, dir, page[0].Cookie-1) }) == nil {
+					n, err = d.node(e.ID)
 				}
 			}
-			if errors.Is(err, nodes.ErrNotFound) {
+			if errors.Is(err, nfs.ErrStale) {
 				continue
 			}
 			if err == nil && n.Size >= 0 {
@@ -309,7 +382,19 @@ func (d *Drive) Readlink(ctx context.Context, _ *nfs.Caller, id nfs.ID) (string,
 	return target, d.status("read link", err)
 }
 
+// targetHere is the target of a link that was made here.
+func (d *Drive) targetHere(id uint64) (target string, err error) {
+	err = d.store.Regions(id, func(_ uint32, record []byte) bool {
+		target = string(record)
+		return false
+	})
+	return target, err
+}
+
 func (d *Drive) target(ctx context.Context, n nodes.Node) (string, error) {
+	if t, err := d.targetHere(n.ID); err != nil || t != "" {
+		return t, err
+	}
 	b, err := d.readVersion(ctx, n.ID, func(n nodes.Node) ([]byte, error) {
 		n, err := d.sized(ctx, n)
 		if err != nil {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 	"time"
 
+	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/nfs"
 	"github.com/moorage/moorage/providers"
 )
@@ -28,6 +30,7 @@ type health struct {
 	clock    func() time.Time
 	names    chan struct{} // a token per call about names
 	data     chan struct{} // a token per call about data
+	puts     chan struct{} // a token per change of the remote
 	changes  chan struct{} // wakes who asked for Drive.Changes
 	wentDown chan struct{} // wakes the watcher
 
@@ -40,7 +43,7 @@ type health struct {
 
 func newHealth(clock func() time.Time, parallel int) *health {
 	return &health{
-		clock: clock, names: make(chan struct{}, (parallel+1)/2), data: make(chan struct{}, (parallel+1)/2),
+		clock: clock, names: make(chan struct{}, (parallel+1)/2), data: make(chan struct{}, (parallel+1)/2), puts: make(chan struct{}, max(2, parallel/2)),
 		changes: make(chan struct{}, 1), wentDown: make(chan struct{}, 1), since: clock(),
 	}
 }
@@ -74,6 +77,19 @@ func (e *downError) Unwrap() error { return e.cause }
 // call makes one call of the provider if the remote is reachable, again after
 // a failure that may pass. names says that it is about names, not data.
 func (h *health) call(ctx context.Context, names bool, fn func(context.Context) error) error {
+	slots := h.data
+	if names {
+		slots = h.names
+	}
+	return h.repeat(ctx, slots, fn)
+}
+
+// put is call for the publisher.
+func (h *health) put(ctx context.Context, fn func(context.Context) error) error {
+	return h.repeat(ctx, h.puts, fn)
+}
+
+func (h *health) repeat(ctx context.Context, slots chan struct{}, fn func(context.Context) error) error {
 	pause := 50 * time.Millisecond
 	for i := 1; ; i++ {
 		h.mu.Lock()
@@ -82,7 +98,7 @@ func (h *health) call(ctx context.Context, names bool, fn func(context.Context) 
 		if down {
 			return &downError{cause}
 		}
-		err := h.once(ctx, names, fn)
+		err := h.once(ctx, slots, fn)
 		h.record(ctx, err)
 		if !passing(err) || i == attempts || ctx.Err() != nil {
 			return err
@@ -100,16 +116,12 @@ func (h *health) call(ctx context.Context, names bool, fn func(context.Context) 
 
 // try makes one call whether or not the remote is reachable.
 func (h *health) try(ctx context.Context, fn func(context.Context) error) error {
-	err := h.once(ctx, true, fn)
+	err := h.once(ctx, h.names, fn)
 	h.record(ctx, err)
 	return err
 }
 
-func (h *health) once(ctx context.Context, names bool, fn func(context.Context) error) error {
-	slots := h.data
-	if names {
-		slots = h.names
-	}
+func (h *health) once(ctx context.Context, slots chan struct{}, fn func(context.Context) error) error {
 	select {
 	case slots <- struct{}{}:
 		defer func() { <-slots }()
@@ -186,6 +198,7 @@ func refused(err error) bool {
 func answered(err error) bool {
 	for _, e := range []error{
 		providers.ErrNotExist, providers.ErrNotDir, providers.ErrIsDir, providers.ErrChanged, providers.ErrPermission, providers.ErrUnsupported,
+		providers.ErrExist, providers.ErrNotEmpty, providers.ErrFull, providers.ErrTooLarge,
 	} {
 		if errors.Is(err, e) {
 			return true
@@ -216,6 +229,8 @@ func (d *Drive) status(op string, err error) error {
 		return fmt.Errorf("%s: %w", op, err)
 	case errors.As(err, &down), refused(err):
 		s = nfs.ErrIO
+	case errors.Is(err, nodes.ErrFull), errors.Is(err, syscall.ENOSPC):
+		s = nfs.ErrNoSpace
 	case errors.Is(err, providers.ErrPermission):
 		s = nfs.ErrAccess
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.As(err, &limited), errors.Is(err, providers.ErrChanged):

@@ -2,7 +2,6 @@ package drive
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,29 +19,45 @@ import (
 // maxDepth bounds the way up from a node; a longer one means a damaged store.
 const maxDepth = 4096
 
-// path is where a node is on the remote. A node whose way up is broken is gone.
-func (d *Drive) path(id uint64) (string, error) {
+// path is where a node is on the remote, or will be if it is not there yet. A
+// node whose way up is broken is gone.
+func (d *Drive) path(id uint64) (string, error) { return d.way(id, true) }
+
+// way is a path by the places on the remote, or by those here.
+func (d *Drive) way(id uint64, remote bool) (string, error) {
 	var elems []string
 	for i := 0; id != nodes.Root; i++ {
-		n, err := d.node(id)
+		n, err := d.store.Get(id)
+		if errors.Is(err, nodes.ErrNotFound) {
+			err = fmt.Errorf("%w: id %d", nfs.ErrStale, id)
+		}
 		if err != nil {
 			return "", err
 		}
 		if i == maxDepth {
 			return "", fmt.Errorf("node %d: %w", id, nodes.ErrCorrupt)
 		}
-		elems = append(elems, n.Name)
-		id = n.Parent
+		dir, name, ok := place(&n)
+		if !remote || !ok {
+			dir, name = n.Parent, n.Name
+		}
+		elems = append(elems, name)
+		id = dir
 	}
 	slices.Reverse(elems)
 	return strings.Join(elems, "/"), nil
 }
 
-// node is what the store knows of an id; ErrStale if nothing.
+// node is what is known of an id; ErrStale if nothing, or if it was removed.
 func (d *Drive) node(id uint64) (nodes.Node, error) {
 	n, err := d.store.Get(id)
-	if errors.Is(err, nodes.ErrNotFound) {
+	if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 && n.Kind == nodes.Dir {
 		return n, fmt.Errorf("%w: id %d", nfs.ErrStale, id)
+	}
+	if err == nil && n.Kind == nodes.File && d.staged != nil {
+		if e := d.staged.peek(id); e != nil {
+			e.overlay(&n)
+		}
 	}
 	return n, err
 }
@@ -75,7 +90,7 @@ func (d *Drive) statRoot(ctx context.Context) error {
 				tx.Put(newNode(nodes.Root, nodes.Root, e, nodes.Dir, at))
 				return nil
 			}
-			if err == nil && merge(&n, e, d.info.TreeVersion, at) {
+			if err == nil && d.renewed(&n, e, at) {
 				tx.Put(n)
 			}
 			return err
@@ -90,6 +105,7 @@ func (d *Drive) statRoot(ctx context.Context) error {
 func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 	_, err := do(ctx, d.flights, flightKey("stat", dir)+"/"+name, d.o.CallTimeout, func(ctx context.Context) (struct{}, error) {
 		at, rev := d.now()
+		asked := d.turns.now()
 		p, err := d.path(dir)
 		if err != nil {
 			return struct{}{}, err
@@ -103,7 +119,14 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 		if err != nil && !gone {
 			return struct{}{}, err
 		}
-		a := applier{d: d, dir: dir, now: at}
+		a := applier{d: d, dir: dir, now: at, asked: asked, place: p, byStat: true}
+		if !gone {
+			e.Name = name
+			a.free = d.vacant(ctx, dir, e)
+		}
+		if l := d.lists.get(dir); l != nil {
+			a.kept = l.kept
+		}
 		err = d.update(func(tx *nodes.Tx) error {
 			if err := a.begin(tx); err != nil {
 				return err
@@ -114,16 +137,16 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 				}
 				a.touched = a.touched || !a.n.Missed
 				a.n.Missed = true
-			} else {
-				e.Name = name
-				if err := a.put(e); err != nil {
-					return err
-				}
+			} else if err := a.put(e); err != nil {
+				return err
 			}
 			a.end()
 			return nil
 		})
-		if err == nil && a.id != 0 {
+		switch {
+		case err == nil && gone && !a.stale(name):
+			d.missing.add(dir, name, at, rev)
+		case err == nil && a.id != 0:
 			d.stamps.update(a.id, func(s *stamp) { s.attrAt, s.attrRev = at, rev })
 		}
 		return struct{}{}, err
@@ -133,29 +156,49 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 
 // list confirms a directory: its names and their attributes.
 func (d *Drive) list(ctx context.Context, dir uint64) error {
-	_, err := do(ctx, d.flights, flightKey("list", dir), d.o.OpenTimeout, func(ctx context.Context) (struct{}, error) {
-		var err error
-		for range attempts {
-			if err = d.listOnce(ctx, dir); !errors.Is(err, providers.ErrChanged) {
-				break
-			}
+	l, err := d.beginList(ctx, dir)
+	if err != nil {
+		return err
+	}
+	return l.wait(ctx, nil)
+}
+
+// runList does the work of a listing.
+func (d *Drive) runList(ctx context.Context, l *listing) error {
+	asked := d.turns.now()
+	place, err := d.path(l.dir)
+	if err != nil {
+		return err
+	}
+	for range attempts {
+		if err = d.listOnce(ctx, l); !errors.Is(err, providers.ErrChanged) {
+			break
 		}
-		if dir != nodes.Root && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, providers.ErrNotDir)) {
-			err = errors.Join(fmt.Errorf("%w: id %d", nfs.ErrStale, dir), d.forget(dir))
+	}
+	if l.dir != nodes.Root && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, providers.ErrNotDir)) {
+		if ferr := d.forget(l.dir, place, asked); ferr != nil {
+			return errors.Join(err, ferr)
 		}
-		return struct{}{}, err
-	})
+		if _, nerr := d.node(l.dir); nerr != nil {
+			return errors.Join(nerr, err)
+		}
+		return fmt.Errorf("%w: %w", nfs.ErrJukebox, err) // what was changed here says otherwise
+	}
 	return err
 }
 
-// forget takes away a directory that the remote says is not there.
-func (d *Drive) forget(id uint64) error {
+// forget takes away a directory that the remote said was not at its place, when
+// it was asked.
+func (d *Drive) forget(id uint64, place string, asked *moment) error {
 	n, err := d.node(id)
 	if err != nil {
 		return nil
 	}
+	if now, err := d.path(id); err != nil || now != place {
+		return err // it is elsewhere by now
+	}
 	d.stamps.update(n.Parent, func(s *stamp) { s.listAt, s.listRev = time.Time{}, 0 })
-	a := applier{d: d, dir: n.Parent, now: d.o.Clock()}
+	a := applier{d: d, dir: n.Parent, now: d.o.Clock(), asked: asked}
 	return d.update(func(tx *nodes.Tx) error {
 		if err := a.begin(tx); err != nil {
 			return err
@@ -163,123 +206,59 @@ func (d *Drive) forget(id uint64) error {
 		if err := a.remove(n.Name); err != nil {
 			return err
 		}
-		a.n.ListRev, a.n.ListVersion = 0, "" // the parent's listing was wrong
-		a.touched = true
+		a.doubt() // the parent's listing was wrong
 		a.end()
 		return nil
 	})
 }
 
-// batch is how many entries of a listing are stored at once.
-const batch = 8192
-
-func (d *Drive) listOnce(ctx context.Context, dir uint64) error {
+func (d *Drive) listOnce(ctx context.Context, l *listing) error {
 	at, rev := d.now()
-	n, err := d.node(dir)
+	n, err := d.node(l.dir)
 	if err != nil {
 		return err
 	}
-	p, err := d.path(dir)
+	p, err := d.path(l.dir)
 	if err != nil {
 		return err
 	}
-	a := applier{d: d, dir: dir, now: at, seen: bitmap{}, limit: n.NextCookie}
-	var entries []providers.Entry
-	for cursor := ""; ; {
+	a := newLister(d, &n, at)
+	a.kept, a.asked, a.place = l.kept, d.turns.now(), p
+	l.start(rev)
+	whole := false
+	err = pipe(ctx, func(ctx context.Context, cursor string) ([]providers.Entry, string, error) {
 		var page providers.Page
-		pageCtx, cancel := context.WithTimeout(ctx, d.o.CallTimeout)
-		err := d.health.call(pageCtx, true, func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, d.o.CallTimeout)
+		defer cancel()
+		err := d.health.call(ctx, true, func(ctx context.Context) (err error) {
 			page, err = d.p.ReadDir(ctx, p, cursor)
 			return err
 		})
-		cancel()
-		if err != nil {
-			return err
-		}
-		if page.Next != "" && page.Next == cursor {
-			return fmt.Errorf("list %q: %w: the cursor stands still", p, providers.ErrProtocol)
-		}
-		cursor = page.Next
-		entries = append(entries, page.Entries...)
-		for len(entries) >= batch || (cursor == "" && len(entries) > 0) {
-			n := min(batch, len(entries))
-			if err := d.applyPage(&a, entries[:n]); err != nil {
-				return err
+		return page.Entries, page.Next, err
+	}, func(entries []providers.Entry, last bool) error {
+		// A directory of which nothing was known is whole with its last page.
+		whole = last && a.limit == nodes.FirstCookie && len(a.waiting) == 0
+		err := d.applyPage(a, entries, func() {
+			if whole = whole && len(a.waiting) == 0; whole {
+				a.finish(string(n.Version), rev)
 			}
-			entries = entries[n:]
+		})
+		if err == nil {
+			l.stored(a.given, last)
 		}
-		if cursor == "" {
-			break
-		}
-	}
-	if err := d.sweep(&a, string(n.Version), rev); err != nil {
 		return err
+	})
+	if err == nil && !whole {
+		err = d.putWaiting(ctx, a)
+		if err == nil {
+			err = d.sweep(a, string(n.Version), rev)
+		}
 	}
-	d.stamps.update(dir, func(s *stamp) { s.listAt, s.listRev, s.lookups = at, rev, 0 })
-	return nil
-}
-
-func (d *Drive) applyPage(a *applier, entries []providers.Entry) error {
-	return d.update(func(tx *nodes.Tx) error {
-		if err := a.begin(tx); err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if err := a.put(e); err != nil {
-				return err
-			}
-		}
-		a.end()
-		return nil
-	})
-}
-
-// sweep ends a listing: names that were known before and not listed are gone.
-func (d *Drive) sweep(a *applier, version string, rev uint64) error {
-	var gone []nodes.Entry
-	err := d.store.Children(a.dir, 0, func(e nodes.Entry) bool {
-		if e.Cookie < a.limit && !a.seen.has(e.Cookie) {
-			gone = append(gone, e)
-		}
-		return true
-	})
 	if err != nil {
-		return err
+		return errors.Join(err, d.settleTimes(a))
 	}
-	return d.update(func(tx *nodes.Tx) error {
-		if err := a.begin(tx); err != nil {
-			return err
-		}
-		for _, e := range gone {
-			if err := a.remove(e.Name); err != nil {
-				return err
-			}
-		}
-		n := &a.n
-		if was := int64(n.Hidden); was != a.hidden {
-			n.Hidden = uint32(min(a.hidden, 1<<31))
-			d.addHidden(tx, int64(n.Hidden)-was)
-		}
-		n.Complete = true
-		n.ListVersion, n.ListRev = version, rev
-		if a.deferred {
-			// Not all that was listed is shown yet: list again after a restart.
-			n.ListVersion, n.ListRev = "", 0
-		}
-		a.touched = true
-		a.end()
-		return nil
-	})
-}
-
-// addHidden counts names that cannot be shown.
-func (d *Drive) addHidden(tx *nodes.Tx, n int64) {
-	d.mu.Lock()
-	d.hidden += n
-	total := d.hidden
-	d.mu.Unlock()
-	tx.SetMeta("hidden", binary.BigEndian.AppendUint64(nil, uint64(total)))
-	d.health.wake()
+	d.stamps.update(l.dir, func(s *stamp) { s.listAt, s.listRev, s.lookups = a.countsFrom, rev, 0 })
+	return nil
 }
 
 // applier brings the store to what the remote says of one directory.
@@ -287,22 +266,49 @@ type applier struct {
 	d      *Drive
 	dir    uint64
 	now    time.Time
-	seen   bitmap // cookies of names that were listed; nil: it does not matter
+	seen   *marks // cookies of names that were listed; nil: it does not matter
+	kept   *marks // cookies of names that are there though they may not be listed; as seen
 	limit  uint64 // cookies below were given before the listing
+	byStat bool   // Stat tells of the entry, not a listing
 	hidden int64  // names left out
+
+	// A listing moves the times of its directory once, at its end: clients that
+	// read the directory meanwhile would begin again each time.
+	listing    bool
+	came, went bool              // names, since the times moved
+	doubtful   bool              // an earlier listing may have changed names without moving the times
+	waits      bool              // entries may wait for the end of the listing
+	waiting    []providers.Entry // new names of objects that have another one here
+	free       map[uint64]bool   // nodes whose names are gone, so that others may have them
+	countsFrom time.Time         // as nodes.Node.ListedAt; valid after finish
+
+	save  func()  // stores what else the transaction has to keep together; nil: nothing
+	asked *moment // before the remote was asked; nil: what it says is right
+	place string  // where it was asked; valid with asked, "" also if it does not matter
 
 	tx       *nodes.Tx
 	n        nodes.Node // the directory
 	touched  bool       // n must be stored
+	dirty    bool       // n has given out cookies since it was stored
 	moved    bool       // names came or went
 	deferred bool
-	id       uint64 // of the entry that was put last
+	given    []uint64 // cookies of the entries that a listing has put in this transaction
+	id       uint64   // of the entry that was put last; 0: it is not shown
+}
+
+// newLister makes the applier of a listing of n that begins now.
+func newLister(d *Drive, n *nodes.Node, now time.Time) *applier {
+	return &applier{
+		d: d, dir: n.ID, now: now, seen: newMarks(), limit: n.NextCookie, listing: true, waits: true, free: map[uint64]bool{},
+		doubtful: n.Complete && n.ListedAt.IsZero() && n.ListRev == 0 && n.ListVersion == "",
+	}
 }
 
 // begin starts a transaction.
 func (a *applier) begin(tx *nodes.Tx) error {
 	var err error
-	a.tx, a.touched, a.moved = tx, false, false
+	a.tx, a.touched, a.moved, a.dirty, a.given = tx, false, false, false, a.given[:0]
+	tx.OnRemove(a.d.limbo.add)
 	if a.n, err = tx.Get(a.dir); errors.Is(err, nodes.ErrNotFound) {
 		return fmt.Errorf("%w: id %d", nfs.ErrStale, a.dir)
 	}
@@ -311,8 +317,14 @@ func (a *applier) begin(tx *nodes.Tx) error {
 
 // end stores what became of the directory.
 func (a *applier) end() {
-	if a.moved && (a.n.Complete || a.n.Missed) { // else nobody has a cache to drop
-		moveDir(&a.n, a.now)
+	switch {
+	case !a.moved:
+	case !a.listing:
+		if a.n.Complete || a.n.Missed { // else nobody has a cache to drop
+			moveDir(&a.n, a.now)
+		}
+	case a.n.Complete && (a.came || a.went):
+		a.doubt() // until the times have moved
 	}
 	if a.moved || a.touched {
 		a.tx.Put(a.n)
@@ -322,12 +334,69 @@ func (a *applier) end() {
 	}
 }
 
+// doubt makes the directory be listed again, with its times moving.
+func (a *applier) doubt() {
+	a.n.ListRev, a.n.ListVersion, a.n.ListedAt = 0, "", time.Time{}
+	a.touched = true
+}
+
+// move moves the times of the directory if somebody may have to drop a cache.
+func (a *applier) move(wasComplete bool) {
+	if a.went || a.doubtful || a.came && (wasComplete || a.n.Missed) {
+		moveDir(&a.n, a.now)
+	}
+	a.came, a.went, a.doubtful, a.touched = false, false, false, true
+}
+
+// finish says that all names of a listing are there.
+func (a *applier) finish(version string, rev uint64) {
+	n := &a.n
+	if was := int64(n.Hidden); was != a.hidden {
+		n.Hidden = uint32(min(a.hidden, 1<<31))
+		a.d.addHidden(a.tx, int64(n.Hidden)-was)
+	}
+	a.move(n.Complete)
+	n.Complete = true
+	a.countsFrom = a.d.countsFrom(a.now)
+	n.ListVersion, n.ListRev, n.ListedAt = version, rev, a.countsFrom
+	if a.deferred {
+		a.doubt() // not all that was listed is shown yet: list again after a restart
+	}
+}
+
+// listed reports whether the entry with that cookie stays.
+func (a *applier) listed(cookie uint64) bool { return a.seen.has(cookie) || a.kept.has(cookie) }
+
+// stale reports whether what the remote said of a name may be older than what
+// was put there from here.
+func (a *applier) stale(name string) bool {
+	if a.asked == nil {
+		return false
+	}
+	if a.place != "" {
+		if now, err := a.d.path(a.dir); err != nil || now != a.place {
+			return true
+		}
+	}
+	return a.d.turns.since(a.asked, a.dir, name)
+}
+
 // put adds or renews one entry.
 func (a *applier) put(e providers.Entry) error {
+	a.id = 0
+	if a.stale(e.Name) {
+		if _, cookie, err := a.tx.Child(a.dir, e.Name); err == nil {
+			a.seen.set(cookie)
+		}
+		return nil
+	}
 	kind, ok := kindOf(e)
 	if !ok || !showable(e.Name) {
 		a.hidden++
 		return nil
+	}
+	if masked, err := a.masked(e, kind); masked || err != nil {
+		return err
 	}
 	id, cookie, err := a.tx.Child(a.dir, e.Name)
 	var n nodes.Node
@@ -343,30 +412,48 @@ func (a *applier) put(e providers.Entry) error {
 		cookie = 0
 	case err != nil:
 		return err
+	case a.d.changedHere(&n):
+		a.seen.set(cookie)
+		a.id = id
+		return a.d.meet(a.tx, n, e)
 	case n.Kind != kind:
 		if err := a.remove(e.Name); err != nil {
 			return err
 		}
+		if _, _, err := a.tx.Child(a.dir, e.Name); !errors.Is(err, nodes.ErrNotFound) {
+			return err // it stays, see keep
+		}
 	default:
-		a.seen.set(cookie)
-		a.id = id
+		a.confirm(id, cookie)
 		return a.renew(n, e)
 	}
-	if id, err = a.tx.NewID(); err != nil {
+	if n, err = a.origin(e, kind); err != nil || n.ID == 0 {
 		return err
 	}
 	if cookie == 0 {
 		cookie = a.n.NextCookie
 		a.n.NextCookie++
+		a.dirty = true
 	}
-	a.tx.Put(newNode(id, a.dir, e, kind, a.now))
-	a.tx.Link(a.dir, e.Name, id, cookie)
+	a.tx.Link(a.dir, e.Name, n.ID, cookie)
 	if kind == nodes.Dir {
 		a.n.Subdirs++
 	}
+	a.d.forgetMissing(a.dir, e.Name)
+	a.came, a.moved = true, true
+	a.confirm(n.ID, cookie)
+	return a.renew(n, e)
+}
+
+// confirm notes that the remote has an entry.
+func (a *applier) confirm(id, cookie uint64) {
+	a.id = id
 	a.seen.set(cookie)
-	a.moved, a.id = true, id
-	return nil
+	if a.listing {
+		a.given = append(a.given, cookie)
+	} else {
+		a.kept.set(cookie)
+	}
 }
 
 // renew brings a node to what the remote says, or puts that off while the node
@@ -379,7 +466,15 @@ func (a *applier) renew(n nodes.Node, e providers.Entry) error {
 		return nil
 	}
 	d.postpone(n.ID, providers.Entry{})
-	if merge(&n, e, d.info.TreeVersion, a.now) {
+	if !a.byStat && d.info.StatKnowsMore && e.Version != "" && string(e.Version) == n.Version {
+		// What Stat told is right.
+		e.ModTime, e.Mode = n.RemoteTime, entryOf(&n).Mode
+	}
+	was := n.RemoteID
+	if err := a.tx.Identify(&n, e.ID); err != nil {
+		return err
+	}
+	if d.renewed(&n, e, a.now) || n.RemoteID != was {
 		a.tx.Put(n)
 	}
 	return nil
@@ -387,6 +482,9 @@ func (a *applier) renew(n nodes.Node, e providers.Entry) error {
 
 // remove takes a name away, if it is there.
 func (a *applier) remove(name string) error {
+	if a.stale(name) {
+		return nil
+	}
 	id, cookie, err := a.tx.Child(a.dir, name)
 	if errors.Is(err, nodes.ErrNotFound) {
 		return nil
@@ -395,22 +493,22 @@ func (a *applier) remove(name string) error {
 		return err
 	}
 	n, err := a.tx.Get(id)
+	if err == nil {
+		if keep, err := a.d.keep(a.tx, n); keep || err != nil {
+			return err
+		}
+	}
 	if err == nil && n.Kind == nodes.Dir && a.n.Subdirs > 0 {
 		a.n.Subdirs--
 	}
 	a.d.postpone(id, providers.Entry{})
-	a.moved = true
+	a.went, a.moved = true, true
+	if a.save != nil {
+		a.save()
+	}
+	if a.dirty { // no cookie is given out twice, even if only a part of this is stored
+		a.tx.Put(a.n)
+		a.dirty = false
+	}
 	return a.tx.Remove(a.dir, nodes.Entry{ID: id, Cookie: cookie, Name: name})
 }
-
-// bitmap is a set of small numbers. A nil bitmap holds nothing and takes
-// nothing.
-type bitmap map[uint64]uint64
-
-func (b bitmap) set(i uint64) {
-	if b != nil {
-		b[i/64] |= 1 << (i % 64)
-	}
-}
-
-func (b bitmap) has(i uint64) bool { return b[i/64]&(1<<(i%64)) != 0 }

@@ -16,7 +16,7 @@ func showable(name string) bool {
 	if name == "" || name == "." || name == ".." || len(name) > 255 || !utf8.ValidString(name) {
 		return false
 	}
-	return !strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f })
+	return !strings.ContainsAny(name, "/\x00")
 }
 
 // kindOf tells what an entry becomes; false: nothing that a drive shows.
@@ -72,6 +72,10 @@ func merge(n *nodes.Node, e providers.Entry, repository bool, now time.Time) boo
 	was := *n
 	same := sameContent(n, e)
 	n.Exec = e.Mode&0o111 != 0
+	if !same {
+		n.State &^= nodes.Edited
+		n.HasMode, n.Mode = false, 0
+	}
 	n.Version = string(e.Version)
 	if n.Kind != nodes.Dir && (e.Size >= 0 || !same) {
 		n.Size = e.Size

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
+	"github.com/moorage/moorage/daemon/internal/drive/staging"
 	"github.com/moorage/moorage/nfs"
 	"github.com/moorage/moorage/providers"
 )
@@ -26,7 +27,48 @@ func (d *Drive) Read(ctx context.Context, c *nfs.Caller, id nfs.ID, p []byte, of
 	return n, eof, d.status("read", err)
 }
 
-func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, off uint64) (int, bool, error) {
+// read is readOnce that comes again when what it was about to read has become
+// something else on the remote by what was published just then.
+func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, off uint64) (n int, eof bool, err error) {
+	for range publishedTries {
+		n, eof, err = d.readOnce(ctx, c, id, p, off)
+		if !changed(err) || !d.publishing(ctx, id) {
+			break
+		}
+	}
+	if changed(err) {
+		if g, gerr := d.node(id); gerr == nil && g.State&nodes.Gone != 0 {
+			err = fmt.Errorf("%w: %q was removed: %w", nfs.ErrStale, g.Name, err)
+		}
+	}
+	return n, eof, err
+}
+
+// publishedTries is how often a read is tried that meets what is published.
+const publishedTries = 8
+
+// publishing waits for the end of what is being published of a node or of the
+// directories above it, and reports whether there was such a thing lately.
+func (d *Drive) publishing(ctx context.Context, id uint64) bool {
+	if d.pub == nil {
+		return false
+	}
+	keys := []taskKey{nodeTask(id)}
+	for len(keys) < maxDepth {
+		n, err := d.store.Get(id)
+		if err != nil || n.ID == nodes.Root {
+			break
+		}
+		if dir, name, ok := place(&n); ok {
+			keys = append(keys, tombTask(dir, name))
+		}
+		id = n.Parent
+		keys = append(keys, nodeTask(id))
+	}
+	return d.pub.await(ctx, keys)
+}
+
+func (d *Drive) readOnce(ctx context.Context, c *nfs.Caller, id uint64, p []byte, off uint64) (int, bool, error) {
 	n, err := d.node(id)
 	if err != nil {
 		return 0, false, err
@@ -37,8 +79,14 @@ func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, of
 	case nodes.Link:
 		return 0, false, nfs.ErrInval
 	}
-	if a := d.attr(&n); c.UID != a.UID && !nfs.Permits(c, &a, nfs.MayRead) {
+	if a := d.attr(&n); c.UID != a.UID && !nfs.Permits(c, &a, nfs.MayRead) && !nfs.Permits(c, &a, nfs.MayExec) {
 		return 0, false, nfs.ErrAccess
+	}
+	if n.State&nodes.Staged != 0 {
+		m, eof, err := d.readStaged(ctx, id, p, off)
+		if !errors.Is(err, errNotStaged) { // else it was published meanwhile
+			return m, eof, err
+		}
 	}
 	if err := d.catchUp(id, false); err != nil {
 		return 0, false, err
@@ -60,7 +108,45 @@ func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, of
 		return 0, false, err
 	}
 	d.streams.note(id, d.o.Clock(), eof)
+	d.uses.note(id, d.o.Clock())
 	return len(b), eof, nil
+}
+
+// readStaged reads a file that has content of its own here.
+func (d *Drive) readStaged(ctx context.Context, id uint64, p []byte, off uint64) (int, bool, error) {
+	e, err := d.stage(ctx, id, false)
+	if err != nil {
+		return 0, false, err
+	}
+	defer d.staged.release(e)
+	size := e.f.State().Size
+	if off >= uint64(size) {
+		return 0, true, nil
+	}
+	p = p[:min(uint64(len(p)), uint64(size)-off)]
+	n, err := d.node(id)
+	if err != nil {
+		return 0, false, err
+	}
+	base := baseOf(n)
+	clear(p)
+	for _, piece := range e.f.Pieces(int64(off), int64(len(p))) {
+		b := p[piece.Off-int64(off):][:piece.N]
+		switch piece.Kind {
+		case staging.Local:
+			if _, err = e.f.ReadAt(b, piece.Off); errors.Is(err, staging.ErrNotLocal) {
+				err = fmt.Errorf("%w: %q is being cut off", nfs.ErrJukebox, n.Name)
+			}
+		case staging.Base:
+			err = d.readFull(ctx, base, b, piece.Off)
+		default:
+			err = nil
+		}
+		if err != nil {
+			return 0, false, err
+		}
+	}
+	return len(p), off+uint64(len(p)) >= uint64(size), nil
 }
 
 // readNode runs fn on a node. If the remote has another version by then, the
@@ -162,6 +248,13 @@ func (d *Drive) object(ctx context.Context, n nodes.Node) (*openObject, error) {
 			o, err = d.p.Open(ctx, p, providers.Version(n.Version))
 			return err
 		})
+		if here, werr := d.way(n.ID, false); errors.Is(err, fs.ErrNotExist) && werr == nil && here != p {
+			// A directory above it is being moved.
+			err = d.health.call(ctx, false, func(ctx context.Context) (err error) {
+				o, err = d.p.Open(ctx, here, providers.Version(n.Version))
+				return err
+			})
+		}
 		if err != nil {
 			return struct{}{}, fmt.Errorf("open %q: %w", path.Base(p), err)
 		}

@@ -9,11 +9,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moorage/moorage/nfs"
-	"github.com/moorage/moorage/providers"
 	"github.com/moorage/moorage/providers/local"
 	"github.com/moorage/moorage/providers/mem"
+	"github.com/moorage/moorage/providers/providertest"
 )
 
 // ids walks the whole drive.
@@ -59,6 +60,42 @@ func TestRestartKeepsIDs(t *testing.T) {
 	}
 	if a := b.find("hello.txt"); a != times {
 		t.Errorf("attributes after the restart: %+v, want %+v", a, times)
+	}
+}
+
+// A listing still counts after a restart, where only time can tell.
+func TestListingsCountAfterARestart(t *testing.T) {
+	b := newBench(t, mem.New(mem.Options{}))
+	for i := range 20 {
+		b.put(fmt.Sprintf("d%02d/e/f", i), "x")
+	}
+	b.o.Provider = plain{b.faults}
+	b.o.TTL = time.Minute
+	b.open()
+	before := ids(t, b.d)
+	b.clock.advance(50 * time.Second)
+	b.reopen()
+	lists, stats := b.faults.Calls(providertest.OpList), b.faults.Calls(providertest.OpStat)
+	if after := ids(t, b.d); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("ids before and after the restart differ:\n%v\n%v", before, after)
+	}
+	for p, id := range before {
+		if a := b.find(p); a.ID != id {
+			t.Errorf("%s is id %d, was %d", p, a.ID, id)
+		}
+	}
+	lists, stats = b.faults.Calls(providertest.OpList)-lists, b.faults.Calls(providertest.OpStat)-stats
+	if lists+stats != 0 {
+		t.Errorf("after the restart the remote was asked for %d listings and %d objects", lists, stats)
+	}
+	for name, ahead := range map[string]time.Duration{"when it is old": time.Minute, "when the clock was set back": -time.Hour} {
+		b.clock.advance(ahead)
+		b.reopen()
+		lists = b.faults.Calls(providertest.OpList)
+		b.getattr(before["d03/e"])
+		if b.faults.Calls(providertest.OpList) == lists {
+			t.Errorf("%s a listing still counts", name)
+		}
 	}
 }
 
@@ -165,47 +202,5 @@ func TestKill(t *testing.T) {
 		if _, err := d.GetAttr(t.Context(), owner, nfs.ID(id)); err != nil {
 			t.Errorf("%s, id %d: %v", name, id, err)
 		}
-	}
-}
-
-// A big folder costs disk, not memory, and its first page comes at once.
-func TestBigFolder(t *testing.T) {
-	if testing.Short() {
-		t.Skip("lists 100,000 names")
-	}
-	const n = 100_000
-	b := newBench(t, mem.New(mem.Options{}))
-	b.put("d/first", "x")
-	b.faults.EditListing(func(dir string, es []providers.Entry) []providers.Entry {
-		if dir != "d" {
-			return es
-		}
-		for i := range n {
-			es = append(es, providers.Entry{Name: fmt.Sprintf("entry-%06d", i), Size: int64(i), Version: "v"})
-		}
-		return es
-	})
-	b.open()
-	d := b.find("d")
-	count := 0
-	cookie := uint64(0)
-	for eof := false; !eof; {
-		room := 200
-		var err error
-		eof, err = b.d.ReadDir(t.Context(), owner, d.ID, cookie, true, func(e nfs.DirEntry) bool {
-			if room == 0 {
-				return false
-			}
-			room--
-			count++
-			cookie = e.Cookie
-			return true
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if count != n+1 {
-		t.Errorf("%d names were listed, want %d", count, n+1)
 	}
 }

@@ -11,6 +11,11 @@ type stamp struct {
 	attrAt, listAt   time.Time
 	attrRev, listRev uint64
 	lookups          int // names asked for one by one since the last listing
+
+	// Of names that clients were told to be absent, before there was a listing:
+	// the first since the directory's times moved for it, and the last.
+	missFrom, missAt time.Time
+	missRev          uint64 // of missFrom
 }
 
 // stamps are the stamps of the nodes used last. They are kept in memory only:

@@ -17,6 +17,7 @@ func (d *drive) detail() api.Drive {
 	d.mu.Lock()
 	v, stats := d.describeLocked(), d.stats
 	d.mu.Unlock()
+	v.Uploads = d.uploads(detailUploads)
 	if stats == nil {
 		return v
 	}

@@ -98,6 +98,7 @@ func (d *drive) connect(ctx context.Context) (err error) {
 		return mountProblem(err, st.Name, mnt.Dir)
 	}
 	d.live = &live{src: src, srv: srv, gate: g, mount: mnt}
+	d.offer(src)
 	return nil
 }
 
@@ -115,6 +116,9 @@ func (d *drive) clearFailed(ctx context.Context, mnt state.Mount) {
 
 // open signs in to the remote, or opens the folder.
 func (d *drive) open(ctx context.Context, dir string) (*Source, error) {
+	if d.barred != nil {
+		return nil, d.barred
+	}
 	d.step("sign-in")
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -185,7 +189,11 @@ func (d *drive) down(unmounted bool) {
 	l := d.live
 	d.live = nil
 	d.stopServer(l.srv)
+	d.offer(nil)
 	d.closeSource(l.src)
+	if l.src.Sync != nil {
+		d.look()
+	}
 	if unmounted {
 		d.unmounted(l.mount)
 	}
@@ -227,16 +235,22 @@ func (d *drive) discard(ctx context.Context) *api.Error {
 // unmounted clears up after a mount that is gone.
 func (d *drive) unmounted(mnt state.Mount) {
 	place{dir: mnt.Dir, made: mnt.Made}.remove()
-	if err := d.save(func(s *state.Drive) { s.Mount = nil }); err != nil {
+	n := d.keeps().count()
+	if err := d.save(func(s *state.Drive) { s.Mount, s.Unpublished = nil, n }); err != nil {
 		d.log.Warn("the drive's state could not be written", "err", err)
 	}
 }
 
-// forget unmounts d, takes it out of the config and ends it.
-func (d *drive) forget(ctx context.Context) *api.Error {
+// forget unmounts d, takes it out of the config and ends it. With discard that
+// is done also if changes are lost by it.
+func (d *drive) forget(ctx context.Context, discard bool) *api.Error {
 	d.stopRetry()
+	was := d.live != nil
 	switch {
-	case d.live != nil:
+	case was:
+		if k := d.waiting(); k.any() && !discard {
+			return d.wouldLose(k, false)
+		}
 		if err := d.m.o.Mounter.Unmount(ctx, d.live.mount.Dir, false); err != nil && !errors.Is(err, mounter.ErrNotMounted) {
 			return mountProblem(err, d.name(), d.live.mount.Dir)
 		}
@@ -246,6 +260,10 @@ func (d *drive) forget(ctx context.Context) *api.Error {
 		if err := d.discard(ctx); err != nil {
 			return err
 		}
+	}
+	if k := d.look(); k.any() && !discard { // the system may have written something when it unmounted
+		d.show(func(*api.Drive) {})
+		return d.wouldLose(k, was)
 	}
 	d.m.edits.Lock()
 	defer d.m.edits.Unlock()
@@ -259,11 +277,12 @@ func (d *drive) forget(ctx context.Context) *api.Error {
 	return nil
 }
 
-// goneUnlessRemembered ends a drive that was wanted only while it was mounted.
+// goneUnlessRemembered ends a drive that was wanted only while it was mounted. It
+// stays while it has changes that are not published.
 func (d *drive) goneUnlessRemembered() {
 	d.m.edits.Lock() // an edit may be about to remember it
 	defer d.m.edits.Unlock()
-	if !d.settings().Remembered {
+	if !d.settings().Remembered && !d.keeps().any() {
 		d.gone()
 	}
 }

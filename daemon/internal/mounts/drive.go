@@ -33,6 +33,9 @@ type drive struct {
 
 	saving sync.Mutex // one write of the state file at a time; before mu
 
+	using sync.RWMutex // see use
+	src   *Source      // of live, while others than run may ask it
+
 	mu     sync.Mutex
 	st     state.Drive
 	auto   bool
@@ -43,6 +46,8 @@ type drive struct {
 	held   bool               // no op may begin, see hold
 	ended  bool               // run is over: ops are refused
 	erased bool               // nothing of it is shown or saved any more
+	kept   kept               // of when it was last not open
+	barred *api.Error         // why it cannot be mounted; nil: it can
 }
 
 // live is what a mounted drive consists of.
@@ -59,9 +64,10 @@ const (
 	opMount opKind = iota
 	opAdopt        // take up the mount of an earlier service
 	opUnmount
-	opForget // unmount, and be gone
+	opForget // unmount, and be gone; with force also if changes would be lost
 	opLeave  // stop serving; the mount stays
 	opTable  // the mount table may have changed
+	opLook   // see what it keeps for its remote, before it is opened
 )
 
 // op is something that a drive is asked to do.
@@ -134,6 +140,9 @@ func (d *drive) describeLocked() api.Drive {
 	v := d.view
 	v.Name, v.URL, v.Kind, v.Auto, v.Remembered = d.st.Name, d.st.URL, d.kind, d.auto, d.st.Remembered
 	v.ReadOnly = v.ReadOnly || d.st.ReadOnly
+	if v.Pending == (api.Pending{}) && (d.view.Address == "" || v.ReadOnly) { // nothing that is open knows better
+		v.Pending = d.kept.pending
+	}
 	switch {
 	case d.st.Mount != nil:
 		v.Dir = d.st.Mount.Dir
@@ -240,8 +249,13 @@ func (d *drive) await(ctx context.Context, done chan *api.Error) (api.Drive, err
 	}
 }
 
+// settle is how long what changes is gathered before it is shown again.
+const settle = 200 * time.Millisecond
+
 // run does what d is asked until it is over.
 func (d *drive) run(ctx context.Context) {
+	var soon <-chan time.Time // after it, changes are shown again; nil: at once
+	stale := false            // there were some meanwhile
 	for !d.over {
 		if o, octx, finish := d.take(ctx); o != nil {
 			d.do(octx, *o)
@@ -253,7 +267,14 @@ func (d *drive) run(ctx context.Context) {
 		var again, measure <-chan time.Time
 		if d.live != nil {
 			changes, died = d.live.src.Changes, d.live.srv.Done()
-			measure = time.After(d.m.o.Measure)
+			pause := d.m.o.Measure
+			switch {
+			case d.describe().Pending.Files > 0: // somebody may watch it
+				pause /= 10
+			case d.live.src.Sync != nil: // what begins to wait is not told by Changes
+				pause /= 5
+			}
+			measure = time.After(pause)
 		}
 		if d.retry != nil {
 			again = d.retry.C
@@ -261,9 +282,20 @@ func (d *drive) run(ctx context.Context) {
 		select {
 		case <-d.wake:
 		case <-changes:
-			d.refresh()
+			if stale = soon != nil; !stale {
+				d.refresh()
+				soon = time.After(settle)
+			}
+		case <-soon:
+			soon = nil
+			if stale && d.live != nil {
+				d.refresh()
+				soon = time.After(settle)
+			}
+			stale = false
 		case <-measure:
-			if used := d.live.src.health().CacheUsed; used != d.describe().Cache.Used {
+			h, v := d.live.src.health(), d.describe()
+			if h.CacheUsed != v.Cache.Used || h.Pending != v.Pending || h.Traffic != v.Traffic {
 				d.refresh()
 			}
 		case <-died:
@@ -326,11 +358,14 @@ func (d *drive) do(ctx context.Context, o op) {
 	case opUnmount:
 		o.reply(d.unmount(ctx, o.force))
 	case opForget:
-		o.reply(d.forget(ctx))
+		o.reply(d.forget(ctx, o.force))
 	case opLeave:
 		d.leave()
 	case opTable:
 		d.table(ctx, o.table)
+	case opLook:
+		d.look()
+		d.show(func(*api.Drive) {})
 	}
 }
 
@@ -400,27 +435,33 @@ func (d *drive) refresh() {
 		var p *api.Problem
 		if !h.Online {
 			state = api.Degraded
-			p = offline(h.Err, d.st.URL)
+			p = offline(h.Err, d.st.URL, !l.mount.ReadOnly)
 			if v.Problem != nil && v.Problem.Code == p.Code {
 				p.Time = v.Problem.Time
 			}
-		} else {
-			p = lost
+		} else if p = lost; p == nil && h.Pending.Parked > 0 {
+			p = parked(h.Pending.Parked, d.st.Name)
+			if v.Problem != nil && v.Problem.Code == p.Code {
+				p.Time = v.Problem.Time
+			}
 		}
 		old := v.State
 		*v = api.Drive{State: old, Since: since, ReadOnly: l.mount.ReadOnly, Revision: h.Revision, Address: l.srv.Addr().String(),
-			Cache: api.Cache{Used: h.CacheUsed, Limit: h.CacheLimit}, Problem: p}
+			Cache: api.Cache{Used: h.CacheUsed, Limit: h.CacheLimit}, Pending: h.Pending, Traffic: h.Traffic, Problem: p}
 		v.State = state
 	})
 }
 
 // offline is what a mounted drive shows while its remote is away.
-func offline(err error, url string) *api.Problem {
+func offline(err error, url string, writable bool) *api.Problem {
 	if err == nil {
 		err = errors.New("no answer")
 	}
 	p := problem.Of(err, url).Problem
 	p.Means = "The drive shows what is cached; what was not read before cannot be read now."
+	if writable {
+		p.Means += " What you change is kept on this computer and published when the remote answers."
+	}
 	if problem.Transient(err) || p.Code == api.CodeInternal {
 		p.Code = api.CodeOffline
 		p.What = fmt.Sprintf("%s does not answer: %v.", url, err)

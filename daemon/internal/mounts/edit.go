@@ -127,6 +127,10 @@ func (m *Manager) Edit(_ context.Context, name string, e api.EditDrive) (api.Dri
 	apply := func(s *state.Drive) {
 		s.Name, s.Dir, s.ReadOnly, s.Remembered = st.Name, st.Dir, st.ReadOnly, st.Remembered
 	}
+	if k := d.keeps(); st.ReadOnly && !was.ReadOnly && k.any() {
+		return api.Drive{}, problem.New(api.ExitFailed, api.CodeUnpublished, fmt.Sprintf("%s of %q cannot be published from a drive that is read-only.", capital(k.changes()), was.Name),
+			"The drive stays as it is.", fmt.Sprintf("Publish them first: moorage mount %s, then moorage sync %s --wait.", was.Name, was.Name))
+	}
 	release := func() {}
 	if st.Name != was.Name || st.Dir != was.Dir || st.ReadOnly != was.ReadOnly {
 		if release, err = d.hold(); err != nil {
@@ -187,14 +191,15 @@ func (d *drive) hold() (release func(), err error) {
 	}, nil
 }
 
-// Remove unmounts a drive and forgets it, its state, cache and secret.
-func (m *Manager) Remove(ctx context.Context, name string) error {
+// Remove unmounts a drive and forgets it, its state, cache and secret. Changes
+// that are not published keep it from that, unless they are to be discarded.
+func (m *Manager) Remove(ctx context.Context, name string, discard bool) error {
 	d, err := m.find(name)
 	if err != nil {
 		return err
 	}
 	done := make(chan *api.Error, 1)
-	d.put(op{kind: opForget, done: done})
+	d.put(op{kind: opForget, force: discard, done: done})
 	select {
 	case err := <-done:
 		if err != nil {

@@ -119,7 +119,7 @@ func TestLifeOfADrive(t *testing.T) {
 	if k.spec.Export == export {
 		t.Error("the token of the export path was used again")
 	}
-	if err := w.m.Remove(t.Context(), "x"); err != nil {
+	if err := w.m.Remove(t.Context(), "x", false); err != nil {
 		t.Fatal(err)
 	}
 	w.nothingLeft()
@@ -221,7 +221,7 @@ func TestUnmountOfABusyDrive(t *testing.T) {
 	if _, err := w.m.Unmount(t.Context(), "x", api.UnmountDrive{Wait: true}); code(err) != api.CodeBusy {
 		t.Errorf("Unmount: %v", err)
 	}
-	if err := w.m.Remove(t.Context(), "x"); code(err) != api.CodeBusy {
+	if err := w.m.Remove(t.Context(), "x", false); code(err) != api.CodeBusy {
 		t.Errorf("Remove: %v", err)
 	}
 	if err := w.m.UnmountAll(t.Context(), false); code(err) != api.CodeBusy {
@@ -316,7 +316,7 @@ func TestUnmountCutsAMountShort(t *testing.T) {
 	if d, _ := w.m.Get("x"); d.State != api.Stopped {
 		t.Errorf("the drive is %s", d.State)
 	}
-	if err := w.m.Remove(t.Context(), "x"); err != nil {
+	if err := w.m.Remove(t.Context(), "x", false); err != nil {
 		t.Fatal(err)
 	}
 	w.nothingLeft()
@@ -456,7 +456,7 @@ func TestSecretOfARemovedDrive(t *testing.T) {
 	w.start()
 	w.add(api.AddDrive{URL: "fake:x"})
 	w.secrets.onSet = func() {
-		if err := w.m.Remove(t.Context(), "x"); err != nil {
+		if err := w.m.Remove(t.Context(), "x", false); err != nil {
 			t.Error(err)
 		}
 	}
@@ -489,7 +489,7 @@ func TestRacesWithTheEnd(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if err := w.m.Remove(t.Context(), "x"); err != nil {
+		if err := w.m.Remove(t.Context(), "x", false); err != nil {
 			problem(t, err, api.CodeNoDrive, api.ExitNotFound)
 		}
 		w.untilGone("x")

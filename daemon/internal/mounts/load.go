@@ -3,6 +3,7 @@ package mounts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -145,6 +146,13 @@ func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table [
 		moved = perr == nil
 	}
 	url := loc.URL // "" if it cannot be read: it is not shown, since it may hold a password
+	var barred *api.Error
+	if known && perr == nil && st.URL != url {
+		if k := m.keptOf(st); k.any() {
+			barred = otherURL(k, st, e)
+			perr, url = barred, st.URL // whatever is saved of it stays that of the old one
+		}
+	}
 	if known && perr == nil && st.URL != url {
 		m.o.Logger.Info("the drive's URL was edited; it starts afresh", "id", e.ID)
 		if st.Mount != nil {
@@ -167,6 +175,7 @@ func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table [
 	st.Name, st.URL, st.Dir, st.ReadOnly, st.Remembered = e.Name, url, home(e.Dir), e.ReadOnly, true
 	st.Secret = st.Secret || moved
 	d := m.newDrive(st, loc.Kind, e.Auto)
+	d.barred = barred
 	if perr == nil {
 		perr = checkName(e.Name)
 	}
@@ -221,11 +230,36 @@ func (m *Manager) leftover(st state.Drive, tableKnown bool, table []mounter.Moun
 	case st.Remembered:
 		return nil // its entry may come back; what is pending must not be lost
 	}
+	if k := m.keptOf(st); k.any() {
+		loc, err := m.o.Opener.Parse(st.URL)
+		if err != nil {
+			m.o.Logger.Error("a drive that keeps changes cannot be opened", "id", st.ID, "err", err)
+			return nil
+		}
+		st.Remembered = st.Remembered && !configOK
+		return m.newDrive(st, loc.Kind, false)
+	}
 	if st.Mount != nil {
 		place{dir: st.Mount.Dir, made: st.Mount.Made}.remove()
 	}
 	m.erase(st)
 	return nil
+}
+
+// keptOf is what the drive of st, which is not open, keeps for its remote.
+func (m *Manager) keptOf(st state.Drive) kept {
+	if st.Mount == nil && st.Unpublished == 0 {
+		return kept{}
+	}
+	return m.look(st.ID)
+}
+
+// otherURL explains why a drive whose URL was edited cannot be used.
+func otherURL(k kept, st state.Drive, e config.Drive) *api.Error {
+	return problem.New(api.ExitFailed, api.CodeUnpublished,
+		fmt.Sprintf("The address of %q was edited, and %s made under the old one, %s, %s not published.", e.Name, k.changes(), st.URL, isAre(k)),
+		"The drive is not used meanwhile, so that they do not get lost or to another place.",
+		fmt.Sprintf("Put the old address back, restart the service, mount the drive and publish them: moorage sync %s --wait. Or give them up: moorage remove %s --force.", e.Name, e.Name))
 }
 
 // dropMount takes a mount away that cannot be served.
@@ -245,25 +279,28 @@ func (m *Manager) begin(d *drive, tableKnown bool, table []mounter.Mount) {
 	d.st.Name = unique(d.st.Name, func(n string) bool { return m.drives[n] != nil })
 	m.drives[d.st.Name] = d
 	m.mu.Unlock()
+	st := d.settings()
+	mounted := st.Mount != nil && (!tableKnown || inTable(table, *st.Mount, st.Port))
+	if !mounted && (st.Mount != nil || st.Unpublished > 0) {
+		d.look()
+	}
+	if !mounted && st.Mount != nil {
+		d.unmounted(*st.Mount)
+	}
 	m.run(d)
 	d.show(func(*api.Drive) {})
-	st := d.settings()
 	switch {
-	case st.Mount != nil && (!tableKnown || inTable(table, *st.Mount, st.Port)):
+	case mounted:
 		d.connecting()
+		d.put(op{kind: opLook})
 		l, err := Listen(m.ctx, loopback(st.Port))
 		if err != nil {
 			d.log.Error("the port of a mount cannot be listened on", "port", st.Port, "err", err)
 		}
 		d.put(op{kind: opAdopt, l: l})
-	case st.Mount != nil:
-		d.unmounted(*st.Mount)
-		fallthrough
-	default:
-		if d.auto {
-			d.connecting()
-			d.put(op{kind: opMount, retry: true})
-		}
+	case d.auto:
+		d.connecting()
+		d.put(op{kind: opMount, retry: true})
 	}
 }
 
@@ -353,6 +390,7 @@ func (d *drive) adopt(ctx context.Context, l net.Listener) {
 		return
 	}
 	d.live = &live{src: src, srv: srv, gate: g, mount: mnt}
+	d.offer(src)
 	d.log.Info("took up the mount of an earlier service", "dir", mnt.Dir)
 	if src.Volatile {
 		d.show(func(v *api.Drive) { v.Problem = lost() })

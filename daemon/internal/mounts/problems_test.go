@@ -70,7 +70,7 @@ func TestBadPlaces(t *testing.T) {
 			w.add(api.AddDrive{URL: "fake:x", Name: "x", Dir: at(place)})
 			_, err := w.m.Mount(t.Context(), "x", true)
 			problem(t, err, want, api.ExitFailed)
-			if err := w.m.Remove(t.Context(), "x"); err != nil {
+			if err := w.m.Remove(t.Context(), "x", false); err != nil {
 				t.Error(err)
 			}
 			if w.opener.opens != 0 {
@@ -166,7 +166,7 @@ func TestFailedMountsLeaveNothing(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(w.dir, "Moorage")); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("mount folders are left: %v", err)
 			}
-			if err := w.m.Remove(t.Context(), "kept"); err != nil {
+			if err := w.m.Remove(t.Context(), "kept", false); err != nil {
 				t.Fatal(err)
 			}
 			w.nothingLeft()
@@ -281,7 +281,7 @@ func TestDamagedConfig(t *testing.T) {
 	problem(t, err, api.CodeConfig, api.ExitFailed)
 	_, err = w.m.Mount(t.Context(), "y", true)
 	problem(t, err, api.CodeConfig, api.ExitFailed)
-	problem(t, w.m.Remove(t.Context(), "y"), api.CodeConfig, api.ExitFailed)
+	problem(t, w.m.Remove(t.Context(), "y", false), api.CodeConfig, api.ExitFailed)
 	if b, err := os.ReadFile(w.config); err != nil || string(b) != bad {
 		t.Errorf("the file was changed:\n%s%v", b, err)
 	}
@@ -319,7 +319,7 @@ func TestEntriesByHand(t *testing.T) {
 	if _, err := w.m.Mount(t.Context(), "a/b", true); code(err) != api.CodeBadName {
 		t.Errorf("mounting it: %v", err)
 	}
-	if err := w.m.Remove(t.Context(), "bad"); err != nil {
+	if err := w.m.Remove(t.Context(), "bad", false); err != nil {
 		t.Errorf("removing it: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/nfs"
 )
 
@@ -42,6 +43,9 @@ type Opener interface {
 	Parse(raw string) (Location, error)
 	// Open signs in and opens the drive. It returns when ctx is done.
 	Open(ctx context.Context, r Request) (*Source, error)
+	// Unpublished tells what a drive with this StateDir, which is not open,
+	// keeps for its remote.
+	Unpublished(stateDir string) (Unpublished, error)
 }
 
 // Source is an open drive.
@@ -55,6 +59,14 @@ type Source struct {
 	// Changes gets a value when Health's answer has changed.
 	Health  func() Health
 	Changes <-chan struct{}
+
+	// Ledger lists at most limit changes, what waits first. Sync publishes what
+	// was changed now and waits until it is on the remote; if ctx is done, it
+	// only begins. The error tells what could not be, which goes on waiting. Both
+	// are nil where changes need no publishing. Ledger is not called during Close
+	// or after it; Sync may be, and fails.
+	Ledger func(limit int) []Upload
+	Sync   func(ctx context.Context) error
 }
 
 // Health is how the remote of a drive is.
@@ -64,6 +76,8 @@ type Health struct {
 	Revision   string
 	CacheUsed  int64 // bytes
 	CacheLimit int64 // bytes; 0: none
+	Pending    api.Pending
+	Traffic    api.Traffic
 }
 
 func (s *Source) close() error {

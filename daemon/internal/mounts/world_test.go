@@ -225,6 +225,7 @@ type opener struct {
 	block bool                         // Open waits for its context
 	well  func() mounts.Health
 	waves chan struct{}
+	keeps bool // drives keep what they are told in a journal, see journal
 }
 
 func (o *opener) Parse(raw string) (mounts.Location, error) {
@@ -264,12 +265,21 @@ func (o *opener) Open(ctx context.Context, r mounts.Request) (*mounts.Source, er
 		o.fs[r.URL] = memfs.New(memfs.Options{UID: r.UID, GID: r.GID, Mode: 0o700})
 	}
 	o.opens++
-	return &mounts.Source{FS: o.fs[r.URL], Health: well, Changes: waves, Close: func() error {
+	src := &mounts.Source{FS: o.fs[r.URL], Health: well, Changes: waves, Close: func() error {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.opens--
 		return nil
-	}}, nil
+	}}
+	if o.keeps {
+		journal{r.StateDir}.serve(src)
+	}
+	return src, nil
+}
+
+func (o *opener) Unpublished(stateDir string) (mounts.Unpublished, error) {
+	l, err := journal{stateDir}.read()
+	return mounts.Unpublished{Uploads: l, Bytes: int64(len(l))}, err
 }
 
 func (o *opener) open() int {

@@ -73,6 +73,9 @@ func remote(err error, url string) *api.Error {
 		return New(api.ExitFailed, api.CodeAuth, fmt.Sprintf("%s wants a sign-in, or refused the one it got%s.", url, because(err, providers.ErrAuth)),
 			"The drive stays unmounted until it has one.",
 			"Store a password or token for the drive, or sign in with the remote's own tool (git credential, ssh-agent), then mount it again.")
+	case errors.Is(err, providers.ErrClock):
+		return New(api.ExitFailed, api.CodeOffline, fmt.Sprintf("The clock of this computer and that of %s differ%s.", url, because(err, providers.ErrClock)),
+			"No sign-in holds until they agree.", "Set the clock, best by a time server, then try again.")
 	case errors.Is(err, providers.ErrNoRemote):
 		return New(api.ExitNotFound, api.CodeNoRemote, fmt.Sprintf("There is nothing at %s, or this login may not see it%s.", url, because(err, providers.ErrNoRemote)),
 			"", "Check the spelling; for a private repository sign in first.")

@@ -34,6 +34,10 @@ type Drive struct {
 	FSID  uint64 `json:"fsid"`           // file system id in attributes and handles
 	Port  uint16 `json:"port,omitempty"` // of the NFS server; 0: none yet
 	Mount *Mount `json:"mount,omitempty"`
+
+	// Unpublished is how many changes were not on the remote when the drive was
+	// last unmounted. While there is a Mount it says nothing.
+	Unpublished int `json:"unpublished,omitempty"`
 }
 
 // Mount is a mount that was begun and not seen to be gone.

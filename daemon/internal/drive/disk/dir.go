@@ -77,22 +77,20 @@ func (d *dir) open(old *os.Root) (*os.Root, error) {
 func (d *dir) making(name string, do func(*os.Root) error) error {
 	root := d.current()
 	err := do(root)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	in := path.Dir(name)
-	if again := root.MkdirAll(filepath.FromSlash(in), 0o700); errors.Is(again, fs.ErrNotExist) {
-		if root, err = d.open(root); err != nil {
-			return err
+	in := filepath.FromSlash(path.Dir(name))
+	for try := 0; errors.Is(err, fs.ErrNotExist) && try < 3; try++ {
+		if try > 0 {
+			// The whole is gone, which MkdirAll of "." does not tell; or a folder went
+			// as soon as it was made.
+			if root, err = d.open(root); err != nil {
+				return err
+			}
 		}
-		again = root.MkdirAll(filepath.FromSlash(in), 0o700)
-		if again != nil {
-			return again
+		if err = root.MkdirAll(in, 0o700); err == nil {
+			err = do(root)
 		}
-	} else if again != nil {
-		return again
 	}
-	return do(root)
+	return err
 }
 
 func (d *dir) Open(name string, create bool) (File, error) {

@@ -25,7 +25,7 @@ const (
 	Staged                    // its bytes are not those of Version: package staging has what differs
 	Local                     // stays on this computer: a side file of some program
 	Moved                     // the remote has it at RParent and RName
-	Gone                      // a directory that was removed here, until the remote's is
+	Gone                      // was removed here: a directory until the remote's is, a file as long as somebody may have it open
 	Edited                    // Mode or Mtime were set here, and the remote has not got them
 
 	allStates = 1<<iota - 1
@@ -60,17 +60,24 @@ type Node struct {
 	State    State
 	Mode     uint16 // permission bits; valid if HasMode
 	HasMode  bool
+	Atime    time.Time // as it was set last; zero: it was not
 	RParent  uint64    // see Moved
 	RName    string    // see Moved
 	Base     int64     // bytes of Version that show below what is Staged
 	RSize    int64     // size of Version while the node is Staged
 	Verifier [8]byte   // of an exclusive creation, until attributes are set; zero: none
-	ListedAt time.Time // when the listing was made; zero: not known
+	// ListedAt is since when that listing counts, where only time can tell; zero:
+	// it is not known, or names have changed since the times last moved.
+	ListedAt time.Time
+
+	// RemoteID is the remote's own id of the object, which stays when it is
+	// renamed; "": it has none. See [Tx.Identify].
+	RemoteID string
 }
 
 // local reports whether there is anything to tell of local changes.
 func (n *Node) local() bool {
-	return n.State != 0 || n.HasMode || n.Verifier != [8]byte{}
+	return n.State != 0 || n.HasMode || n.Verifier != [8]byte{} || !n.Atime.IsZero()
 }
 
 // noTime stands for the zero time in a record.
@@ -84,22 +91,25 @@ const (
 	flagExec = 1 << iota
 	flagComplete
 	flagMissed
+	flagTail
 	flagLocal
-	flagListed
 	allFlags = 1<<iota - 1
 )
+
+// tail is the length of what flagTail adds, without its string.
+const tail = 8 + 4
 
 // encode gives the record of format 2: kind, flags, parent, size, mtime, ctime
 // and remote time in nanoseconds since 1970, list revision, next cookie,
 // subdirectories, hidden names, and then name, version and list version with
-// their lengths. With flagLocal follow state, mode (0x8000: there is one), remote
-// parent, base, remote size, verifier, and remote name with its length; with
-// flagListed, when the listing was made.
+// their lengths. With flagTail follow the listing's time and the remote's id;
+// with flagLocal state, mode (0x8000: there is one), atime, remote parent, base,
+// remote size, verifier, and remote name. Format 1 had neither.
 func (n *Node) encode() []byte {
-	b := make([]byte, 0, fixed+len(n.Name)+len(n.Version)+len(n.ListVersion))
+	b := make([]byte, 0, fixed+tail+len(n.Name)+len(n.Version)+len(n.ListVersion)+len(n.RemoteID))
 	var flags byte
 	for flag, set := range map[byte]bool{
-		flagExec: n.Exec, flagComplete: n.Complete, flagMissed: n.Missed, flagLocal: n.local(), flagListed: !n.ListedAt.IsZero(),
+		flagExec: n.Exec, flagComplete: n.Complete, flagMissed: n.Missed, flagTail: n.hasTail(), flagLocal: n.local(),
 	} {
 		if set {
 			flags |= flag
@@ -116,8 +126,11 @@ func (n *Node) encode() []byte {
 	b = binary.BigEndian.AppendUint32(b, n.Subdirs)
 	b = binary.BigEndian.AppendUint32(b, n.Hidden)
 	for _, s := range []string{n.Name, n.Version, n.ListVersion} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
-		b = append(b, s...)
+		b = appendString(b, s)
+	}
+	if n.hasTail() {
+		b = binary.BigEndian.AppendUint64(b, uint64(nanos(n.ListedAt)))
+		b = appendString(b, n.RemoteID)
 	}
 	if n.local() {
 		mode := n.Mode
@@ -126,21 +139,24 @@ func (n *Node) encode() []byte {
 		}
 		b = append(b, byte(n.State))
 		b = binary.BigEndian.AppendUint16(b, mode)
+		b = binary.BigEndian.AppendUint64(b, uint64(nanos(n.Atime)))
 		b = binary.BigEndian.AppendUint64(b, n.RParent)
 		b = binary.BigEndian.AppendUint64(b, uint64(n.Base))
 		b = binary.BigEndian.AppendUint64(b, uint64(n.RSize))
 		b = append(b, n.Verifier[:]...)
-		b = binary.BigEndian.AppendUint32(b, uint32(len(n.RName)))
-		b = append(b, n.RName...)
-	}
-	if !n.ListedAt.IsZero() {
-		b = binary.BigEndian.AppendUint64(b, uint64(nanos(n.ListedAt)))
+		b = appendString(b, n.RName)
 	}
 	return b
 }
 
 // hasMode stands beside the permission bits of a record.
 const hasMode = 0x8000
+
+func (n *Node) hasTail() bool { return !n.ListedAt.IsZero() || n.RemoteID != "" }
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
+}
 
 var (
 	minTime = time.Unix(0, noTime+1)
@@ -181,20 +197,20 @@ func decodeNode(b []byte) (Node, error) {
 	n.Subdirs = d.uint32()
 	n.Hidden = d.uint32()
 	n.Name, n.Version, n.ListVersion = d.string(), d.string(), d.string()
+	if flags&flagTail != 0 {
+		n.ListedAt, n.RemoteID = timeOf(int64(d.uint64())), d.string()
+	}
 	if flags&flagLocal != 0 {
 		n.State = State(d.byte())
 		mode := uint16(d.byte())<<8 | uint16(d.byte())
 		n.Mode, n.HasMode = mode&^hasMode, mode&hasMode != 0
+		n.Atime = timeOf(int64(d.uint64()))
 		n.RParent, n.Base, n.RSize = d.uint64(), int64(d.uint64()), int64(d.uint64())
 		copy(n.Verifier[:], d.take(8))
 		n.RName = d.string()
 		d.bad = d.bad || n.State&^allStates != 0 || n.Mode > 0o7777 || n.Base < 0 || n.RSize < 0 || !n.local()
 	}
-	if flags&flagListed != 0 {
-		n.ListedAt = timeOf(int64(d.uint64()))
-		d.bad = d.bad || n.ListedAt.IsZero()
-	}
-	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > allFlags || n.Size < -1 {
+	if d.bad || len(d.b) > 0 || n.Kind < File || n.Kind > Link || flags > allFlags || n.hasTail() != (flags&flagTail != 0) || n.Size < -1 {
 		return Node{}, ErrCorrupt
 	}
 	return n, nil

@@ -17,9 +17,10 @@
 //	Q id                       a Pending: the remote does not know all of this node
 //	S id region                bytes of the node that lie on this computer, see package staging
 //	U id                       an upload that was begun: what the remote may have got
-//	R slot                     the reply to a call that changed something
+//	P slot                     number and key of a call that changed something
+//	R remote id                id of the node that has it, see Tx.Identify
 //
-// Format 1 had I, D, C and M, and nodes without what is known of local changes.
+// Format 1 had I, D, C and M, and shorter records of nodes.
 // A copy of every format is in testdata.
 package nodes
 
@@ -222,6 +223,7 @@ type Tx struct {
 	pending map[string][]byte // nil: deleted
 	touched []uint64          // nodes that the cache must forget
 	hidden  int64             // Hidden of directories that were removed
+	removed func(Node)
 }
 
 // Update runs fn and then makes its changes, all or none; they are on stable
@@ -370,8 +372,9 @@ func (tx *Tx) removeNode(id uint64) error {
 			return err
 		}
 	}
-	tx.touched = append(tx.touched, id)
-	tx.set(nodeKey(id), nil)
+	if err := tx.drop(n, id); err != nil {
+		return err
+	}
 	if len(tx.changes) >= flushAt {
 		return tx.Flush()
 	}

@@ -48,10 +48,10 @@ func sampleDir() Node {
 }
 
 func same(a, b Node) bool {
-	if !a.Mtime.Equal(b.Mtime) || !a.Ctime.Equal(b.Ctime) || !a.RemoteTime.Equal(b.RemoteTime) {
+	if !a.Mtime.Equal(b.Mtime) || !a.Ctime.Equal(b.Ctime) || !a.RemoteTime.Equal(b.RemoteTime) || !a.ListedAt.Equal(b.ListedAt) {
 		return false
 	}
-	a.Mtime, a.Ctime, a.RemoteTime = b.Mtime, b.Ctime, b.RemoteTime
+	a.Mtime, a.Ctime, a.RemoteTime, a.ListedAt = b.Mtime, b.Ctime, b.RemoteTime, b.ListedAt
 	return a == b
 }
 
@@ -166,6 +166,9 @@ func TestFormat1(t *testing.T) {
 	s := open(t, work)
 	defer s.Close()
 	check(t, s, []uint64{2, 3, 4})
+	if v, err := s.Meta("format"); err != nil || binary.BigEndian.Uint32(v) != formatVersion {
+		t.Errorf("opened, it says format %x, %v: an older version would take it for its own", v, err)
+	}
 }
 
 func TestNewerFormat(t *testing.T) {
@@ -363,6 +366,8 @@ func FuzzDecodeNode(f *testing.F) {
 	f.Add(d.encode())
 	zero := Node{Kind: Link, Size: -1}
 	f.Add(zero.encode())
+	d.ListedAt, d.RemoteID = time.Unix(9, 10), "id"
+	f.Add(d.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := decodeNode(b)
 		if err != nil {

@@ -21,11 +21,15 @@ import (
 	"io/fs"
 	"log/slog"
 	"time"
+
+	"github.com/moorage/moorage/daemon/internal/drive/blocks"
 )
+
+var _ Store = (*blocks.File)(nil)
 
 // Unit is what a [Store] keeps whole, in bytes. Requests begin and end at
 // multiples of it, or at the end of the file.
-const Unit = 64 << 10
+const Unit = blocks.Unit
 
 // What goes wrong here and not at the remote.
 var (
@@ -35,12 +39,12 @@ var (
 )
 
 // Range is a part of a file: N bytes at Off.
-type Range struct{ Off, N int64 }
+type Range = blocks.Range
 
-// Store is what fetched bytes of one version are kept in. All methods may be
-// called concurrently, and not after [File.Close] returned.
+// Store is what fetched bytes of one version are kept in: a [blocks.File]. All
+// methods may be called concurrently, and are not after [File.Close] returned.
 type Store interface {
-	// Have gives the parts of N bytes at off that are there, in order, disjoint,
+	// Have gives the parts of n bytes at off that are there, in order, disjoint,
 	// rounded inwards or outwards to units. It may be out of date at once.
 	Have(off, n int64) []Range
 	// ReadAt fills p from what is there. Whatever error it gives, the bytes are
@@ -76,18 +80,4 @@ type Options struct {
 
 	Clock  func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: nothing is logged
-}
-
-// Stats of a [Controller] or a [File]. Counts are since it was made.
-type Stats struct {
-	Fetched   int64         // bytes that came from the remote, also those that were of no use
-	Requests  int64         // calls of Fetch
-	Retries   int64         // of these, after a failure
-	Hedges    int64         // of these, beside one that was late
-	InFlight  int           // requests under way
-	Queued    int           // requests that wait for their turn
-	Memory    int64         // bytes reserved of the budget
-	Bandwidth int64         // bytes per second that the remote was seen to send; 0: not known
-	RTT       time.Duration // from a request to its first byte, smoothed; 0: not known
-	Parallel  int           // requests that may run ahead at a time
 }

@@ -535,3 +535,10 @@ func (f *File) detach() int64 {
 	f.gone = true
 	return f.used
 }
+
+// Used is how many bytes of the disk the file takes.
+func (f *File) Used() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.used
+}

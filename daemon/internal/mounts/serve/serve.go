@@ -61,8 +61,10 @@ const (
 	stopTimeout = 15 * time.Second
 )
 
-// Run serves until ctx is done, which is no error. Errors are *api.Error.
-func Run(ctx context.Context, o Options) error {
+// Run serves until ctx is done, which is no error, and ends when what was changed
+// is safe on this computer. Without Options.Cache what is not on the remote then
+// gets a while to be published; what is left stays where it is, and the error tells. Errors are *api.Error.
+func Run(ctx context.Context, o Options) (err error) {
 	loc, err := o.Opener.Parse(o.URL)
 	if err != nil {
 		return problem.Of(err, "the drive")
@@ -92,11 +94,17 @@ func Run(ctx context.Context, o Options) error {
 		defer pm.stop()
 		ready.Portmap = pm.tcp.Addr().String()
 	}
+	temporary := false // the cache is removed at the end
 	if o.Cache == "" {
 		if o.Cache, err = os.MkdirTemp("", "moorage-serve-*"); err != nil {
 			return problem.Of(err, loc.URL)
 		}
-		defer os.RemoveAll(o.Cache)
+		temporary = true
+		defer func() {
+			if temporary {
+				os.RemoveAll(o.Cache)
+			}
+		}()
 	}
 	d, release, err := continued(o.Cache, loc)
 	if err != nil {
@@ -112,10 +120,10 @@ func Run(ctx context.Context, o Options) error {
 		return problem.Of(err, loc.URL)
 	}
 	defer func() {
-		if src.Close != nil {
-			if err := src.Close(); err != nil {
-				o.Logger.Error("closing the drive failed", "err", err)
-			}
+		keep, ferr := o.finish(src, d.ID, loc.URL, ready.Address, temporary)
+		temporary = temporary && !keep
+		if err == nil {
+			err = ferr
 		}
 	}()
 	readOnly := o.ReadOnly || src.ReadOnly
@@ -150,8 +158,15 @@ func Run(ctx context.Context, o Options) error {
 	return nil
 }
 
+// parkedLogged is how many changes are looked at for what cannot be published.
+const parkedLogged = 100
+
 // wait returns nil when ctx is done, and an error if the server ends before.
 func wait(ctx context.Context, log *slog.Logger, src *mounts.Source, srv *mounts.Server) error {
+	var was mounts.Health // what was logged
+	if src.Health != nil {
+		was = src.Health()
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -159,11 +174,20 @@ func wait(ctx context.Context, log *slog.Logger, src *mounts.Source, srv *mounts
 		case <-srv.Done():
 			return errors.New("the server ended by itself")
 		case <-src.Changes:
-			if h := src.Health(); h.Online {
+			h := src.Health()
+			switch {
+			case h.Online && (!was.Online || h.Revision != was.Revision):
 				log.Info("the remote is online", "revision", h.Revision)
-			} else {
-				log.Warn("the remote is offline", "err", h.Err)
+			case !h.Online && was.Online:
+				log.Warn("the remote is offline", "err", h.Err, "unpublished", h.Pending.Files)
+			case h.Pending.Parked > was.Pending.Parked:
+				for _, u := range src.Ledger(parkedLogged) {
+					if u.State == api.UploadParked {
+						log.Warn("a change cannot be published", "path", u.Path, "err", u.Err)
+					}
+				}
 			}
+			was = h
 		}
 	}
 }
@@ -260,6 +284,9 @@ func continued(cache string, loc mounts.Location) (d state.Drive, release func()
 	return d, release, nil
 }
 
+// stateDir is where the drive keeps its state in the cache folder.
+func stateDir(cache, id string) string { return filepath.Join(cache, id) }
+
 // open opens the drive and makes sure that it can be listed.
 func open(ctx context.Context, o Options, loc mounts.Location, id string) (*mounts.Source, error) {
 	octx, cancel := context.WithTimeout(ctx, openTimeout)
@@ -268,7 +295,7 @@ func open(ctx context.Context, o Options, loc mounts.Location, id string) (*moun
 	if err != nil {
 		return nil, fmt.Errorf("find the cache folder: %w", err)
 	}
-	dir := filepath.Join(cache, id)
+	dir := stateDir(cache, id)
 	src, err := o.Opener.Open(octx, mounts.Request{
 		URL: loc.URL, StateDir: dir, CacheDir: filepath.Join(dir, "cache"), ReadOnly: o.ReadOnly,
 		UID: mounts.OwnUID(), GID: mounts.OwnGID(), Logger: o.Logger,

@@ -154,9 +154,8 @@ func (p *Proxy) deliver(c *conn, way *pipe, dst *net.TCPConn, queue <-chan parce
 				c.cut.Store(left - int64(len(b)))
 			}
 		}
-		n, err := dst.Write(b)
-		way.bytes.Add(int64(n))
-		if err != nil {
+		way.bytes.Add(int64(len(b))) // before whoever gets them can look
+		if _, err := dst.Write(b); err != nil {
 			c.reset()
 			continue
 		}

@@ -1,0 +1,175 @@
+package drive
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+// UploadState is what became of a change, as a person is told.
+type UploadState string
+
+// The states of a change. The last two need somebody to look.
+const (
+	Saved     UploadState = "saved"     // on this computer's disk
+	Uploading UploadState = "uploading" // on its way
+	Uploaded  UploadState = "uploaded"  // on the remote
+	Conflict  UploadState = "conflict"  // on the remote or on its way there, under another name
+	Parked    UploadState = "parked"    // not tried again until somebody has seen to Err
+)
+
+// LedgerEntry is one change.
+type LedgerEntry struct {
+	Path    string // on the drive; of a conflict, where the change made here is
+	State   UploadState
+	Removed bool // it is a removal
+	Err     error
+	Since   time.Time // when it was made; of Uploaded and Conflict, when that was so
+	Done    int64     // bytes sent of Total
+	Total   int64     // bytes; 0: not known
+}
+
+// Published is a change that came to its end.
+type Published struct {
+	Path  string
+	State UploadState // Uploaded or Conflict
+	At    time.Time
+	Size  int64
+}
+
+// keepRecent is how many ended changes are remembered.
+const keepRecent = 100
+
+func (p *publisher) remember(e Published) {
+	p.recent = append(p.recent, e)
+	if n := len(p.recent) - keepRecent; n > 0 {
+		p.recent = slices.Delete(p.recent, 0, n)
+	}
+}
+
+// published takes note that size bytes are on the remote.
+func (p *publisher) published(path string, size int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent += size
+	p.remember(Published{Path: path, State: Uploaded, At: p.d.o.Clock(), Size: size})
+}
+
+// conflicted takes note of a conflict copy.
+func (p *publisher) conflicted(id uint64, _, name string) {
+	way, err := p.d.way(id, false)
+	if err != nil {
+		way = name
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.remember(Published{Path: way, State: Conflict, At: p.d.o.Clock()})
+}
+
+// progress gives what an upload of total bytes tells how many more it has sent.
+func (p *publisher) progress(id uint64, total int64) func(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.work[nodeTask(id)]
+	if w == nil {
+		return nil
+	}
+	w.done, w.total = 0, total
+	return func(n int) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		w.done = min(w.done+int64(n), w.total)
+	}
+}
+
+// counts tells how much waits.
+func (p *publisher) counts() (pending, parked int, sent int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.work {
+		switch {
+		case w.rests:
+			continue
+		case w.parked != nil:
+			parked++
+		}
+		pending++
+	}
+	return pending, parked, p.sent
+}
+
+// Ledger tells what was changed and is not on the remote, in the order in which
+// it was changed, at most limit of it, and then what ended lately. Side files, which
+// stay on this computer, are left out.
+func (d *Drive) Ledger(limit int) []LedgerEntry {
+	if d.pub == nil {
+		return nil
+	}
+	p := d.pub
+	p.mu.Lock()
+	type item struct {
+		key taskKey
+		e   LedgerEntry
+	}
+	var all []item
+	for k, w := range p.work {
+		if w.rests {
+			continue
+		}
+		e := LedgerEntry{State: Saved, Since: w.since, Err: w.err, Done: w.done, Total: w.total, Removed: k.node == 0}
+		switch {
+		case w.parked != nil:
+			e.State, e.Err = Parked, w.parked
+		case w.running:
+			e.State = Uploading
+		}
+		all = append(all, item{k, e})
+	}
+	recent := slices.Clone(p.recent)
+	p.mu.Unlock()
+	slices.SortFunc(all, func(a, b item) int {
+		if c := a.e.Since.Compare(b.e.Since); c != 0 {
+			return c
+		}
+		return strings.Compare(a.key.name, b.key.name)
+	})
+	var out []LedgerEntry
+	for _, it := range all {
+		if len(out) == limit {
+			return out
+		}
+		if it.key.node != 0 {
+			n, err := d.node(it.key.node)
+			if err != nil {
+				continue
+			}
+			if local, err := d.isLocal(n); err != nil || local {
+				continue
+			}
+		}
+		if it.e.Path = p.name(it.key); it.e.Path != "" {
+			out = append(out, it.e)
+		}
+	}
+	for _, r := range slices.Backward(recent) {
+		if len(out) == limit {
+			break
+		}
+		out = append(out, LedgerEntry{Path: r.Path, State: r.State, Since: r.At, Done: r.Size, Total: r.Size})
+	}
+	return out
+}
+
+// Sync publishes what was changed now, also what is parked, and waits until it is
+// on the remote. The error tells what could not be.
+func (d *Drive) Sync(ctx context.Context) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.leave()
+	if d.pub == nil {
+		return nil
+	}
+	return d.pub.sync(ctx)
+}

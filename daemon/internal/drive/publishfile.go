@@ -1,0 +1,471 @@
+package drive
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/moorage/moorage/daemon/internal/drive/nodes"
+	"github.com/moorage/moorage/daemon/internal/drive/staging"
+	"github.com/moorage/moorage/providers"
+)
+
+// errBaseGone means that a file was changed here in part, and the rest of it was
+// replaced on the remote before it was fetched.
+var errBaseGone = errors.New("the rest of this file was replaced on the remote before it was fetched")
+
+// smallPut is up to which size a file is uploaded out of memory, in bytes.
+const smallPut = 8 << 20
+
+// source is one generation of a file, for an upload. It fails with
+// staging.ErrMoved as soon as the file has changed.
+type source struct {
+	ctx  context.Context
+	d    *Drive
+	snap *staging.Snapshot
+	base nodes.Node // what shows where nothing was written
+	sent func(n int)
+}
+
+func (s *source) Size() int64 { return s.snap.Size() }
+
+func (s *source) ReadAt(p []byte, off int64) (n int, err error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	short := off+int64(len(p)) > s.snap.Size()
+	for _, piece := range s.snap.Pieces(off, int64(len(p))) {
+		b := p[piece.Off-off:][:piece.N]
+		if piece.Kind == staging.Base {
+			if err = s.d.readFull(s.ctx, s.base, b, piece.Off); err != nil {
+				err = &baseError{err}
+			}
+		} else {
+			_, err = s.snap.ReadAt(b, piece.Off)
+		}
+		if err != nil && !(err == io.EOF && short) {
+			return n, err
+		}
+		n += len(b)
+	}
+	if s.sent != nil {
+		s.sent(n)
+	}
+	if short {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// baseOf is a node as the remote has it.
+func baseOf(n nodes.Node) nodes.Node {
+	if n.State&nodes.Staged != 0 {
+		n.Size = n.RSize
+		n.State &^= nodes.Staged
+	}
+	return n
+}
+
+// publishFile uploads a file.
+func (d *Drive) publishFile(ctx context.Context, n nodes.Node, slot *nodes.Tomb) error {
+	if busy, err := d.hotJournal(n); err != nil {
+		return err
+	} else if busy {
+		return laterError{quietWrite, errTransaction}
+	}
+	e, err := d.stage(ctx, n.ID, n.State&nodes.Staged == 0)
+	if err != nil {
+		return err
+	}
+	if n.State&nodes.Staged == 0 {
+		defer d.unstage(e)
+	} else {
+		defer d.staged.release(e)
+	}
+	// What the remote gets must be here after a crash, too.
+	if err := d.record(e, nil); err != nil {
+		return err
+	}
+	snap := e.f.Snapshot()
+	if n, err = d.node(n.ID); err != nil {
+		return errNow
+	}
+	src := &source{ctx: ctx, d: d, snap: snap, base: baseOf(n)}
+	err = d.upload(ctx, n, slot, e, src)
+	switch {
+	case errors.Is(err, staging.ErrMoved):
+		return laterError{pause: quietCommit}
+	case errors.Is(err, errBase):
+		return d.baseGone(ctx, n, err)
+	}
+	return err
+}
+
+// errTransaction means that a file is not whole by itself.
+var errTransaction = errors.New("a database in the middle of a transaction")
+
+// hotTime is how long a transaction may stand still. What is left then is of a
+// program that ended in the middle, and both files tell that.
+const hotTime = 10 * time.Minute
+
+// hotJournal reports whether a file is a database in the middle of a transaction:
+// SQLite keeps what it needs to undo that beside it.
+func (d *Drive) hotJournal(n nodes.Node) (bool, error) {
+	for _, suffix := range []string{"-journal", "-wal"} {
+		id, _, err := d.store.Child(n.Parent, n.Name+suffix)
+		if errors.Is(err, nodes.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if j, err := d.node(id); err == nil && j.Size > 0 {
+			now := d.o.Clock()
+			return now.Sub(j.Ctime) < hotTime || now.Sub(n.Ctime) < hotTime, nil
+		}
+	}
+	return false, nil
+}
+
+// errBase means that bytes of the base could not be had.
+var errBase = errors.New("bytes that were not changed")
+
+func (d *Drive) upload(ctx context.Context, n nodes.Node, slot *nodes.Tomb, e *staged, src *source) error {
+	dir, err := d.path(n.Parent)
+	if err != nil {
+		return errNow
+	}
+	at := path.Join(dir, n.Name)
+	o := providers.PutOptions{ModTime: n.Mtime}
+	if n.HasMode {
+		o.Mode = fs.FileMode(n.Mode & 0o777)
+	}
+	replaces := ""
+	switch inPlace := n.State&(nodes.Created|nodes.Moved) == 0; {
+	case inPlace:
+		o.Cond, err = d.over(ctx, at, n.Version, src.base.Size, n.RemoteTime)
+		replaces = n.Version
+	case slot != nil:
+		o.Cond, err = d.over(ctx, at, slot.Version, slot.Size, slot.RemoteTime)
+		replaces = slot.Version
+	default:
+		o.Cond = providers.Cond{IfAbsent: true}
+	}
+	if err != nil {
+		return d.meetOr(ctx, n, at, err)
+	}
+	gen := src.snap.Generation()
+	size := src.Size()
+	var from providers.Source = src
+	h := sha256.New()
+	if size <= smallPut {
+		b := make([]byte, size)
+		if _, err := src.ReadAt(b, 0); err != nil && err != io.EOF {
+			return readTrouble(err)
+		}
+		h.Write(b)
+		from = bytes.NewReader(b)
+	} else if _, err := io.Copy(h, io.NewSectionReader(src, 0, size)); err != nil {
+		return readTrouble(err)
+	}
+	u := nodes.Upload{Dir: n.Parent, Name: n.Name, Size: size, Version: replaces}
+	h.Sum(u.Sum[:0])
+	if err := d.beginUpload(ctx, n.ID, &u); err != nil {
+		return err
+	}
+	d.rescue(ctx, n.Parent, n.Name)
+	w := d.pub.progress(n.ID, size)
+	d.step("put")
+	var entry providers.Entry
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		if up, ok := d.p.(providers.Uploader); ok && size > smallPut {
+			src.sent = w
+			entry, err = up.Upload(ctx, at, from, o, u.Resume, func(state []byte) error {
+				d.step("part")
+				u.Resume = bytes.Clone(state)
+				return d.saveUpload(n.ID, u)
+			})
+			return err
+		}
+		entry, err = d.writer.Put(ctx, at, from, o)
+		return err
+	})
+	if err != nil {
+		return d.meetOr(ctx, n, at, readTrouble(err))
+	}
+	d.step("put done")
+	if entry.Size != size {
+		return fmt.Errorf("publish %q: the remote has %d bytes of %d: %w", n.Name, entry.Size, size, providers.ErrOffline)
+	}
+	d.pub.published(at, size)
+	return d.complete(n.ID, e, gen, n.Parent, n.Name, entry)
+}
+
+// readTrouble tells trouble with the bytes to upload from trouble with the
+// upload.
+func readTrouble(err error) error {
+	if errors.Is(err, staging.ErrMoved) {
+		return err
+	}
+	var read *baseError
+	if errors.As(err, &read) && changed(read.err) {
+		return fmt.Errorf("%w: %w", errBase, err)
+	}
+	return err
+}
+
+// baseError is an error of reading what the remote has, while uploading.
+type baseError struct{ err error }
+
+func (e *baseError) Error() string { return "read what was not changed: " + e.err.Error() }
+func (e *baseError) Unwrap() error { return e.err }
+
+// beginUpload notes what the remote may have from now on. u goes on where an
+// earlier upload of the same bytes was.
+func (d *Drive) beginUpload(ctx context.Context, id uint64, u *nodes.Upload) error {
+	var old nodes.Upload
+	err := d.update(func(tx *nodes.Tx) error {
+		if _, err := tx.Get(id); err != nil {
+			return errNow
+		}
+		var err error
+		if old, err = tx.Upload(id); err == nil && old.Sum == u.Sum && old.Size == u.Size && old.Dir == u.Dir && old.Name == u.Name {
+			u.Resume, old.Resume = old.Resume, nil
+		} else if err != nil && !errors.Is(err, nodes.ErrNotFound) {
+			return err
+		}
+		tx.PutUpload(id, *u)
+		return nil
+	})
+	if err == nil {
+		d.abandon(ctx, old.Resume)
+	}
+	return err
+}
+
+// saveUpload stores how far an upload is.
+func (d *Drive) saveUpload(id uint64, u nodes.Upload) error {
+	return d.update(func(tx *nodes.Tx) error {
+		tx.PutUpload(id, u)
+		return nil
+	})
+}
+
+// abandon frees what the remote holds of an upload that is not gone on with.
+func (d *Drive) abandon(ctx context.Context, state []byte) {
+	up, ok := d.p.(providers.Uploader)
+	if !ok || len(state) == 0 {
+		return
+	}
+	err := d.health.put(ctx, func(ctx context.Context) error { return up.AbandonUpload(ctx, state) })
+	if err != nil {
+		d.o.Logger.Info("an upload that was given up may still take room on the remote", "err", err)
+	}
+}
+
+// settleUpload finds out whether an upload came through whose end was not seen:
+// the connection broke, or this program ended.
+func (d *Drive) settleUpload(ctx context.Context, id uint64) error {
+	var u nodes.Upload
+	err := d.update(func(tx *nodes.Tx) (err error) {
+		u, err = tx.Upload(id)
+		return err
+	})
+	if errors.Is(err, nodes.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := d.path(u.Dir)
+	if err != nil {
+		return d.endUpload(ctx, id, u) // where it was is gone, and it with it
+	}
+	at := path.Join(dir, u.Name)
+	e, same, err := d.isUpload(ctx, at, u)
+	if err != nil {
+		return fmt.Errorf("find out about an earlier upload of %q: %w", u.Name, err)
+	}
+	if same {
+		return d.complete(id, nil, 0, u.Dir, u.Name, e)
+	}
+	if n, err := d.node(id); err != nil || n.State&nodes.Gone != 0 {
+		return d.endUpload(ctx, id, u)
+	}
+	return nil // it goes on, or begins anew
+}
+
+func (d *Drive) endUpload(ctx context.Context, id uint64, u nodes.Upload) error {
+	d.abandon(ctx, u.Resume)
+	return d.update(func(tx *nodes.Tx) error {
+		tx.DeleteUpload(id)
+		return nil
+	})
+}
+
+// isUpload reports whether the remote has at a path what u was to put there.
+func (d *Drive) isUpload(ctx context.Context, at string, u nodes.Upload) (e providers.Entry, same bool, err error) {
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = d.p.Stat(ctx, at)
+		return err
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, providers.ErrNotDir):
+		return e, false, nil
+	case err != nil:
+		return e, false, err
+	case !e.Mode.IsRegular() || e.Size != u.Size || u.Version != "" && string(e.Version) == u.Version || u.Sum == [32]byte{}:
+		return e, false, nil
+	}
+	h := sha256.New()
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		h.Reset()
+		o, err := d.p.Open(ctx, at, e.Version)
+		if err != nil {
+			return err
+		}
+		r, err := o.ReadRange(ctx, 0, e.Size)
+		if err == nil {
+			var n int64
+			if n, err = io.Copy(h, r); err == nil && n != e.Size {
+				err = io.ErrUnexpectedEOF
+			}
+			err = errors.Join(err, r.Close())
+		}
+		return errors.Join(err, o.Close())
+	})
+	if changed(err) {
+		return e, false, nil
+	}
+	return e, err == nil && bytes.Equal(h.Sum(nil), u.Sum[:]), err
+}
+
+// complete notes that the remote has node id at dir and name, as entry says. e,
+// if not nil, is the staged file whose generation gen that is.
+func (d *Drive) complete(id uint64, e *staged, gen uint64, dir uint64, name string, entry providers.Entry) error {
+	whole := false
+	if e != nil {
+		e.mu.Lock()
+		if e.writers == 0 || e.fresh && e.writers == 1 {
+			whole = e.f.Generation() == gen
+		}
+		if whole {
+			e.ending = make(chan struct{})
+		}
+		e.mu.Unlock()
+	}
+	removed, err := d.completed(id, e, whole, dir, name, entry)
+	if e != nil && whole {
+		e.mu.Lock()
+		close(e.ending)
+		e.ending = nil
+		e.ended = err == nil && !removed
+		e.mu.Unlock()
+		if err == nil && !removed {
+			d.staged.forget(e)
+			err = d.staged.store.Remove(id)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case removed:
+		return nil
+	case e != nil && !whole:
+		return laterError{pause: quietCommit}
+	}
+	return nil
+}
+
+// completed is the durable part of complete. It reports whether the node is
+// gone.
+func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name string, entry providers.Entry) (gone bool, err error) {
+	err = d.update(func(tx *nodes.Tx) error {
+		tx.DeleteUpload(id)
+		d.turns.turn(dir, name)
+		n, err := tx.Get(id)
+		if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 {
+			gone = true
+			// It was removed here while it was on its way.
+			tx.PutTomb(nodes.Tomb{
+				Dir: dir, Name: name, Kind: nodes.File, Version: string(entry.Version), Size: entry.Size, RemoteTime: entry.ModTime, Since: d.o.Clock(),
+			})
+			d.pub.touch(tombTask(dir, name), quietDelete)
+			if err == nil { // and somebody may still have it open
+				n.State = n.State&^nodes.Created | nodes.Moved
+				n.RParent, n.RName = dir, name
+				n.Version, n.RemoteTime = string(entry.Version), entry.ModTime
+				if n.State&nodes.Staged != 0 {
+					n.RSize = entry.Size
+				}
+				tx.Put(n)
+				d.uses.remove(&n, d.o.Clock())
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		// Where the remote had it before, if that was elsewhere, there is now
+		// something to take away.
+		if rdir, rname, ok := place(&n); ok && (rdir != dir || rname != name) {
+			d.turns.turn(rdir, rname)
+			t, err := tx.Tomb(rdir, rname)
+			if err == nil && t.Node == id {
+				if e == nil && n.State&nodes.Staged == 0 {
+					tx.DeleteTomb(rdir, rname) // it was moved
+				} else {
+					t.Node = 0
+					tx.PutTomb(t)
+					d.pub.touch(tombTask(rdir, rname), quietNow)
+				}
+			}
+		}
+		tx.DeleteTomb(dir, name)
+		n.State &^= nodes.Created | nodes.Moved
+		n.RParent, n.RName = 0, ""
+		n.Version, n.RemoteTime = string(entry.Version), entry.ModTime
+		if n.Parent != dir || n.Name != name {
+			n.State |= nodes.Moved
+			n.RParent, n.RName = dir, name
+			tx.PutTomb(nodes.Tomb{
+				Dir: dir, Name: name, Kind: n.Kind, Node: id, Version: n.Version, Size: entry.Size, RemoteTime: entry.ModTime, Since: d.o.Clock(),
+			})
+		}
+		switch {
+		case n.State&nodes.Staged != 0 && !whole:
+			n.RSize = entry.Size
+		case n.State&nodes.Staged != 0 || e != nil:
+			e.mu.Lock()
+			if !e.clean {
+				n.Mtime, n.Ctime = e.mtime, latest(n.Ctime, e.ctime)
+			}
+			e.mu.Unlock()
+			n.State &^= nodes.Staged
+			n.Size, n.Base, n.RSize = entry.Size, 0, 0
+			if err := tx.DeleteRegions(id); err != nil {
+				return err
+			}
+		case n.Kind == nodes.Link:
+			if err := tx.DeleteRegions(id); err != nil {
+				return err
+			}
+		}
+		if n.State&(nodes.Staged|nodes.Moved) == 0 {
+			n.State &^= nodes.Edited
+			tx.DeletePending(id)
+		}
+		tx.Put(n)
+		return nil
+	})
+	if err == nil && !gone {
+		d.stamps.update(id, func(s *stamp) { s.attrAt, s.attrRev = d.now() })
+	}
+	return gone, err
+}

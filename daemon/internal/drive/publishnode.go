@@ -1,0 +1,624 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/moorage/moorage/daemon/internal/drive/nodes"
+	"github.com/moorage/moorage/nfs"
+	"github.com/moorage/moorage/providers"
+)
+
+// publish does one task: it makes the remote what the drive is, as far as that
+// node or tomb is concerned. What the remote has must be what was known of it;
+// otherwise both stay, see conflict.
+func (d *Drive) publish(ctx context.Context, k taskKey) error {
+	if k.node == 0 {
+		return d.publishTomb(ctx, k.dir, k.name)
+	}
+	n, err := d.node(k.node)
+	if errors.Is(err, nfs.ErrStale) {
+		return d.settleUpload(ctx, k.node)
+	}
+	if err != nil {
+		return err
+	}
+	if n.State&nodes.Gone != 0 {
+		return d.publishGone(ctx, n)
+	}
+	pending, err := d.isPending(n.ID)
+	if err != nil {
+		return err
+	}
+	if !pending {
+		return d.settleUpload(ctx, n.ID)
+	}
+	if local, err := d.isLocal(n); err != nil || local {
+		if err == nil {
+			err = errStays
+		}
+		return err
+	}
+	if err := d.settleUpload(ctx, n.ID); err != nil {
+		return err
+	}
+	if n, err = d.node(k.node); err != nil {
+		return errNow
+	}
+	if err := d.parentsFirst(n); err != nil {
+		return err
+	}
+	if err := d.claim(k, n); err != nil {
+		return err
+	}
+	slot, err := d.clearSlot(ctx, n)
+	if err != nil {
+		return err
+	}
+	switch {
+	case n.Kind == nodes.Dir:
+		return d.publishDir(ctx, n)
+	case n.Kind == nodes.Link && n.State&nodes.Created != 0:
+		return d.publishLink(ctx, n)
+	case n.State&(nodes.Created|nodes.Staged) != 0:
+		return d.publishFile(ctx, n, slot)
+	case n.State&nodes.Moved != 0:
+		return d.publishMove(ctx, n, slot)
+	}
+	return d.update(func(tx *nodes.Tx) error {
+		tx.DeletePending(n.ID)
+		return nil
+	})
+}
+
+// retain is how long a file that was removed stays usable: clients have no way
+// to say that they have one open.
+const retain = time.Minute
+
+// publishGone forgets a file that was removed, when nobody uses it any more.
+func (d *Drive) publishGone(ctx context.Context, n nodes.Node) error {
+	if err := d.settleUpload(ctx, n.ID); err != nil {
+		return err
+	}
+	if wait := retain - d.o.Clock().Sub(n.Ctime); wait > 0 {
+		return restError{wait}
+	}
+	var ch change
+	err := d.update(func(tx *nodes.Tx) error {
+		ch = change{d: d, tx: tx}
+		now, err := tx.Get(n.ID)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		if now.State&nodes.Gone == 0 {
+			return errNow
+		}
+		return ch.forget(n.ID)
+	})
+	if err != nil {
+		return err
+	}
+	d.discard(n.ID)
+	return nil
+}
+
+func heldIf(held bool) error {
+	if held {
+		return errHeld
+	}
+	return nil
+}
+
+func (d *Drive) isPending(id uint64) (yes bool, err error) {
+	err = d.update(func(tx *nodes.Tx) error {
+		_, err := tx.Pending(id)
+		yes = err == nil
+		if errors.Is(err, nodes.ErrNotFound) {
+			err = nil
+		}
+		return err
+	})
+	return yes, err
+}
+
+// parentsFirst holds a node until the directories above it are in their place
+// on the remote.
+func (d *Drive) parentsFirst(n nodes.Node) error {
+	for i := 0; n.Parent != n.ID && i < maxDepth; i++ {
+		p, err := d.node(n.Parent)
+		if err != nil {
+			return errNow
+		}
+		if p.State&(nodes.Created|nodes.Moved) != 0 {
+			d.pub.hurry(nodeTask(p.ID))
+			return errHeld
+		}
+		n = p
+	}
+	return nil
+}
+
+// claim reserves what publishing n is about: where it goes, where the remote has
+// it, and for a directory that is moved, everything below.
+func (d *Drive) claim(k taskKey, n nodes.Node) error {
+	places := []taskKey{tombTask(n.Parent, n.Name)}
+	above, err := d.above(n.Parent)
+	if err != nil {
+		return err
+	}
+	var dir uint64
+	if rdir, rname, ok := place(&n); ok && n.State&nodes.Moved != 0 {
+		places = append(places, tombTask(rdir, rname))
+		more, err := d.above(rdir)
+		if err != nil {
+			return err
+		}
+		above = append(above, more...)
+		if n.Kind == nodes.Dir {
+			dir = n.ID
+		}
+	}
+	if !d.pub.claim(k, places, dir, above) {
+		return errBusy
+	}
+	return nil
+}
+
+// above are a directory and those above it, by where the remote has them.
+func (d *Drive) above(id uint64) ([]uint64, error) {
+	var all []uint64
+	for len(all) < maxDepth {
+		all = append(all, id)
+		if id == nodes.Root {
+			return all, nil
+		}
+		n, err := d.store.Get(id)
+		if err != nil {
+			return nil, errNow
+		}
+		rdir, _, ok := place(&n)
+		if !ok {
+			rdir = n.Parent
+		}
+		id = rdir
+	}
+	return nil, nodes.ErrCorrupt
+}
+
+// clearSlot makes sure that nothing of the drive's own is in the place where n
+// goes on the remote, but a file that n replaces, which it returns.
+func (d *Drive) clearSlot(ctx context.Context, n nodes.Node) (*nodes.Tomb, error) {
+	t, err := d.store.Tomb(n.Parent, n.Name)
+	if errors.Is(err, nodes.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if t.Node == n.ID {
+		return nil, fmt.Errorf("node %d: %w: its tomb is in its own place", n.ID, nodes.ErrCorrupt)
+	}
+	if t.Node == 0 && t.Kind == nodes.File && n.Kind == nodes.File {
+		return &t, nil
+	}
+	if t.Node != 0 {
+		_, err := d.node(t.Node)
+		if err == nil || t.Kind != nodes.Dir { // else the directory is removed
+			return nil, d.makeWay(ctx, n, t)
+		}
+	}
+	d.pub.hurry(tombTask(t.Dir, t.Name))
+	return nil, errHeld
+}
+
+// makeWay is called when the remote still has a file in n's place that is
+// somewhere else here. It goes to its place first. If that cannot be, because
+// it stays on this computer, or waits for n in turn, all of its bytes are
+// fetched, so that the remote's can be replaced; a directory steps aside.
+func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
+	o, err := d.node(t.Node)
+	if errors.Is(err, nfs.ErrStale) {
+		return d.update(func(tx *nodes.Tx) error { // it is gone, and only its tomb says otherwise
+			t.Node = 0
+			tx.PutTomb(t)
+			return errors.Join(nil, d.pend(tx, n.ID))
+		})
+	}
+	if err != nil {
+		return err
+	}
+	local, err := d.isLocal(o)
+	if err != nil {
+		return err
+	}
+	if !local {
+		waits, err := d.waitsFor(o, n.ID)
+		if err != nil {
+			return err
+		}
+		if !waits {
+			d.pub.hurry(nodeTask(o.ID))
+			return errHeld
+		}
+	} else if d.o.Clock().Sub(t.Since) < time.Duration(quietDelete)*d.o.Quiet/4 {
+		return laterError{pause: quietCommit} // it is usually gone in a moment
+	}
+	if o.Kind != nodes.File {
+		return d.stepAside(ctx, o)
+	}
+	if err := d.uproot(ctx, o); err != nil {
+		return err
+	}
+	return errNow
+}
+
+// asideName is where a node waits on the remote for its place.
+func asideName(id uint64) string { return fmt.Sprintf(".moorage-%x", id) }
+
+// stepAside moves o on the remote to a name that nothing else has.
+func (d *Drive) stepAside(ctx context.Context, o nodes.Node) error {
+	from, err := d.path(o.ID)
+	if err != nil {
+		return errNow
+	}
+	if err := d.moveTree(ctx, from, path.Join(path.Dir(from), asideName(o.ID)), o.Kind); err != nil {
+		return d.trouble(o, err)
+	}
+	if err := d.isAside(o); err != nil {
+		return err
+	}
+	return errNow
+}
+
+// isAside notes that o has stepped aside.
+func (d *Drive) isAside(o nodes.Node) error {
+	return d.update(func(tx *nodes.Tx) error {
+		n, err := tx.Get(o.ID)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		dir, name, ok := place(&n)
+		if !ok || dir != o.RParent || name != o.RName {
+			return errNow
+		}
+		t, err := tx.Tomb(dir, name)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		tx.DeleteTomb(dir, name)
+		d.turns.turn(dir, name)
+		t.Name = asideName(n.ID)
+		tx.PutTomb(t)
+		n.RName = t.Name
+		tx.Put(n)
+		return nil
+	})
+}
+
+// waitsFor reports whether o's place is taken, through any number of others, by
+// the file id.
+func (d *Drive) waitsFor(o nodes.Node, id uint64) (bool, error) {
+	for range 64 {
+		t, err := d.store.Tomb(o.Parent, o.Name)
+		if errors.Is(err, nodes.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if t.Node == id {
+			return true, nil
+		}
+		if t.Node == 0 {
+			return false, nil
+		}
+		if o, err = d.node(t.Node); err != nil {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// uproot makes o independent of what the remote has of it.
+func (d *Drive) uproot(ctx context.Context, o nodes.Node) error {
+	if err := d.localise(ctx, o.ID, true); err != nil {
+		return err
+	}
+	return d.update(func(tx *nodes.Tx) error {
+		n, err := tx.Get(o.ID)
+		if errors.Is(err, nodes.ErrNotFound) {
+			return nil
+		}
+		if err != nil || n.State&nodes.Moved == 0 || n.State&nodes.Staged == 0 {
+			return errors.Join(err, errNow)
+		}
+		t, err := tx.Tomb(n.RParent, n.RName)
+		if err == nil && t.Node == n.ID {
+			t.Node = 0
+			tx.PutTomb(t)
+			d.pub.touch(tombTask(t.Dir, t.Name), quietDelete)
+		}
+		n.State = n.State&^nodes.Moved | nodes.Created
+		n.RParent, n.RName, n.Version = 0, "", ""
+		tx.Put(n)
+		return d.pend(tx, n.ID)
+	})
+}
+
+// publishDir makes or moves a directory.
+func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
+	if n.State&nodes.Created == 0 {
+		if n.State&nodes.Moved != 0 {
+			return d.publishMoveDir(ctx, n)
+		}
+		return d.update(func(tx *nodes.Tx) error {
+			tx.DeletePending(n.ID)
+			return nil
+		})
+	}
+	at, err := d.path(n.ID)
+	if err != nil {
+		return errNow
+	}
+	d.step("mkdir")
+	var e providers.Entry
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = d.writer.Mkdir(ctx, at)
+		return err
+	})
+	if errors.Is(err, fs.ErrExist) {
+		var there providers.Entry
+		err = d.health.put(ctx, func(ctx context.Context) (err error) {
+			there, err = d.p.Stat(ctx, at)
+			return err
+		})
+		if err == nil && !there.Mode.IsDir() {
+			return d.conflict(ctx, n.ID, there)
+		}
+	}
+	if err != nil {
+		return d.trouble(n, err)
+	}
+	d.step("mkdir done")
+	return d.update(func(tx *nodes.Tx) error {
+		d.turns.turn(n.Parent, n.Name)
+		now, err := tx.Get(n.ID)
+		if errors.Is(err, nodes.ErrNotFound) || err == nil && (now.Parent != n.Parent || now.Name != n.Name) {
+			// It was removed or moved here while it was made there.
+			t := nodes.Tomb{Dir: n.Parent, Name: n.Name, Kind: nodes.Dir, Since: d.o.Clock()}
+			if err == nil {
+				t.Node = n.ID
+				now.State = now.State&^nodes.Created | nodes.Moved
+				now.RParent, now.RName = n.Parent, n.Name
+				tx.Put(now)
+			}
+			tx.PutTomb(t)
+			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		now.State &^= nodes.Created
+		now.Version, now.RemoteTime, now.ListedAt = string(e.Version), e.ModTime, d.o.Clock()
+		tx.Put(now)
+		tx.DeletePending(n.ID)
+		d.stamps.update(n.ID, func(s *stamp) { s.listAt, s.listRev = d.now() })
+		return nil
+	})
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, nodes.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// publishLink makes a symbolic link.
+func (d *Drive) publishLink(ctx context.Context, n nodes.Node) error {
+	maker, ok := d.p.(providers.Symlinker)
+	if !ok {
+		return fmt.Errorf("%w: symbolic links", providers.ErrUnsupported)
+	}
+	target, err := d.targetHere(n.ID)
+	if err != nil {
+		return err
+	}
+	at, err := d.path(n.ID)
+	if err != nil {
+		return errNow
+	}
+	var e providers.Entry
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = maker.Symlink(ctx, at, target)
+		return err
+	})
+	if errors.Is(err, fs.ErrExist) {
+		return d.meetAt(ctx, n, at)
+	}
+	if err != nil {
+		return d.trouble(n, err)
+	}
+	return d.complete(n.ID, nil, 0, n.Parent, n.Name, e)
+}
+
+// publishMove moves a file or link that is as the remote has it.
+func (d *Drive) publishMove(ctx context.Context, n nodes.Node, slot *nodes.Tomb) error {
+	mover, ok := d.p.(providers.Mover)
+	if !ok {
+		return d.uprootNow(ctx, n)
+	}
+	dir, err := d.path(n.Parent)
+	if err != nil {
+		return errNow
+	}
+	from, err := d.path(n.ID)
+	if err != nil {
+		return errNow
+	}
+	to := path.Join(dir, n.Name)
+	cond := providers.Cond{IfAbsent: true}
+	if slot != nil {
+		if cond, err = d.over(ctx, to, slot.Version, slot.Size, slot.RemoteTime); err != nil {
+			return d.meetOr(ctx, n, to, err)
+		}
+	}
+	var e providers.Entry
+	d.rescue(ctx, n.Parent, n.Name)
+	d.step("move")
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = mover.Move(ctx, from, to, cond)
+		return err
+	})
+	switch {
+	case errors.Is(err, providers.ErrUnsupported):
+		return d.uprootNow(ctx, n)
+	case errors.Is(err, fs.ErrNotExist):
+		return d.lostSource(ctx, n, from, to)
+	case errors.Is(err, providers.ErrChanged), errors.Is(err, fs.ErrExist):
+		if e, err = d.endMove(ctx, n, from, to, err); err != nil {
+			return d.meetOr(ctx, n, to, err)
+		}
+	case err != nil:
+		return d.meetOr(ctx, n, to, err)
+	}
+	d.step("move done")
+	return d.complete(n.ID, nil, 0, n.Parent, n.Name, e)
+}
+
+// endMove ends a move that was broken off when the copy was made, on a remote that
+// moves by copying. cause is its error if it was not.
+func (d *Drive) endMove(ctx context.Context, n nodes.Node, from, to string, cause error) (e providers.Entry, err error) {
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = d.p.Stat(ctx, to)
+		return err
+	})
+	if err != nil || !d.info.StrongVersion || n.Version == "" || !sameContent(&n, e) || e.Mode.IsDir() {
+		return e, cause
+	}
+	err = d.health.put(ctx, func(ctx context.Context) error {
+		return d.writer.Remove(ctx, from, providers.Cond{IfVersion: e.Version})
+	})
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, providers.ErrChanged) { // what is there now is new
+		err = nil
+	}
+	return e, err
+}
+
+func (d *Drive) uprootNow(ctx context.Context, n nodes.Node) error {
+	if n.Kind == nodes.Link {
+		return d.relink(ctx, n)
+	}
+	if err := d.uproot(ctx, n); err != nil {
+		return err
+	}
+	return errNow
+}
+
+// relink makes a link that cannot be moved on the remote one that is new.
+func (d *Drive) relink(ctx context.Context, n nodes.Node) error {
+	target, err := d.target(ctx, n)
+	if err != nil {
+		return err
+	}
+	err = d.update(func(tx *nodes.Tx) error {
+		n, err := tx.Get(n.ID)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		if n.State&nodes.Moved != 0 {
+			t := nodes.Tomb{Dir: n.RParent, Name: n.RName, Kind: n.Kind, Version: n.Version, Size: n.Size, RemoteTime: n.RemoteTime, Since: d.o.Clock()}
+			tx.PutTomb(t)
+			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
+		}
+		n.State = n.State&^nodes.Moved | nodes.Created
+		n.RParent, n.RName, n.Version = 0, "", ""
+		tx.PutRegion(n.ID, targetRegion, []byte(target))
+		tx.Put(n)
+		return nil
+	})
+	return errors.Join(err, errNow)
+}
+
+// lostSource is called when the remote does not have what is to be moved: it was
+// moved before a crash, or somebody took it away.
+func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) error {
+	var e providers.Entry
+	err := d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = d.p.Stat(ctx, to)
+		return err
+	})
+	if err == nil && sameContent(&n, e) {
+		return d.complete(n.ID, nil, 0, n.Parent, n.Name, e)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return d.trouble(n, err)
+	}
+	d.o.Logger.Warn("a file was removed on the remote before it could be moved there", "from", from, "to", to)
+	return d.update(func(tx *nodes.Tx) error {
+		n, err := tx.Get(n.ID)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		if n.State&(nodes.Staged|nodes.Created) != 0 || n.State&nodes.Moved == 0 {
+			return errNow // there is something of our own in it now
+		}
+		tx.DeleteTomb(n.RParent, n.RName)
+		p, err := tx.Get(n.Parent)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		id, cookie, err := tx.Child(p.ID, n.Name)
+		if err != nil || id != n.ID {
+			return ignoreNotFound(err)
+		}
+		moveDir(&p, d.o.Clock())
+		tx.Put(p)
+		tx.DeletePending(n.ID)
+		return tx.Remove(p.ID, nodes.Entry{ID: n.ID, Cookie: cookie, Name: n.Name})
+	})
+}
+
+// over is the condition under which a file that is known may be replaced or
+// removed. Where the remote has no versions, it is looked at first.
+func (d *Drive) over(ctx context.Context, at, version string, size int64, when time.Time) (providers.Cond, error) {
+	if version != "" {
+		return providers.Cond{IfVersion: providers.Version(version)}, nil
+	}
+	var e providers.Entry
+	err := d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = d.p.Stat(ctx, at)
+		return err
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return providers.Cond{IfAbsent: true}, nil
+	case err != nil:
+		return providers.Cond{}, err
+	case !sameContent(&nodes.Node{Kind: nodes.File, Size: size, RemoteTime: when}, e):
+		return providers.Cond{}, fmt.Errorf("replace %q: %w", at, providers.ErrChanged)
+	}
+	return providers.Cond{IfVersion: e.Version}, nil
+}
+
+// trouble is err as the publisher takes it.
+func (d *Drive) trouble(n nodes.Node, err error) error {
+	return fmt.Errorf("publish %q: %w", n.Name, err)
+}
+
+// parks reports whether trying again by itself is of no use.
+func parks(err error) bool {
+	for _, e := range []error{
+		providers.ErrPermission, providers.ErrUnsupported, providers.ErrFull, providers.ErrTooLarge, errBaseGone,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return refused(err)
+}

@@ -1,0 +1,196 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/moorage/moorage/daemon/internal/drive/nodes"
+	"github.com/moorage/moorage/providers"
+)
+
+// publishTomb takes away on the remote what was taken away here, unless it has
+// changed there since.
+func (d *Drive) publishTomb(ctx context.Context, dir uint64, name string) error {
+	t, err := d.store.Tomb(dir, name)
+	if errors.Is(err, nodes.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if t.Node != 0 {
+		o, err := d.store.Get(t.Node)
+		switch {
+		case err == nil && o.State&nodes.Gone != 0:
+			return d.publishRmdir(ctx, t)
+		case err == nil:
+			return nil // it is moved, and that node's task sees to it
+		case !errors.Is(err, nodes.ErrNotFound):
+			return err
+		}
+	}
+	if id, _, err := d.store.Child(dir, name); err == nil {
+		n, err := d.node(id)
+		if err == nil && n.Kind == nodes.File && t.Kind == nodes.File && d.changedHere(&n) {
+			if pending, err := d.isPending(id); err != nil || pending {
+				return err // what is here now replaces it
+			}
+		}
+	}
+	above, err := d.above(dir)
+	if err != nil {
+		return d.endTomb(t, false) // what it was in is gone
+	}
+	if !d.pub.claim(tombTask(dir, name), []taskKey{tombTask(dir, name)}, 0, above) {
+		return errBusy
+	}
+	parent, err := d.path(dir)
+	if err != nil {
+		return d.endTomb(t, false)
+	}
+	at := path.Join(parent, name)
+	var cond providers.Cond
+	if t.Kind != nodes.Dir {
+		cond, err = d.over(ctx, at, t.Version, t.Size, t.RemoteTime)
+	}
+	if err == nil && cond.IfAbsent {
+		return d.endTomb(t, false)
+	}
+	if err == nil {
+		d.rescue(ctx, dir, name)
+		d.step("remove")
+		err = d.health.put(ctx, func(ctx context.Context) error {
+			if t.Kind == nodes.Dir {
+				return d.writer.Rmdir(ctx, at)
+			}
+			return d.writer.Remove(ctx, at, cond)
+		})
+		d.step("removed")
+	}
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, providers.ErrNotDir):
+		return d.endTomb(t, false)
+	case errors.Is(err, providers.ErrChanged), errors.Is(err, providers.ErrIsDir), errors.Is(err, providers.ErrNotEmpty):
+		d.o.Logger.Info("a file that was removed here was changed on the remote, and is back", "path", at)
+		return d.endTomb(t, true)
+	}
+	return fmt.Errorf("remove %q: %w", at, err)
+}
+
+// endTomb forgets a tomb. back says that the remote has something there, which
+// is to be seen again.
+func (d *Drive) endTomb(t nodes.Tomb, back bool) error {
+	if back {
+		d.stamps.update(t.Dir, func(s *stamp) { *s = stamp{} })
+	}
+	return d.update(func(tx *nodes.Tx) error {
+		now, err := tx.Tomb(t.Dir, t.Name)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		if now.Node != t.Node || now.Version != t.Version {
+			return errNow
+		}
+		tx.DeleteTomb(t.Dir, t.Name)
+		if !back {
+			d.turns.turn(t.Dir, t.Name)
+			return nil
+		}
+		n, err := tx.Get(t.Dir)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		n.ListRev, n.ListVersion = 0, "" // the listing is to be made anew
+		moveDir(&n, d.o.Clock())
+		tx.Put(n)
+		return nil
+	})
+}
+
+// publishRmdir takes a directory away on the remote, after what was in it. If
+// there is something in it that was not known here, it is back.
+func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
+	wait := false
+	err := d.store.Tombs(t.Node, func(c nodes.Tomb) bool {
+		wait = true
+		d.pub.hurry(tombTask(c.Dir, c.Name))
+		if c.Node != 0 {
+			d.pub.hurry(nodeTask(c.Node))
+		}
+		return true
+	})
+	if err != nil || wait {
+		return errors.Join(err, heldIf(wait))
+	}
+	at, err := d.path(t.Node)
+	if err != nil {
+		return d.endGhost(t)
+	}
+	above, err := d.above(t.Dir)
+	if err != nil {
+		return d.endGhost(t)
+	}
+	if !d.pub.claim(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, above) {
+		return errBusy
+	}
+	d.step("rmdir")
+	err = d.health.put(ctx, func(ctx context.Context) error { return d.writer.Rmdir(ctx, at) })
+	d.step("rmdir done")
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, providers.ErrNotDir):
+		return d.endGhost(t)
+	case errors.Is(err, providers.ErrNotEmpty):
+		return d.revive(t)
+	}
+	return fmt.Errorf("remove %q: %w", at, err)
+}
+
+// endGhost forgets a directory that was removed.
+func (d *Drive) endGhost(t nodes.Tomb) error {
+	return d.update(func(tx *nodes.Tx) error {
+		now, err := tx.Tomb(t.Dir, t.Name)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		if now.Node != t.Node {
+			return errNow
+		}
+		tx.DeleteTomb(t.Dir, t.Name)
+		d.turns.turn(t.Dir, t.Name)
+		return ignoreNotFound(tx.Delete(t.Node))
+	})
+}
+
+// revive shows a directory again that was removed here and has something in it
+// on the remote that nobody here has seen.
+func (d *Drive) revive(t nodes.Tomb) error {
+	d.o.Logger.Info("a folder that was removed here has new files on the remote, and is back", "name", t.Name)
+	d.stamps.update(t.Node, func(s *stamp) { *s = stamp{} })
+	return d.update(func(tx *nodes.Tx) error {
+		n, err := tx.Get(t.Node)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		tx.DeleteTomb(t.Dir, t.Name)
+		p, err := tx.Get(t.Dir)
+		_, _, taken := tx.Child(t.Dir, t.Name)
+		if err != nil || p.State&nodes.Gone != 0 || !errors.Is(taken, nodes.ErrNotFound) {
+			// There is no place for it here; the remote's is found by a listing.
+			return errors.Join(ignoreNotFound(err), tx.Delete(n.ID))
+		}
+		n.State &^= nodes.Gone | nodes.Moved
+		n.Parent, n.Name, n.RParent, n.RName = t.Dir, t.Name, 0, ""
+		n.Complete, n.ListRev, n.ListVersion = false, 0, ""
+		n.Mtime, n.Ctime = later(n.Mtime, d.o.Clock()), later(n.Ctime, d.o.Clock())
+		tx.Put(n)
+		tx.Link(p.ID, n.Name, n.ID, p.NextCookie)
+		p.NextCookie++
+		p.Subdirs++
+		moveDir(&p, d.o.Clock())
+		tx.Put(p)
+		return nil
+	})
+}

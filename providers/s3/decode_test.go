@@ -1,0 +1,87 @@
+package s3_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moorage/moorage/providers/s3"
+)
+
+func FuzzCursor(f *testing.F) {
+	f.Add("")
+	f.Add(s3.Cursor("token", "a/b"))
+	f.Add(s3.Cursor("with:colon 7", ""))
+	f.Add("1 01:xkey")
+	f.Add("1 9999999999:x")
+	f.Fuzz(func(t *testing.T, s string) {
+		if again, err := s3.DecodeCursor(s); err == nil && again != s {
+			t.Errorf("%q decodes and encodes to %q", s, again)
+		}
+	})
+}
+
+func FuzzUploadState(f *testing.F) {
+	const md5 = "0123456789abcdef0123456789abcdef"
+	f.Add([]byte{})
+	f.Add(s3.State(10, 4, "", md5, "other-1"))
+	f.Add(s3.State(1<<50, 1<<40))
+	f.Add(bytes.Replace(s3.State(10, 4, "", "", ""), []byte{10, 4}, []byte{0xff, 0xff, 0xff, 0xff, 0x7f, 1}, 1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if again, err := s3.DecodeState(b); err == nil && !bytes.Equal(again, b) {
+			t.Errorf("%x decodes and encodes to %x", b, again)
+		}
+	})
+}
+
+func TestUploadState(t *testing.T) {
+	good := s3.State(10, 4, "", "0123456789abcdef0123456789abcdef", "other-1")
+	if b, err := s3.DecodeState(good); err != nil || !bytes.Equal(b, good) {
+		t.Errorf("a good state: %v", err)
+	}
+	for i := range good {
+		if _, err := s3.DecodeState(good[:i]); err == nil {
+			t.Errorf("%d bytes of a state are taken for one", i)
+		}
+	}
+	if _, err := s3.DecodeState(append(bytes.Clone(good), 0)); err == nil {
+		t.Error("a state with more behind it is taken for one")
+	}
+}
+
+func TestTimes(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		time time.Time
+	}{
+		{"0", time.Unix(0, 0)}, {"1", time.Unix(1, 0)}, {"1614834367.123456789", time.Unix(1614834367, 123456789)},
+		{"1614834367.5", time.Unix(1614834367, 5e8)}, {"-0.5", time.Unix(-1, 5e8)}, {"-1", time.Unix(-1, 0)},
+		{"-1.000000001", time.Unix(-2, 999999999)}, {"1614834367.000000001", time.Unix(1614834367, 1)},
+	} {
+		if got := s3.FormatTime(tt.time); got != tt.text {
+			t.Errorf("%v is written %q, want %q", tt.time, got, tt.text)
+		}
+		if got, ok := s3.ParseTime(tt.text); !ok || !got.Equal(tt.time) {
+			t.Errorf("%q is read as %v, %v, want %v", tt.text, got, ok, tt.time)
+		}
+	}
+	if got, ok := s3.ParseTime("1.1234567899999"); !ok || !got.Equal(time.Unix(1, 123456789)) {
+		t.Errorf("more decimals than a time has: %v, %v", got, ok)
+	}
+	for _, s := range []string{"", "-", ".", "1.", ".5", "+1", "1e9", "0x1", "1 ", "1.-5", "99999999999999999999", "--1", "1." + strings.Repeat("0", 40), "٣"} {
+		if got, ok := s3.ParseTime(s); ok {
+			t.Errorf("%q is read as %v", s, got)
+		}
+	}
+	for s, want := range map[string]uint32{"100644": 0o644, "644": 0o644, "0100755": 0o755, "104755": 0o755} {
+		if m, ok := s3.ParseMode(s); !ok || uint32(m) != want {
+			t.Errorf("mode %q is read as %v, %v", s, m, ok)
+		}
+	}
+	for _, s := range []string{"", "0", "100000", "8", "-1", "77777777777"} {
+		if m, ok := s3.ParseMode(s); ok {
+			t.Errorf("mode %q is read as %v", s, m)
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package s3
+
+// SetSizes makes the sizes small at which uploads and copies go in parts.
+func SetSizes(r *Remote, single, part, copy, copyPart int64) {
+	r.limits.single, r.limits.part, r.limits.copy, r.limits.copyPart = single, part, copy, copyPart
+}
+
+// The decoders of what comes from outside.
+var (
+	DecodeCursor = func(s string) (string, error) {
+		c, err := decodeCursor(s)
+		return c.encode(), err
+	}
+	DecodeState = func(b []byte) ([]byte, error) {
+		s, err := decodeState(b)
+		if err != nil {
+			return nil, err
+		}
+		return s.encode(), nil
+	}
+	FormatTime = formatTime
+	ParseTime  = parseTime
+	ParseMode  = parseMode
+)
+
+// State is an upload's state, for fuzzing from something good.
+func State(size, part uint64, etags ...string) []byte {
+	s := uploadState{bucket: "bucket", key: "a/b", id: "upload", options: "1 100644", size: size, partSize: part, parts: etags}
+	return s.encode()
+}
+
+// Cursor is a cursor, for the same.
+func Cursor(token, last string) string { return cursor{token, last}.encode() }
+
+// NewNetworkClient is the HTTP client that watches over t.
+var NewNetworkClient = client
+
+// StallTimeout is how long it waits for a byte.
+const StallTimeout = stallTimeout
+
+// SetPageSize is Options.PageSize for a Remote that is open.
+func SetPageSize(r *Remote, n int) { r.o.PageSize = n }
