@@ -3,6 +3,7 @@ package staging_test
 import (
 	"bytes"
 	"errors"
+	"math"
 	"slices"
 	"syscall"
 	"testing"
