@@ -42,7 +42,11 @@ func (d *Drive) changeNames(c *nfs.Caller, fn func(*change) error) error {
 	d.step("change")
 	err := d.update(func(tx *nodes.Tx) error {
 		ch = change{d: d, c: c, tx: tx}
-		return fn(&ch)
+		if err := fn(&ch); err != nil {
+			return err
+		}
+		d.repeats.note(tx, c)
+		return nil
 	})
 	if err != nil {
 		return err
@@ -252,6 +256,10 @@ func (d *Drive) create(ctx context.Context, c *nfs.Caller, dir uint64, name stri
 	if err != nil && !errors.Is(err, nfs.ErrNoEnt) {
 		return a, w, err
 	}
+	if err == nil && d.repeated(c) && old.Kind == nodes.File {
+		a, err = d.sizedAttr(ctx, old)
+		return a, d.wcc(dir), err
+	}
 	if err == nil {
 		return d.createOver(ctx, c, dir, old, how)
 	}
@@ -370,7 +378,10 @@ func (d *Drive) make(ctx context.Context, c *nfs.Caller, dir uint64, name, op st
 	if err := d.writable(); err != nil {
 		return a, w, d.status(op, err)
 	}
-	if _, err := d.known(ctx, dir, name); !errors.Is(err, nfs.ErrNoEnt) {
+	if old, err := d.known(ctx, dir, name); !errors.Is(err, nfs.ErrNoEnt) {
+		if err == nil && d.repeated(c) && old.Kind == kind {
+			return d.attr(&old), d.wcc(dir), nil
+		}
 		if err == nil {
 			err = fmt.Errorf("%w: %q", nfs.ErrExist, name)
 		}
@@ -428,6 +439,9 @@ func (d *Drive) takeAway(ctx context.Context, c *nfs.Caller, dir uint64, name, o
 	defer d.leave()
 	if err := d.writable(); err != nil {
 		return w, d.status(op, err)
+	}
+	if d.repeated(c) {
+		return d.wcc(dir), nil
 	}
 	old, err := d.known(ctx, dir, name)
 	if err == nil {
@@ -510,7 +524,11 @@ func (d *Drive) rename(ctx context.Context, c *nfs.Caller, fromDir uint64, from 
 	if err := d.writable(); err != nil {
 		return fw, tw, err
 	}
-	if _, err := d.known(ctx, fromDir, from); err != nil {
+	if d.repeated(c) {
+		return d.wcc(fromDir), d.wcc(toDir), nil
+	}
+	n, err := d.known(ctx, fromDir, from)
+	if err != nil {
 		return fw, tw, err
 	}
 	switch old, err := d.known(ctx, toDir, to); {
@@ -525,6 +543,9 @@ func (d *Drive) rename(ctx context.Context, c *nfs.Caller, fromDir uint64, from 
 		fw, tw, err = ch.rename(fromDir, from, toDir, to)
 		return err
 	})
+	if err == nil && n.Kind == nodes.Dir {
+		d.pub.rouse() // what is in it may not be of this computer alone any more
+	}
 	return fw, tw, err
 }
 

@@ -290,7 +290,7 @@ func (d *Drive) localise(ctx context.Context, id uint64, begin bool) error {
 	if err != nil {
 		return err
 	}
-	if n, err = d.sized(ctx, n); err != nil {
+	if _, err := d.sized(ctx, n); err != nil {
 		return err
 	}
 	e, err := d.stage(ctx, id, true)
@@ -321,10 +321,7 @@ func (d *Drive) localise(ctx context.Context, id uint64, begin bool) error {
 		}
 	}
 	e.mu.Lock()
-	if e.clean {
-		e.mtime, e.ctime, e.clean = n.Mtime, n.Ctime, false
-	}
-	e.seq++
+	e.filled = true
 	e.mu.Unlock()
 	return d.record(e, nil)
 }

@@ -33,8 +33,19 @@
 // A remote that can be probed is probed every Options.ProbeInterval, and what
 // is known counts until the probe shows another revision. With other remotes
 // it counts for Options.TTL. Where versions cover trees, folders whose version
-// is the same are not listed again. A file that is being read in one go stays
-// at its version until the reading ends, if the remote still has that version.
+// is the same are not listed again. A listing that took long counts ten times as
+// long, up to five minutes. Folders in use are listed again in the background.
+// A file that is being read in one go stays at its version until the reading
+// ends, if the remote still has that version.
+//
+// # How listings come
+//
+// Names are stored and shown as they arrive, and a client that lists the folder
+// goes on behind them. Nothing is taken away before all have come. A folder's
+// times move once, then, and only if some client may have a cache to drop: one
+// that is in the midst of a listing would begin again each time. Where the
+// remote gives whole trees, a client that goes from folder to folder is run
+// ahead of.
 package drive
 
 import (
@@ -66,15 +77,16 @@ type Options struct {
 	Logger   *slog.Logger       // nil: silent
 	Clock    func() time.Time   // nil: time.Now
 
-	TTL           time.Duration // how long attributes and listings count where the remote cannot be probed; 0: 30 s
-	ProbeInterval time.Duration // 0: 30 s
-	Patience      time.Duration // how long a call waits for news when it has something older to answer; 0: 3 s
-	CallTimeout   time.Duration // of one call of the provider about names; 0: 2 min
-	OpenTimeout   time.Duration // of opening a file, which may fetch all of it; 0: 30 min
-	RetryMin      time.Duration // first pause before an unreachable remote is tried again; 0: 1 s
-	RetryMax      time.Duration // the pauses double up to this; 0: 30 s
-	ReadCache     int64         // bytes of memory for what was read of remotes that keep no files on this computer; 0: 64 MiB
-	OpenFiles     int           // objects kept open; 0: 64
+	TTL             time.Duration // how long attributes and listings count where the remote cannot be probed; 0: 30 s
+	ProbeInterval   time.Duration // 0: 30 s
+	RefreshInterval time.Duration // how often it is looked whether listings of folders in use are old; 0: a quarter of TTL
+	Patience        time.Duration // how long a call waits for news when it has something older to answer; 0: 3 s
+	CallTimeout     time.Duration // of one call of the provider about names; 0: 2 min
+	OpenTimeout     time.Duration // of opening a file, which may fetch all of it; 0: 30 min
+	RetryMin        time.Duration // first pause before an unreachable remote is tried again; 0: 1 s
+	RetryMax        time.Duration // the pauses double up to this; 0: 30 s
+	ReadCache       int64         // bytes of memory for what was read of remotes that keep no files on this computer; 0: 64 MiB
+	OpenFiles       int           // objects kept open; 0: 64
 
 	ReadOnly bool          // nothing can be changed, whatever the remote allows
 	Quiet    time.Duration // how long a file that was saved is left alone before it is published; 0: 1 s
@@ -95,6 +107,7 @@ func (o *Options) setDefaults() {
 	}
 	def(&o.TTL, 30*time.Second)
 	def(&o.ProbeInterval, 30*time.Second)
+	def(&o.RefreshInterval, max(o.TTL/4, time.Millisecond))
 	def(&o.Patience, 3*time.Second)
 	def(&o.CallTimeout, 2*time.Minute)
 	def(&o.OpenTimeout, 30*time.Minute)
@@ -136,13 +149,15 @@ type Drive struct {
 	lists   *listings
 	missing *missing
 	limbo   *limbo
+	folders *folders
 
-	turns  *turns
-	uses   *uses
-	writer providers.Writer // nil: nothing can be changed
-	disk   disk.FS
-	staged *stagedFiles
-	pub    *publisher // nil if writer is
+	turns   *turns
+	repeats repeats
+	uses    *uses
+	writer  providers.Writer // nil: nothing can be changed
+	disk    disk.FS
+	staged  *stagedFiles
+	pub     *publisher // nil if writer is
 
 	closing sync.RWMutex // read: a call is on
 	closed  bool
@@ -181,7 +196,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 		return nil, err
 	}
 	d := &Drive{
-		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(),
+		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(), folders: newFolders(),
 		streams: newStreams(1024), deferred: map[uint64]providers.Entry{}, disk: o.Disk, turns: newTurns(), uses: newUses(),
 	}
 	parallel := max(2, d.info.MaxParallel)
@@ -194,6 +209,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	}
 	d.watcher.Add(1)
 	go d.watch()
+	d.watcher.Go(d.keepFresh)
 	if d.pub != nil {
 		d.watcher.Add(1)
 		go func() {
@@ -221,7 +237,7 @@ func (d *Drive) begin(ctx context.Context) error {
 	if w, ok := d.p.(providers.Writer); ok && d.info.Writable && !d.o.ReadOnly {
 		d.writer = w
 		d.pub = newPublisher(d, max(2, d.info.MaxParallel/2))
-		if err := d.pub.load(); err != nil {
+		if err := errors.Join(d.pub.load(), d.repeats.load(d.store)); err != nil {
 			return err
 		}
 	}

@@ -73,7 +73,7 @@ func newBench(t *testing.T, m *mem.Remote) *bench {
 	b.faults = providertest.NewFaults(m)
 	b.o = Options{
 		Provider: b.faults, UID: uid, GID: gid, StateDir: b.dir, Logger: slog.New(slog.DiscardHandler), Clock: b.clock.Now,
-		ProbeInterval: time.Hour, RetryMin: 5 * time.Millisecond, RetryMax: 20 * time.Millisecond, Patience: 50 * time.Millisecond,
+		ProbeInterval: time.Hour, RefreshInterval: time.Hour, RetryMin: 5 * time.Millisecond, RetryMax: 20 * time.Millisecond, Patience: 50 * time.Millisecond,
 	}
 	t.Cleanup(func() {
 		if b.d != nil {

@@ -91,6 +91,7 @@ func (d *Drive) getAttr(ctx context.Context, id uint64) (nfs.Attr, error) {
 		return nfs.Attr{}, err
 	}
 	if n.Kind == nodes.Dir {
+		d.folders.note(id, d.o.Clock())
 		if n, err = d.current(ctx, n); err != nil {
 			return nfs.Attr{}, err
 		}
@@ -147,6 +148,7 @@ func (d *Drive) lookup(ctx context.Context, c *nfs.Caller, dir uint64, name stri
 	case !showable(name):
 		return nfs.Attr{}, nfs.ErrNoEnt
 	}
+	d.folders.note(dir, d.o.Clock())
 	n, err := d.child(ctx, dir, name)
 	if err != nil {
 		return nfs.Attr{}, err
@@ -183,6 +185,7 @@ func (d *Drive) readDir(ctx context.Context, c *nfs.Caller, dir, cookie uint64, 
 	if err := d.mayUse(c, dir, nfs.MayRead); err != nil {
 		return false, err
 	}
+	d.folders.note(dir, d.o.Clock())
 	l, err := d.namesOf(ctx, dir, cookie)
 	if err != nil {
 		return false, err
@@ -277,7 +280,7 @@ func (d *Drive) dirEntries(ctx context.Context, dir uint64, page []nodes.Entry, 
 			n, err := d.node(e.ID)
 			if err == nil && n.Size < 0 && !asked {
 				asked = true
-				if d.await(ctx, true, func(ctx context.Context) error { return d.sizes(ctx, dir) }) == nil {
+				if d.await(ctx, true, func(ctx context.Context) error { return d.sizes(ctx, dir, page[0].Cookie-1) }) == nil {
 					n, err = d.node(e.ID)
 				}
 			}

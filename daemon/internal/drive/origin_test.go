@@ -126,7 +126,7 @@ func TestMovedToAnotherFolder(t *testing.T) {
 // The object that a name shows that is asked for by itself is known, too.
 func TestRenamedThereAndLookedUp(t *testing.T) {
 	b := newBench(t, mem.New(mem.Options{}))
-	b.o.Provider = plain{b.faults}
+	b.o.Provider, b.o.Patience = plain{b.faults}, time.Minute
 	b.put("d/f", "data")
 	b.open()
 	f := b.find("d/f")
@@ -195,7 +195,7 @@ func (p twins) Stat(ctx context.Context, name string) (providers.Entry, error) {
 // What seems to have moved is not looked for without end.
 func TestManyMoved(t *testing.T) {
 	b := newBench(t, mem.New(mem.Options{}))
-	b.o.Provider = plain{b.faults}
+	b.o.Provider, b.o.Patience = plain{b.faults}, time.Minute
 	const n = 3 * maxVacant
 	for i := range n {
 		b.put(fmt.Sprintf("a/%03d", i), "x")

@@ -52,7 +52,7 @@ func (d *Drive) meet(tx *nodes.Tx, n nodes.Node, e providers.Entry) error {
 	if n.Kind == nodes.Dir && e.Mode.IsDir() && n.State&(nodes.Created|nodes.Moved|nodes.Local) == nodes.Created {
 		n.State &^= nodes.Created
 		d.turns.turn(n.Parent, n.Name)
-		n.Complete = false // the remote's names are not known
+		n.Complete, n.Missed = false, true // the remote's names are not known, and clients believe in those here
 		tx.Put(n)
 		tx.DeletePending(n.ID)
 	}

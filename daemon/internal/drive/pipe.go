@@ -11,11 +11,13 @@ import (
 
 // How what arrives is stored: so much at once at most, less at first, so that
 // somebody sees it soon; and small pages together with those that arrive within
-// a moment, because every transaction waits for the disk.
+// a moment, because every transaction waits for the disk. While it waits, pages
+// are fetched ahead.
 const (
 	batch      = 8192
 	firstBatch = 1024
 	gather     = 50 * time.Millisecond
+	pagesAhead = 8
 )
 
 // pipe fetches page after page, and stores what they hold while the next one is
@@ -27,7 +29,7 @@ func pipe[T any](ctx context.Context, fetch func(ctx context.Context, cursor str
 		last  bool
 		err   error
 	}
-	pages := make(chan page, 1)
+	pages := make(chan page, pagesAhead-1)
 	ctx, cancel := context.WithCancel(ctx)
 	var fetcher sync.WaitGroup
 	defer fetcher.Wait()
@@ -61,6 +63,14 @@ func pipe[T any](ctx context.Context, fetch func(ctx context.Context, cursor str
 		case <-timer.C:
 		case <-ctx.Done():
 			p.err = ctx.Err()
+		}
+		for more := true; more && !p.last && p.err == nil && len(items) < batch; {
+			select {
+			case p = <-pages: // it came while the last ones were stored
+				items = append(items, p.items...)
+			default:
+				more = false
+			}
 		}
 		if !p.last && p.err == nil {
 			if len(items) == 0 {

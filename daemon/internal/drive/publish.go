@@ -48,10 +48,17 @@ type work struct {
 	rests    bool  // there is nothing to publish until it is due
 	parked   error // waits for a person
 	err      error // why it was not done the last time
+	waits    error // what it waits for that only somebody else can end
 	done     int64 // bytes sent so far
 	total    int64 // bytes to send; 0: not known
 	claimed  *claimed
-	began    uint64 // publisher.endings when it began
+	began    ends // when it began
+}
+
+// ends count what those that are held may wait for.
+type ends struct {
+	done  uint64 // tasks that changed something
+	freed uint64 // those that gave places back
 }
 
 // publisher makes the remote what the drive is. What is to be done is in the
@@ -65,12 +72,13 @@ type publisher struct {
 	mu       sync.Mutex
 	work     map[taskKey]*work
 	queue    dueQueue
-	held     map[taskKey]bool    // those that wait for the end of another one, not for a time
+	held     map[taskKey]error   // those that wait for another one, not for a time: errHeld or errBusy
+	stays    map[taskKey]bool    // those that are of this computer alone, as names are now
 	places   map[taskKey]taskKey // places on the remote, and the tasks that work on them
 	moving   map[uint64]taskKey  // directories that are being moved or removed
 	below    map[uint64]int      // how many tasks work below a directory
 	running  int
-	endings  uint64 // tasks that ended so far
+	ends     ends
 	parallel int
 	recent   []Published           // newest last
 	sent     int64                 // bytes
@@ -80,7 +88,7 @@ type publisher struct {
 
 func newPublisher(d *Drive, parallel int) *publisher {
 	p := &publisher{d: d, log: d.o.Logger, wake: make(chan struct{}, 1), work: map[taskKey]*work{}, ended: map[taskKey]time.Time{}, parallel: parallel,
-		held: map[taskKey]bool{}, places: map[taskKey]taskKey{}, moving: map[uint64]taskKey{}, below: map[uint64]int{}}
+		held: map[taskKey]error{}, stays: map[taskKey]bool{}, places: map[taskKey]taskKey{}, moving: map[uint64]taskKey{}, below: map[uint64]int{}}
 	p.idle = sync.NewCond(&p.mu)
 	return p
 }
@@ -124,7 +132,7 @@ func (p *publisher) touch(k taskKey, q quiet) {
 func (p *publisher) hurry(k taskKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w := p.get(k); w.err == nil && !w.running && !p.held[k] {
+	if w := p.get(k); w.err == nil && !w.running && p.held[k] == nil {
 		p.at(w, time.Now())
 	}
 }
@@ -143,6 +151,7 @@ func (p *publisher) get(k taskKey) *work {
 func (p *publisher) at(w *work, due time.Time) {
 	w.due = due
 	delete(p.held, w.key)
+	delete(p.stays, w.key)
 	heap.Push(&p.queue, dueTask{due, w.key})
 	p.poke()
 }
@@ -190,7 +199,7 @@ func (p *publisher) start() time.Duration {
 	for len(p.queue) > 0 {
 		next := p.queue[0]
 		w := p.work[next.key]
-		if w == nil || w.running || p.held[w.key] || w.parked != nil || !w.due.Equal(next.at) {
+		if w == nil || w.running || p.held[w.key] != nil || w.parked != nil || !w.due.Equal(next.at) {
 			heap.Pop(&p.queue) // it is not waiting for that time any more
 			continue
 		}
@@ -201,7 +210,7 @@ func (p *publisher) start() time.Duration {
 			break // the end of one wakes us
 		}
 		heap.Pop(&p.queue)
-		w.running, w.again, w.began = true, false, p.endings
+		w.running, w.again, w.began = true, false, p.ends
 		p.running++
 		p.wg.Add(1)
 		go p.do(w)
@@ -293,6 +302,12 @@ func (p *publisher) unclaim(w *work) {
 // errHeld means that a task waits for another one, which wakes it.
 var errHeld = errors.New("waits for something else on this computer")
 
+// errBusy means that a task waits for a place that another one works on.
+var errBusy = errors.New("waits for something else on its way")
+
+// errStays means that a task is of a file that stays on this computer.
+var errStays = errors.New("stays on this computer")
+
 // errNow means that a task is to be looked at again at once.
 var errNow = errors.New("has changed meanwhile")
 
@@ -302,13 +317,36 @@ type restError struct{ wait time.Duration }
 
 func (e restError) Error() string { return "rests" }
 
-// laterError means that a task is to be looked at after a pause.
-type laterError struct{ pause quiet }
+// laterError means that a task is to be looked at after a pause. why, if not nil,
+// is something that a pause alone does not end.
+type laterError struct {
+	pause quiet
+	why   error
+}
 
 func (e laterError) Error() string { return "waits a moment" }
 
 // maxBackoff is the longest pause between two tries.
 const maxBackoff = 5 * time.Minute
+
+// mayGo reports whether something has happened since a task began that it may
+// wait for. That others began to wait, too, is nothing: they would wake each
+// other for ever.
+func (p *publisher) mayGo(w *work, k taskKey) bool {
+	return p.ends.done != w.began.done || errors.Is(p.held[k], errBusy) && p.ends.freed != w.began.freed
+}
+
+// rouse has what stays on this computer looked at again, after a directory has
+// got another name.
+func (p *publisher) rouse() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k := range p.stays {
+		if w := p.work[k]; w != nil && !w.running {
+			p.at(w, time.Now())
+		}
+	}
+}
 
 func (p *publisher) do(w *work) {
 	defer p.wg.Done()
@@ -316,7 +354,12 @@ func (p *publisher) do(w *work) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running--
-	p.endings++
+	if err == nil || errors.Is(err, errNow) {
+		p.ends.done++
+	}
+	if w.claimed != nil {
+		p.ends.freed++
+	}
 	p.unclaim(w)
 	w.running, w.done, w.total = false, 0, 0
 	now := time.Now()
@@ -324,26 +367,28 @@ func (p *publisher) do(w *work) {
 		maps.DeleteFunc(p.ended, func(_ taskKey, at time.Time) bool { return now.Sub(at) > lately })
 	}
 	p.ended[w.key] = now
-	for k := range p.held { // they may have waited for this
-		if o := p.work[k]; o != nil && k != w.key {
+	for k := range p.held {
+		if o := p.work[k]; o != nil && p.mayGo(o, k) {
 			p.at(o, now)
 		}
 	}
 	var wait laterError
 	var rest restError
-	w.rests = false
+	w.rests, w.waits = false, nil
 	switch {
 	case w.again:
 		w.err = nil
 		p.at(w, w.due)
 	case err == nil:
 		delete(p.work, w.key)
-	case errors.Is(err, errHeld):
+	case errors.Is(err, errHeld), errors.Is(err, errBusy):
 		w.err = nil
-		p.held[w.key] = true
-		if p.endings != w.began+1 { // what it waits for may have ended meanwhile
+		if p.held[w.key] = err; p.mayGo(w, w.key) { // what it waits for has ended meanwhile
 			p.at(w, now)
 		}
+	case errors.Is(err, errStays):
+		w.rests, w.err = true, nil
+		p.stays[w.key] = true
 	case errors.Is(err, errNow):
 		w.err = nil
 		p.at(w, now)
@@ -351,7 +396,7 @@ func (p *publisher) do(w *work) {
 		w.rests, w.err = true, nil
 		p.at(w, now.Add(rest.wait))
 	case errors.As(err, &wait):
-		w.err = nil
+		w.err, w.waits = nil, wait.why
 		p.at(w, now.Add(time.Duration(wait.pause)*p.d.o.Quiet/4))
 	case p.d.flights.base.Err() != nil:
 	case parks(err):
@@ -432,8 +477,8 @@ func (p *publisher) sync(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.work {
-		w.parked = nil
-		if !w.running && !w.rests && !p.held[w.key] {
+		w.parked, w.waits = nil, nil
+		if !w.running && !w.rests && p.held[w.key] == nil {
 			p.at(w, time.Now())
 		}
 	}
@@ -444,7 +489,9 @@ func (p *publisher) sync(ctx context.Context) error {
 			switch {
 			case w.parked != nil:
 				err = errors.Join(err, fmt.Errorf("%s: %w", p.name(k), w.parked))
-			case w.rests, p.held[k] && !w.running:
+			case w.waits != nil && !w.running:
+				err = errors.Join(err, fmt.Errorf("%s: %w", p.name(k), w.waits))
+			case w.rests, p.held[k] != nil && !w.running:
 			default:
 				left++
 				if !w.running && w.err == nil && time.Until(w.due) > 0 {

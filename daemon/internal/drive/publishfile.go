@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"time"
 
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/daemon/internal/drive/staging"
@@ -73,8 +74,10 @@ func baseOf(n nodes.Node) nodes.Node {
 
 // publishFile uploads a file.
 func (d *Drive) publishFile(ctx context.Context, n nodes.Node, slot *nodes.Tomb) error {
-	if busy, err := d.hotJournal(n); err != nil || busy {
-		return errors.Join(err, laterIf(busy, quietWrite))
+	if busy, err := d.hotJournal(n); err != nil {
+		return err
+	} else if busy {
+		return laterError{quietWrite, errTransaction}
 	}
 	e, err := d.stage(ctx, n.ID, n.State&nodes.Staged == 0)
 	if err != nil {
@@ -97,19 +100,19 @@ func (d *Drive) publishFile(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 	err = d.upload(ctx, n, slot, e, src)
 	switch {
 	case errors.Is(err, staging.ErrMoved):
-		return laterError{quietCommit}
+		return laterError{pause: quietCommit}
 	case errors.Is(err, errBase):
 		return d.baseGone(ctx, n, err)
 	}
 	return err
 }
 
-func laterIf(yes bool, q quiet) error {
-	if yes {
-		return laterError{q}
-	}
-	return nil
-}
+// errTransaction means that a file is not whole by itself.
+var errTransaction = errors.New("a database in the middle of a transaction")
+
+// hotTime is how long a transaction may stand still. What is left then is of a
+// program that ended in the middle, and both files tell that.
+const hotTime = 10 * time.Minute
 
 // hotJournal reports whether a file is a database in the middle of a transaction:
 // SQLite keeps what it needs to undo that beside it.
@@ -123,7 +126,8 @@ func (d *Drive) hotJournal(n nodes.Node) (bool, error) {
 			return false, err
 		}
 		if j, err := d.node(id); err == nil && j.Size > 0 {
-			return true, nil
+			now := d.o.Clock()
+			return now.Sub(j.Ctime) < hotTime || now.Sub(n.Ctime) < hotTime, nil
 		}
 	}
 	return false, nil
@@ -374,7 +378,7 @@ func (d *Drive) complete(id uint64, e *staged, gen uint64, dir uint64, name stri
 	case removed:
 		return nil
 	case e != nil && !whole:
-		return laterError{quietCommit}
+		return laterError{pause: quietCommit}
 	}
 	return nil
 }
@@ -440,7 +444,7 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		case n.State&nodes.Staged != 0 || e != nil:
 			e.mu.Lock()
 			if !e.clean {
-				n.Mtime, n.Ctime = e.mtime, e.ctime
+				n.Mtime, n.Ctime = e.mtime, latest(n.Ctime, e.ctime)
 			}
 			e.mu.Unlock()
 			n.State &^= nodes.Staged

@@ -38,7 +38,10 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 		return d.settleUpload(ctx, n.ID)
 	}
 	if local, err := d.isLocal(n); err != nil || local {
-		return errors.Join(err, heldIf(local))
+		if err == nil {
+			err = errStays
+		}
+		return err
 	}
 	if err := d.settleUpload(ctx, n.ID); err != nil {
 		return err
@@ -159,7 +162,10 @@ func (d *Drive) claim(k taskKey, n nodes.Node) error {
 			dir = n.ID
 		}
 	}
-	return heldIf(!d.pub.claim(k, places, dir, above))
+	if !d.pub.claim(k, places, dir, above) {
+		return errBusy
+	}
+	return nil
 }
 
 // above are a directory and those above it, by where the remote has them.
@@ -239,7 +245,7 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 			return errHeld
 		}
 	} else if d.o.Clock().Sub(t.Since) < time.Duration(quietDelete)*d.o.Quiet/4 {
-		return laterError{quietCommit} // it is usually gone in a moment
+		return laterError{pause: quietCommit} // it is usually gone in a moment
 	}
 	if o.Kind != nodes.File {
 		return d.stepAside(ctx, o)
@@ -474,11 +480,34 @@ func (d *Drive) publishMove(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 		return d.uprootNow(ctx, n)
 	case errors.Is(err, fs.ErrNotExist):
 		return d.lostSource(ctx, n, from, to)
+	case errors.Is(err, providers.ErrChanged), errors.Is(err, fs.ErrExist):
+		if e, err = d.endMove(ctx, n, from, to, err); err != nil {
+			return d.meetOr(ctx, n, to, err)
+		}
 	case err != nil:
 		return d.meetOr(ctx, n, to, err)
 	}
 	d.step("move done")
 	return d.complete(n.ID, nil, 0, n.Parent, n.Name, e)
+}
+
+// endMove ends a move that was broken off when the copy was made, on a remote that
+// moves by copying. cause is its error if it was not.
+func (d *Drive) endMove(ctx context.Context, n nodes.Node, from, to string, cause error) (e providers.Entry, err error) {
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = d.p.Stat(ctx, to)
+		return err
+	})
+	if err != nil || !d.info.StrongVersion || n.Version == "" || !sameContent(&n, e) || e.Mode.IsDir() {
+		return e, cause
+	}
+	err = d.health.put(ctx, func(ctx context.Context) error {
+		return d.writer.Remove(ctx, from, providers.Cond{IfVersion: e.Version})
+	})
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, providers.ErrChanged) { // what is there now is new
+		err = nil
+	}
+	return e, err
 }
 
 func (d *Drive) uprootNow(ctx context.Context, n nodes.Node) error {

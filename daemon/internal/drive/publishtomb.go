@@ -45,7 +45,7 @@ func (d *Drive) publishTomb(ctx context.Context, dir uint64, name string) error 
 		return d.endTomb(t, false) // what it was in is gone
 	}
 	if !d.pub.claim(tombTask(dir, name), []taskKey{tombTask(dir, name)}, 0, above) {
-		return errHeld
+		return errBusy
 	}
 	parent, err := d.path(dir)
 	if err != nil {
@@ -134,7 +134,7 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 		return d.endGhost(t)
 	}
 	if !d.pub.claim(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, above) {
-		return errHeld
+		return errBusy
 	}
 	d.step("rmdir")
 	err = d.health.put(ctx, func(ctx context.Context) error { return d.writer.Rmdir(ctx, at) })

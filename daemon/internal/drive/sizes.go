@@ -18,11 +18,11 @@ func (d *Drive) sized(ctx context.Context, n nodes.Node) (nodes.Node, error) {
 	if n.Size >= 0 {
 		return n, nil
 	}
-	err := d.sizes(ctx, n.Parent)
+	err := d.sizes(ctx, n.Parent, 0)
 	if changed(err) {
 		// The folder is not what its listing says.
 		if err = d.list(ctx, n.Parent); err == nil {
-			err = d.sizes(ctx, n.Parent)
+			err = d.sizes(ctx, n.Parent, 0)
 		}
 	}
 	if err != nil {
@@ -34,8 +34,9 @@ func (d *Drive) sized(ctx context.Context, n nodes.Node) (nodes.Node, error) {
 	return d.sizedByOpening(ctx, n)
 }
 
-// sizes finds the sizes that the listing of a directory left out.
-func (d *Drive) sizes(ctx context.Context, dir uint64) error {
+// sizes finds the sizes that the listing of a directory left out, of the names
+// behind a cookie. If that is going on already, it may be for others.
+func (d *Drive) sizes(ctx context.Context, dir, after uint64) error {
 	sizer, ok := d.p.(providers.Sizer)
 	if !ok {
 		return nil
@@ -45,7 +46,7 @@ func (d *Drive) sizes(ctx context.Context, dir uint64) error {
 		if err != nil {
 			return struct{}{}, err
 		}
-		for after := uint64(0); ; {
+		for after := after; ; {
 			var found []nodes.Node
 			var loadErr error
 			more := false

@@ -34,7 +34,8 @@ type staged struct {
 
 	mu           sync.Mutex
 	mtime, ctime time.Time // valid unless clean
-	clean        bool      // all is recorded
+	clean        bool      // all is recorded, but what was filled
+	filled       bool      // bytes of the base were copied into f, which is not recorded
 	seq          uint64    // moves with every change
 	writers      int
 	ending       chan struct{} // not nil: about to be given up if nobody writes; closed when that is decided
@@ -193,7 +194,15 @@ func (e *staged) overlay(n *nodes.Node) {
 		return
 	}
 	e.apply(n, e.f.State())
-	n.Mtime, n.Ctime = e.mtime, e.ctime
+	n.Mtime, n.Ctime = e.mtime, latest(n.Ctime, e.ctime)
+}
+
+// latest is the later of two times: a change time does not go back.
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // apply brings a node to a state of its staged file.
@@ -286,9 +295,10 @@ func (d *Drive) record(e *staged, extra func(*nodes.Node)) error {
 	e.recording.Lock()
 	defer e.recording.Unlock()
 	e.mu.Lock()
-	seq, mtime, ctime, clean := e.seq, e.mtime, e.ctime, e.clean
+	seq, mtime, ctime, clean, filled := e.seq, e.mtime, e.ctime, e.clean, e.filled
+	e.filled = false
 	e.mu.Unlock()
-	if clean && extra == nil {
+	if clean && !filled && extra == nil {
 		return nil
 	}
 	d.step("sync")
@@ -306,8 +316,10 @@ func (d *Drive) record(e *staged, extra func(*nodes.Node)) error {
 			return err
 		}
 		if !clean {
+			n.Mtime, n.Ctime = mtime, latest(n.Ctime, ctime)
+		}
+		if !clean || filled {
 			e.apply(&n, st)
-			n.Mtime, n.Ctime = mtime, ctime
 			for _, r := range regions {
 				tx.PutRegion(e.id, r.Index, r.Record)
 			}

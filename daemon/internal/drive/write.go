@@ -321,19 +321,13 @@ func (d *Drive) setStaged(ctx context.Context, n nodes.Node, set nfs.SetAttr) (n
 	}
 	e.mu.Unlock()
 	set.Valid &^= nfs.SetMtime | nfs.SetMtimeNow | nfs.SetSize
-	var ctime time.Time
 	if err := d.record(e, func(n *nodes.Node) {
 		mtime := n.Mtime
 		setOn(n, &set, now)
-		n.Mtime, ctime = mtime, n.Ctime
+		n.Mtime = mtime
 	}); err != nil {
 		return w, err
 	}
-	e.mu.Lock()
-	if e.ctime.Before(ctime) {
-		e.ctime = ctime
-	}
-	e.mu.Unlock()
 	d.pub.touch(nodeTask(n.ID), quietCommit)
 	if n, err = d.node(n.ID); err == nil {
 		w.After = d.attr(&n)

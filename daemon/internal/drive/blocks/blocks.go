@@ -106,6 +106,7 @@ type Cache struct {
 	mu         sync.Mutex
 	index      *index
 	scanned    bool
+	removed    uint64                // versions whose nodes were dropped
 	open       map[uint64][]*version // by object
 	files      []*version            // whose files are open
 	hand       int                   // in files
@@ -455,6 +456,7 @@ func (c *Cache) nodeLocked(i id, lay layout) ref {
 func (c *Cache) dropNode(i id) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.removed++
 	c.dropLocked(func() { c.index.drop(i) })
 }
 

@@ -232,6 +232,9 @@ func TestUsage(t *testing.T) {
 	big := openFileOf(t, c, Key{99, "v"}, 10*extentSize)
 	put(t, big, 0, 10)
 	put(t, big, 700, 3)
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
 	for range 3 {
 		closeFiles(c)
 		get(t, big, 0, Unit)

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/moorage/moorage/daemon/internal/drive/disk"
 	"github.com/moorage/moorage/daemon/internal/drive/disk/disktest"
 )
 
@@ -118,12 +117,13 @@ func crashRun(t *testing.T, seed uint64) {
 	d := disktest.New(seed)
 	limited := rng.IntN(3) == 0
 	for range 5 {
-		var next *disktest.Disk
-		d.CrashAt(d.Ops()+1+rng.Uint64N(200), func() {
-			if rng.IntN(4) == 0 {
-				next = d.Kill()
+		next := make(chan *disktest.Disk, 1)
+		kill, dice := rng.IntN(4) == 0, rand.New(rand.NewPCG(rng.Uint64(), 0))
+		d.CrashAt(d.Ops()+1+rng.Uint64N(200), func() { // in whichever goroutine
+			if kill {
+				next <- d.Kill()
 			} else {
-				next = d.Crash(rng)
+				next <- d.Crash(dice)
 			}
 		})
 		o := Options{Floor: -1}
@@ -146,10 +146,11 @@ func crashRun(t *testing.T, seed uint64) {
 		if err != nil && !d.Dead() {
 			t.Fatal(err)
 		}
-		if !d.Dead() {
-			next = d.Crash(rng)
+		if d.Dead() {
+			d = <-next
+		} else {
+			d = d.Crash(rng)
 		}
-		d = next
 	}
 }
 
@@ -230,15 +231,14 @@ func TestCrashConcurrent(t *testing.T) {
 				m.put[unit{k, n}] = true
 			}
 		}
-		var fs disk.FS
 		d := disktest.New(seed)
-		fs = d
 		for range 3 {
-			var next *disktest.Disk
-			d.CrashAt(d.Ops()+100+rng.Uint64N(1500), func() { next = d.Crash(rng) })
+			next := make(chan *disktest.Disk, 1)
+			dice := rand.New(rand.NewPCG(rng.Uint64(), 0))
+			d.CrashAt(d.Ops()+100+rng.Uint64N(1500), func() { next <- d.Crash(dice) })
 			tune := manual()
 			tune.files, tune.flush, tune.unflush = 3, 1e6, 10*Unit
-			c, err := open(fs, Options{Floor: -1, Limit: 60 * Unit}, tune)
+			c, err := open(d, Options{Floor: -1, Limit: 60 * Unit}, tune)
 			if err == nil {
 				concurrent(t, c, m, seed, d.Dead)
 				_ = c.Close() // without power it fails
@@ -247,7 +247,7 @@ func TestCrashConcurrent(t *testing.T) {
 				t.Fatal(err)
 			}
 			if d.Dead() {
-				d, fs = next, next
+				d = <-next
 			}
 		}
 		d.CrashAt(0, nil)

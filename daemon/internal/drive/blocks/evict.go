@@ -137,15 +137,14 @@ func (c *Cache) noSpace(n int64) bool {
 	c.spare = min(c.spare, 0) // until free space is measured again
 	goal := c.evicted + 2*n/page + 1
 	c.mu.Unlock()
-	for c.evict() {
+	freed := false
+	for done := false; !done && c.evict(); {
+		freed = true
 		c.mu.Lock()
-		done := c.evicted >= goal
+		done = c.evicted >= goal
 		c.mu.Unlock()
-		if done {
-			return true
-		}
 	}
-	return false
+	return freed
 }
 
 // evict takes one extent or file away. It returns false if there is none that
@@ -325,16 +324,13 @@ func (c *Cache) evictExtent(v *version, e uint32) bool {
 
 // punch makes an extent absent and a hole. The order matters little: sums that
 // stay without bytes do not match.
-func punch(f disk.File, lay layout, e uint32) error {
-	p, ok := f.(disk.Puncher)
-	if of, is := f.(*openFile); is {
-		p, ok = of.File.(disk.Puncher)
-	}
+func punch(f *openFile, lay layout, e uint32) error {
+	p, ok := f.File.(disk.Puncher)
 	if !ok {
 		return disk.ErrUnsupported
 	}
 	zero := make([]byte, 4*lay.extentUnits(e))
-	if _, err := f.WriteAt(zero, lay.sumsAt+4*extentUnits*int64(e)); err != nil && !errors.Is(err, fs.ErrClosed) {
+	if _, err := f.WriteAt(zero, lay.sumsAt+4*extentUnits*int64(e)); err != nil {
 		return err
 	}
 	from := int64(e) * extentSize

@@ -41,11 +41,11 @@ func (c *Cache) checkMark() {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	c.log.Info("the cache's folder was deleted; it begins anew")
 	if err := c.mark(); err != nil {
 		c.warn("the cache's folder cannot be made again", "err", err)
 		return
 	}
+	c.log.Info("the cache's folder was deleted; it begins anew")
 	c.flushMu.Lock()
 	clear(c.settled)
 	c.flushMu.Unlock()
@@ -147,6 +147,9 @@ func contains(s string, b byte) bool {
 // names and sizes of small files; what is in them is looked at when they are
 // read. Large ones are opened to see which extents they have.
 func (c *Cache) scanFolder(dir string) error {
+	c.mu.Lock()
+	removed := c.removed
+	c.mu.Unlock()
 	files, err := c.fs.List(dir)
 	if err != nil {
 		return err
@@ -161,12 +164,14 @@ func (c *Cache) scanFolder(dir string) error {
 			continue
 		}
 		c.mu.Lock()
-		inUse := c.openLocked(i) != nil
-		if !inUse && f.Size <= extentSize && c.index.find(i) == 0 {
+		known := c.index.find(i) != 0
+		// What may have been removed since it was listed is looked at as well.
+		look := f.Size > extentSize || c.openLocked(i) != nil || c.removed != removed
+		if !known && !look {
 			c.scannedLocked(i, f)
 		}
 		c.mu.Unlock()
-		if inUse || f.Size > extentSize {
+		if !known && look {
 			c.scanFile(i)
 		}
 	}

@@ -177,6 +177,10 @@ func (v *version) open(create bool) error {
 		x.merge(l.sums)
 	}
 	v.attach(l.file)
+	if v.c.closed.Load() && v.dirty == 0 {
+		// Close may have been here already.
+		closeLast(v.detach())
+	}
 	return nil
 }
 

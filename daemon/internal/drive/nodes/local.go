@@ -241,3 +241,19 @@ func (tx *Tx) Delete(id uint64) error {
 	tx.set(nodeKey(id), nil)
 	return nil
 }
+
+// PutCall stores that a call was done, the seq-th; of the last size calls that is
+// remembered.
+func (tx *Tx) PutCall(seq, size uint64, key [16]byte) {
+	tx.set(append([]byte{'P'}, id8(seq%size)...), append(id8(seq), key[:]...))
+}
+
+// Calls calls fn for what PutCall stored, until it returns false.
+func (s *Store) Calls(fn func(seq uint64, key [16]byte) bool) error {
+	return s.records([]byte{'P'}, []byte{'P' + 1}, 9, func(_, v []byte) (bool, error) {
+		if len(v) != 8+16 {
+			return false, fmt.Errorf("call: %w", ErrCorrupt)
+		}
+		return fn(binary.BigEndian.Uint64(v), [16]byte(v[8:])), nil
+	})
+}

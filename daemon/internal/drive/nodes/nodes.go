@@ -17,6 +17,7 @@
 //	Q id                       a Pending: the remote does not know all of this node
 //	S id region                bytes of the node that lie on this computer, see package staging
 //	U id                       an upload that was begun: what the remote may have got
+//	P slot                     number and key of a call that changed something
 //	R remote id                id of the node that has it, see Tx.Identify
 //
 // Format 1 had I, D, C and M, and shorter records of nodes.

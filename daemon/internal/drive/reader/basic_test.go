@@ -16,7 +16,7 @@ func TestRandom(t *testing.T) {
 			s.Errorf("the first byte came after %v", d)
 		}
 		synctest.Wait()
-		if got := s.r.requests(); len(got) != 1 || got[0] != (Range{500 << 20, Unit}) {
+		if got := s.r.requests(); len(got) != 1 || got[0] != (Range{Off: 500 << 20, N: Unit}) {
 			s.Errorf("asked for %v", got)
 		}
 		s.read(500<<20+Unit-8, 8)
@@ -24,7 +24,7 @@ func TestRandom(t *testing.T) {
 			s.Errorf("a read of what is there took %v", d)
 		}
 		s.read(1<<30-10, 100)
-		if got := s.r.requests(); len(got) != 2 || got[1] != (Range{1<<30 - Unit, Unit}) {
+		if got := s.r.requests(); len(got) != 2 || got[1] != (Range{Off: 1<<30 - Unit, N: Unit}) {
 			s.Errorf("asked for %v", got)
 		}
 	})

@@ -76,6 +76,9 @@ func chaos(t *testing.T, seed uint64) {
 	if s := c.Stats(); s.InFlight != 0 || s.Memory != 0 || s.Queued != 0 {
 		t.Errorf("at rest: %+v", s)
 	}
+	if len(c.residents)+len(c.active)+len(c.live) != 0 {
+		t.Errorf("at rest: %d parts in memory, %d under way, %d streams", len(c.residents), len(c.active), len(c.live))
+	}
 	for f := range c.files {
 		if len(f.parts) != 0 {
 			t.Errorf("at rest, there are %d parts", len(f.parts))
@@ -105,7 +108,7 @@ func (s *setup) roam(rng *rand.Rand) {
 		err := s.tryRead(ctx, off, n)
 		cancel()
 		switch {
-		case err == nil, isDeadline(err), errors.Is(err, errFlaky), errors.Is(err, errDenied), errors.Is(err, ErrLength), errors.Is(err, ErrClosed), errors.Is(err, ErrInactive), errors.As(err, new(*limitedError)):
+		case err == nil, isDeadline(err), errors.Is(err, errFlaky), errors.Is(err, errDenied), errors.Is(err, ErrLength), errors.Is(err, ErrClosed), errors.Is(err, ErrInactive), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, new(*limitedError)):
 		default:
 			s.Error(err)
 		}
@@ -128,28 +131,28 @@ func (s *setup) roam(rng *rand.Rand) {
 
 // mishaps are what can go wrong with requests, but for wrong bytes, which a
 // reader of a body that is too long may see.
-func mishaps(seed, file uint64) func(int, int64, int64) (error, *damage) {
+func mishaps(seed, file uint64) func(int, int64, int64) (*damage, error) {
 	rng := rand.New(rand.NewPCG(seed, 1000+file))
-	return func(i int, off, n int64) (error, *damage) {
+	return func(i int, off, n int64) (*damage, error) {
 		switch rng.IntN(24) {
 		case 0:
-			return errFlaky, nil
+			return nil, errFlaky
 		case 1:
-			return errDenied, nil
+			return nil, errDenied
 		case 2:
-			return &limitedError{time.Duration(rng.Int64N(int64(3 * time.Second)))}, nil
+			return nil, &limitedError{time.Duration(rng.Int64N(int64(3 * time.Second)))}
 		case 3:
-			return &limitedError{}, nil
+			return nil, &limitedError{}
 		case 4:
-			return nil, &damage{stop: rng.Int64N(n), err: io.ErrUnexpectedEOF}
+			return &damage{stop: rng.Int64N(n), err: io.ErrUnexpectedEOF}, nil
 		case 5:
-			return nil, &damage{stop: rng.Int64N(n), err: io.EOF}
+			return &damage{stop: rng.Int64N(n), err: io.EOF}, nil
 		case 6:
-			return nil, &damage{stop: rng.Int64N(n)}
+			return &damage{stop: rng.Int64N(n)}, nil
 		case 7:
-			return nil, &damage{stop: -1, more: rng.Int64N(100)}
+			return &damage{stop: -1, more: rng.Int64N(100)}, nil
 		case 8:
-			return nil, &damage{stop: -1, delay: time.Duration(rng.Int64N(int64(40 * time.Second)))}
+			return &damage{stop: -1, delay: time.Duration(rng.Int64N(int64(40 * time.Second)))}, nil
 		}
 		return nil, nil
 	}

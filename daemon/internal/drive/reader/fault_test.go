@@ -39,10 +39,10 @@ func options() Options {
 }
 
 // first misbehaves at the first n requests.
-func first(n int, err error, d *damage) func(int, int64, int64) (error, *damage) {
-	return func(i int, _, _ int64) (error, *damage) {
+func first(n int, err error, d *damage) func(int, int64, int64) (*damage, error) {
+	return func(i int, _, _ int64) (*damage, error) {
 		if i < n {
-			return err, d
+			return d, err
 		}
 		return nil, nil
 	}
@@ -51,7 +51,7 @@ func first(n int, err error, d *damage) func(int, int64, int64) (error, *damage)
 func TestRetry(t *testing.T) {
 	for _, k := range []struct {
 		name  string
-		fault func(int, int64, int64) (error, *damage)
+		fault func(int, int64, int64) (*damage, error)
 		want  error // nil: the read gets its bytes
 		asks  int
 		most  time.Duration
@@ -100,8 +100,8 @@ func TestRetry(t *testing.T) {
 // What came before a request broke is not asked for again.
 func TestResume(t *testing.T) {
 	run1(t, 1<<30, options(), func(s *setup) {
-		s.r.fault = func(i int, off, n int64) (error, *damage) {
-			return nil, &damage{stop: Unit + 1, err: io.ErrUnexpectedEOF} // each brings a bit more than a unit
+		s.r.fault = func(i int, off, n int64) (*damage, error) {
+			return &damage{stop: Unit + 1, err: io.ErrUnexpectedEOF}, nil // each brings a bit more than a unit
 		}
 		s.read(0, 16*Unit)
 		want := int64(0)
@@ -137,7 +137,7 @@ func TestChanged(t *testing.T) {
 		s.r.rate = 1e6
 		go s.f.ReadAt(context.Background(), make([]byte, 1<<20), 0)
 		time.Sleep(100 * time.Millisecond)
-		s.r.breaks(func(int, int64, int64) (error, *damage) { return fmt.Errorf("get: %w", errChanged), nil })
+		s.r.breaks(func(int, int64, int64) (*damage, error) { return nil, fmt.Errorf("get: %w", errChanged) })
 		stored := s.store.stored()
 		var wg sync.WaitGroup
 		for i := range int64(5) {
@@ -213,7 +213,7 @@ func TestHedge(t *testing.T) {
 		for i := range int64(100) {
 			s.read(i<<30, 100)
 		}
-		s.r.fault = func(i int, off, n int64) (error, *damage) { return nil, &damage{delay: time.Second, stop: -1} }
+		s.r.fault = func(i int, off, n int64) (*damage, error) { return &damage{delay: time.Second, stop: -1}, nil }
 		var wg sync.WaitGroup
 		for i := range int64(16) {
 			wg.Go(func() { s.read((200+i)<<30, 100) })
@@ -229,11 +229,11 @@ func TestHedge(t *testing.T) {
 func TestRateLimited(t *testing.T) {
 	run1(t, 1<<40, options(), func(s *setup) {
 		var told time.Time
-		s.r.fault = func(i int, off, n int64) (error, *damage) {
+		s.r.fault = func(i int, off, n int64) (*damage, error) {
 			switch {
 			case i < 16:
 				told = time.Now().Add(rtt)
-				return &limitedError{5 * time.Second}, nil
+				return nil, &limitedError{5 * time.Second}
 			case time.Since(told) < 5*time.Second:
 				t.Errorf("request %d came after %v", i, time.Since(told))
 			}

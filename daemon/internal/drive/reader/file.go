@@ -105,42 +105,43 @@ func (f *File) want(s *stream, off, end int64, anew bool) error {
 	c := f.c
 	lo, hi := down(off), min(up(end), f.size)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if f.size <= smallFile && (off == 0 || s.sure) {
 		lo, hi = 0, f.size
 	}
 	for {
+		to := hi
+		if s.begins(end) {
+			to = min(up(end+s.window), f.size) // one request, since what is read first comes first
+		}
 		before := f.gone
-		gaps := f.gaps(lo, hi)
+		gaps := f.gaps(lo, to)
 		c.mu.Unlock()
 		missing := f.missing(gaps)
-		if anew && len(missing) == 0 {
+		if anew && (len(missing) == 0 || missing[0].off >= hi) {
 			missing = gaps
 		}
 		c.mu.Lock()
 		if f.closed {
-			c.mu.Unlock()
 			return ErrClosed
 		}
 		if f.gone != before { // what was dropped may be what is missing
 			continue
 		}
 		now := c.o.Clock()
-		if err := f.hopeless(now); err != nil && len(missing) > 0 {
-			c.mu.Unlock()
-			return err
-		}
-		most := c.limits().part
-		of := s
-		if !s.sure {
-			of = nil
-		} else if n := len(missing); n > 0 && missing[n-1].end == hi && s.begins(end) {
-			// One request, since what is read first comes first.
-			missing[n-1].end = min(up(end+s.window), f.size)
-			most = max(most, s.window+firstAhead)
-			s.front = missing[n-1].end
-		}
 		for _, m := range missing {
-			f.add(of, asked, m, most)
+			if m.off >= hi { // that is not urgent
+				break
+			}
+			if err := f.hopeless(now); err != nil {
+				return err
+			}
+			if s.sure {
+				s.front = max(s.front, m.end)
+				f.add(s, asked, m, max(c.limits().part, firstAhead+s.window))
+			} else {
+				f.add(nil, asked, m, c.limits().part)
+			}
 		}
 		for _, p := range f.parts {
 			if p.off < end && off < p.end {
@@ -149,7 +150,6 @@ func (f *File) want(s *stream, off, end int64, anew bool) error {
 		}
 		c.dispatch(now)
 		f.plan(now)
-		c.mu.Unlock()
 		return nil
 	}
 }

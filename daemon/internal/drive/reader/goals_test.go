@@ -66,7 +66,7 @@ func (s *sink) Have(off, n int64) []Range {
 	var rs []Range
 	for u := off / Unit; u*Unit < off+n; u++ {
 		if s.have[u] {
-			rs = append(rs, Range{u * Unit, Unit})
+			rs = append(rs, Range{Off: u * Unit, N: Unit})
 		}
 	}
 	return rs
@@ -358,5 +358,48 @@ func TestGoalMemory(t *testing.T) {
 	t.Logf("streams: %.3f of the link; %d random reads a second; %.3f of the link in all; heap at most %d MiB; %d requests, %d at a time", float64(streamed.Load())*8/8/goalRate, random.Load()/8, float64(s.Fetched)*8/8/goalRate, most.Load()>>20, s.Requests, s.Parallel)
 	if most.Load() > 256<<20 {
 		t.Errorf("the heap grew to %d bytes", most.Load())
+	}
+}
+
+// What the Controller itself costs: no delay, no link, bodies of nothing.
+func BenchmarkSequential(b *testing.B) {
+	for _, read := range []int{128 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("%dKiB", read>>10), func(b *testing.B) {
+			size := int64(b.N) * int64(read)
+			r := &remote{size: size, empty: true}
+			c := New(Options{})
+			defer c.Close()
+			f := c.File(newSink(), size, r.fetch)
+			b.SetBytes(int64(read))
+			b.ReportAllocs()
+			b.ResetTimer()
+			readAll(b, f, size, 4<<20, read, r.bytes)
+		})
+	}
+}
+
+func BenchmarkStored(b *testing.B) {
+	for _, read := range []int{4 << 10, 256 << 10} {
+		b.Run(fmt.Sprintf("%dKiB", read>>10), func(b *testing.B) {
+			const size = 64 << 20
+			r := &remote{size: size, empty: true}
+			c := New(Options{})
+			defer c.Close()
+			f := c.File(newSink(), size, r.fetch)
+			f.Prefetch(0, size)
+			if err := f.Wait(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				p := make([]byte, read)
+				for pb.Next() {
+					if _, err := f.ReadAt(context.Background(), p, rand.Int64N(size/int64(read))*int64(read)); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
 	}
 }

@@ -3,14 +3,15 @@ package reader
 import "time"
 
 const (
-	minPart   = 256 << 10
-	usualPart = 1 << 20
-	maxPart   = 8 << 20
+	minPart   = 256 << 10 // bytes of one request that runs ahead, on a slow link
+	usualPart = 1 << 20   // on others
+	maxPart   = 8 << 20   // on those that are far and fast
 	maxWindow = 128 << 20
 
 	startParallel = 4                // requests that run ahead at a time, at first
-	probeRest     = 10 * time.Second // before trying again after it did not
+	probeRest     = 10 * time.Second // before more at a time are tried again, after that brought nothing
 	maxHold       = 30 * time.Second // a longer pause that a remote asks for is passed on to readers
+	maxPause      = time.Hour        // a longer one is not believed
 	halveRest     = time.Second      // refusals within are one
 )
 
@@ -138,7 +139,7 @@ func (c *Controller) refused(now time.Time, after time.Duration, err error) {
 	if after <= 0 {
 		after = min(500*time.Millisecond<<min(c.refusals, 8), maxHold)
 	}
-	if until := now.Add(after); until.After(c.pause) {
+	if until := now.Add(min(after, maxPause)); until.After(c.pause) {
 		c.pause, c.pauseErr = until, err
 		c.arm(until)
 	}

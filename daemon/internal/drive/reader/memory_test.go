@@ -128,7 +128,7 @@ func TestBudget(t *testing.T) {
 		// One that takes all holds the other up, until its ctx ends or the memory
 		// is free.
 		time.Sleep(10 * time.Second)
-		rs[0].breaks(func(int, int64, int64) (error, *damage) { return nil, &damage{delay: 10 * time.Second, stop: -1} })
+		rs[0].breaks(func(int, int64, int64) (*damage, error) { return &damage{delay: 10 * time.Second, stop: -1}, nil })
 		go fs[0].ReadAt(context.Background(), make([]byte, 4<<20), 700<<20)
 		time.Sleep(time.Second)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -188,9 +188,9 @@ func TestPrefetch(t *testing.T) {
 		}
 	})
 	run1(t, size, options(), func(s *setup) {
-		s.r.fault = func(i int, off, n int64) (error, *damage) {
+		s.r.fault = func(i int, off, n int64) (*damage, error) {
 			if off >= 30<<20 {
-				return errDenied, nil
+				return nil, errDenied
 			}
 			return nil, nil
 		}

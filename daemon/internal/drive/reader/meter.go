@@ -10,6 +10,8 @@ const (
 	maxSpan  = 2 * time.Second
 	minAge   = 30 * time.Second // for which the shortest delay counts, to twice that
 	hedgeMin = 16               // delays that must be known before one can be called late
+
+	leastLate = 25 * time.Millisecond // what a busy computer is late by itself
 )
 
 // meter learns the delay and the bandwidth of a remote.
@@ -63,7 +65,7 @@ func (m *meter) late() time.Duration {
 	s := slices.Clone(m.recent[:min(m.n, len(m.recent))])
 	slices.Sort(s)
 	p95 := s[len(s)*95/100]
-	return p95 + p95/4 + 5*time.Millisecond
+	return max(p95+p95/4+5*time.Millisecond, leastLate)
 }
 
 // arrived notes bytes that came. full says that more were under way than the

@@ -276,10 +276,10 @@ func (c *Controller) keep(p *part) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.o.Clock()
-	if err == nil || p.pinned {
-		if err != nil {
-			f.settle(fmt.Errorf("keep %d bytes at %d: %w", len(b), p.off, err))
-		}
+	if err != nil && p.pinned {
+		f.settle(fmt.Errorf("keep %d bytes at %d: %w", len(b), p.off, err))
+	}
+	if err == nil || f.closed || p.class == background {
 		f.drop(p)
 	} else {
 		if !f.warned {

@@ -21,11 +21,15 @@ import (
 	"io/fs"
 	"log/slog"
 	"time"
+
+	"github.com/moorage/moorage/daemon/internal/drive/blocks"
 )
+
+var _ Store = (*blocks.File)(nil)
 
 // Unit is what a [Store] keeps whole, in bytes. Requests begin and end at
 // multiples of it, or at the end of the file.
-const Unit = 64 << 10
+const Unit = blocks.Unit
 
 // What goes wrong here and not at the remote.
 var (
@@ -35,12 +39,12 @@ var (
 )
 
 // Range is a part of a file: N bytes at Off.
-type Range struct{ Off, N int64 }
+type Range = blocks.Range
 
-// Store is what fetched bytes of one version are kept in. All methods may be
-// called concurrently, and not after [File.Close] returned.
+// Store is what fetched bytes of one version are kept in: a [blocks.File]. All
+// methods may be called concurrently, and are not after [File.Close] returned.
 type Store interface {
-	// Have gives the parts of N bytes at off that are there, in order, disjoint,
+	// Have gives the parts of n bytes at off that are there, in order, disjoint,
 	// rounded inwards or outwards to units. It may be out of date at once.
 	Have(off, n int64) []Range
 	// ReadAt fills p from what is there. Whatever error it gives, the bytes are

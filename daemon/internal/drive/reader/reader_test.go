@@ -3,10 +3,10 @@ package reader
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -14,12 +14,18 @@ import (
 	"time"
 )
 
+// pattern is what every file of these tests repeats. Its length is a prime one
+// above that of a unit, so that units differ.
+var pattern = func() []byte {
+	p := make([]byte, Unit+1)
+	rand.NewChaCha8([32]byte{}).Read(p)
+	return p
+}()
+
 // content fills p with what every file of these tests holds at off.
 func content(p []byte, off int64) {
-	var word [8]byte
 	for len(p) > 0 {
-		binary.BigEndian.PutUint64(word[:], uint64(off)>>3*0x9e3779b97f4a7c15)
-		n := copy(p, word[off&7:])
+		n := copy(p, pattern[off%int64(len(pattern)):])
 		p, off = p[n:], off+int64(n)
 	}
 }
@@ -49,7 +55,7 @@ func (s *memStore) Have(off, n int64) []Range {
 		if len(rs) > 0 && rs[len(rs)-1].Off+rs[len(rs)-1].N == u*Unit {
 			rs[len(rs)-1].N += int64(len(b))
 		} else {
-			rs = append(rs, Range{u * Unit, int64(len(b))})
+			rs = append(rs, Range{Off: u * Unit, N: int64(len(b))})
 		}
 	}
 	return rs
@@ -84,7 +90,7 @@ func (s *memStore) WriteAt(p []byte, off int64) error {
 	if off%Unit != 0 || int64(len(p))%Unit != 0 && off+int64(len(p)) != s.size {
 		panic(fmt.Sprintf("WriteAt of %d bytes at %d: no whole units", len(p), off))
 	}
-	s.wrote = append(s.wrote, Range{off, int64(len(p))})
+	s.wrote = append(s.wrote, Range{Off: off, N: int64(len(p))})
 	for i := 0; i < len(p); i += Unit {
 		s.units[(off+int64(i))/Unit] = bytes.Clone(p[i:min(i+Unit, len(p))])
 	}
@@ -133,7 +139,7 @@ type remote struct {
 	ended    int   // requests whose ctx ended before they were through
 	// fault is asked at each request, by number from 0: an error, and what to do
 	// to the body. Both may be nil.
-	fault func(i int, off, n int64) (error, *damage)
+	fault func(i int, off, n int64) (*damage, error)
 }
 
 // damage is what is wrong with a body.
@@ -148,14 +154,14 @@ type damage struct {
 func (r *remote) fetch(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	r.mu.Lock()
 	i := len(r.asked)
-	r.asked = append(r.asked, Range{off, n})
+	r.asked = append(r.asked, Range{Off: off, N: n})
 	r.open++
 	r.mostOpen = max(r.mostOpen, r.open)
 	var err error
 	d := &damage{stop: -1}
 	if r.fault != nil {
 		var e *damage
-		if err, e = r.fault(i, off, n); e != nil {
+		if e, err = r.fault(i, off, n); e != nil {
 			d = e
 		}
 	}
@@ -180,7 +186,7 @@ func (r *remote) close(ctx context.Context) {
 }
 
 // breaks sets how it misbehaves from now on.
-func (r *remote) breaks(fault func(i int, off, n int64) (error, *damage)) {
+func (r *remote) breaks(fault func(i int, off, n int64) (*damage, error)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fault = fault
@@ -297,6 +303,9 @@ func run1(t *testing.T, size int64, o Options, fn func(s *setup)) {
 		s.c.Close()
 		if n := s.c.o.Budget.inUse(); n != 0 {
 			t.Errorf("%d bytes of the budget are never given back", n)
+		}
+		if n := len(s.c.residents) + len(s.c.active) + len(s.c.live); n != 0 {
+			t.Errorf("%d parts and streams are left after Close", n)
 		}
 		if s.r.open != 0 {
 			t.Errorf("%d requests are open after Close", s.r.open)

@@ -42,7 +42,7 @@ func TestSequentialRate(t *testing.T) {
 		{"512 KiB ahead in 32 KiB", 50 * time.Millisecond, 200e6, 48 << 20, 512 << 10, 32 << 10, 0.92},
 		{"near", time.Millisecond, 1e9, 160 << 20, 2 << 20, 128 << 10, 0.98},
 		{"slow", 100 * time.Millisecond, 10e6, 8 << 20, 2 << 20, 128 << 10, 0.94},
-		{"far and fast", 150 * time.Millisecond, 1e9, 512 << 20, 4 << 20, 256 << 10, 0.75},
+		{"far and fast", 150 * time.Millisecond, 1e9, 384 << 20, 4 << 20, 256 << 10, 0.75},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			sim(t, k.size, k.rtt, k.rate/8, Options{}, func(c *Controller, f *File, r *remote) {

@@ -146,6 +146,7 @@ func (f *File) note(now time.Time, off, end int64) *stream {
 	}
 	if s.sure {
 		f.c.live[s] = struct{}{}
+		f.c.arm(now.Add(tidyEvery))
 		if s.tail() >= s.mark {
 			s.window = min(2*s.window, f.c.limits().window)
 			s.mark = s.tail() + s.window/2
@@ -276,7 +277,7 @@ func (s *stream) outstanding() int64 {
 // begins reports whether a read up to end is the first for which a window is
 // open: nothing runs ahead yet.
 func (s *stream) begins(end int64) bool {
-	return end == s.tail() && s.front <= end && s.outstanding() == 0
+	return s.sure && end == s.tail() && s.front <= end && s.outstanding() == 0
 }
 
 // next is the piece that s wants to be asked for now, if any.

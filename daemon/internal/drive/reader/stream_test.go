@@ -189,7 +189,7 @@ func TestSmallFile(t *testing.T) {
 		s.read(0, 4096)
 		time.Sleep(time.Second)
 		s.read(690_000, 20_000)
-		if got := s.r.requests(); len(got) != 1 || got[0] != (Range{0, 700_000}) {
+		if got := s.r.requests(); len(got) != 1 || got[0] != (Range{Off: 0, N: 700_000}) {
 			s.Errorf("asked for %v", got)
 		}
 		if n := s.store.stored(); n != 700_000 {
@@ -239,7 +239,7 @@ func TestPartlyStored(t *testing.T) {
 		s.read(500<<20+2*Unit, Unit)
 		before := len(s.r.requests())
 		s.read(500<<20, 5*Unit)
-		if got := s.r.requests()[before:]; len(got) != 1 || got[0] != (Range{500 << 20, 5 * Unit}) {
+		if got := s.r.requests()[before:]; len(got) != 1 || got[0] != (Range{Off: 500 << 20, N: 5 * Unit}) {
 			s.Errorf("asked for %v", got)
 		}
 	})

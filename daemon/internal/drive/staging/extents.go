@@ -15,8 +15,8 @@ type region struct {
 	dirty  bool     // the record on stable storage may be another one
 }
 
-// add puts [from, to) in and tells how many bytes of it are new, and whether
-// anything changed.
+// add puts [from, to) in and tells how many bytes of it are new. The stamp moves
+// if there are any.
 func (r *region) add(from, to uint32) (fresh uint32) {
 	// The extents from i up to j touch the new one.
 	i, _ := slices.BinarySearchFunc(r.exts, from, func(e extent, at uint32) int {

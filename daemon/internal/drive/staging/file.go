@@ -115,6 +115,12 @@ func (f *File) load(st State, regions func(yield func(region uint32, rec []byte)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	// A truncation that was not recorded may have taken away what extents are of.
+	for index, r := range f.regions {
+		if n := len(r.exts); n > 0 {
+			end = max(end, int64(index)*RegionSize+int64(r.exts[n-1].to))
+		}
+	}
 	f.f, f.end, f.used = d, end, i.Used
 	f.written = true // by a process, perhaps, that did not get to sync it
 	f.measure()
@@ -266,20 +272,14 @@ func (f *File) Truncate(size int64) error {
 	f.order.Lock()
 	defer f.order.Unlock()
 	f.mu.Lock()
-	failed := f.failed
-	f.mu.Unlock()
-	if failed != nil {
-		return fmt.Errorf("truncate staging file %x: %w", f.id, failed)
-	}
-	if err := f.cutFile(size); err != nil {
-		return fmt.Errorf("truncate staging file %x: %w", f.id, err)
-	}
-	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.failed != nil {
+		return fmt.Errorf("truncate staging file %x: %w", f.id, f.failed)
+	}
 	f.move()
 	f.cuts++
-	// The bytes stay in the staging file until it grows or the truncation is
-	// recorded: they may be needed if the power fails before that.
+	// The bytes stay in the staging file until something is written behind them or
+	// the truncation is recorded: they may be needed if the power fails before.
 	if f.end > size {
 		f.end = size
 		if f.cut < 0 || f.cut > size {
@@ -423,8 +423,8 @@ func (f *File) Sync() (State, []Region, error) {
 	return st, regions, nil
 }
 
-// clean takes away what a failed write left where zeros are to be seen. Load
-// could not tell it from what was written.
+// clean takes away what a truncation or a failed write left where zeros are to be
+// seen. Load could not tell it from what was written.
 func (f *File) clean() error {
 	f.mu.Lock()
 	dirty := f.failed == nil && f.cut >= 0 && f.cut < f.st.Size

@@ -3,6 +3,7 @@ package staging
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // State is what is recorded of a file as a whole.
@@ -50,6 +51,7 @@ type Region struct {
 // appendExtents encodes extents as pairs of unsigned varints: how far one begins
 // behind the end of the one before, how long it is.
 func appendExtents(b []byte, l []extent) []byte {
+	b = slices.Grow(b, 5*len(l)) // most take four or five
 	var at uint32
 	for _, e := range l {
 		b = binary.AppendUvarint(b, uint64(e.from-at))

@@ -71,6 +71,7 @@ func Open(fs disk.FS) (*Store, error) {
 	// The folder's own name has to be on stable storage once. It may be there
 	// since a process that was killed before it got to that.
 	var rooted bool
+	s.names.running = make(chan struct{}, 1)
 	s.names.do = func() error {
 		if err := fs.SyncDir(folder); err != nil || rooted {
 			return err
@@ -219,7 +220,7 @@ func name(id uint64) string { return fmt.Sprintf(folder+"/%016x", id) }
 // began after the call did.
 type group struct {
 	do      func() error
-	running sync.Mutex // held during do
+	running chan struct{} // has room for one, which runs do
 
 	mu   sync.Mutex
 	next *turn // the run that has not begun yet
@@ -242,12 +243,12 @@ func (g *group) run() error {
 	g.next = t
 	g.mu.Unlock()
 
-	g.running.Lock()
+	g.running <- struct{}{}
 	g.mu.Lock()
 	g.next = nil // who comes now needs the run after this
 	g.mu.Unlock()
 	t.err = g.do()
-	g.running.Unlock()
+	<-g.running
 	close(t.done)
 	return t.err
 }

@@ -23,6 +23,7 @@ type client struct {
 	// node of a copy of the tree.
 	maybe func(at func(*node) *node)
 	made  int
+	left  []string // what was there before it became a side file: the remote keeps it
 }
 
 func newClient(w *world, i int) *client {
@@ -291,6 +292,9 @@ func (c *client) rename(n *node, dir *node, name string) bool {
 	case old != nil && (old.typ == nfs.TypeDirectory) != (n.typ == nfs.TypeDirectory), old != nil && len(old.kids) > 0:
 		return false
 	}
+	if from := n.path(); isSide(dir.path()+"/"+name) && !isSide(from) {
+		c.left = append(c.left, from)
+	}
 	return c.change(fmt.Sprintf("rename %s to %s/%s", n.path(), dir.path(), name), func(ctx context.Context) (nfs.ID, error) {
 		_, _, err := c.w.d.Rename(ctx, owner, n.up.id, n.name, dir.id, name)
 		return 0, err
@@ -420,10 +424,10 @@ func (c *client) list(n *node) {
 	var got []string
 	r, _ := c.w.call(c.who, "list "+n.path(), func(ctx context.Context) error {
 		got = nil
-		_, err := c.w.d.ReadDir(ctx, owner, n.id, 0, true, func(e nfs.DirEntry) bool {
+		es, err := readDir(ctx, c.w.d, n.id)
+		for _, e := range es {
 			got = append(got, e.Name)
-			return true
-		})
+		}
 		return err
 	})
 	if r != done {

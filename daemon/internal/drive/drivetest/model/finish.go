@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/moorage/moorage/daemon/internal/drive"
 	"github.com/moorage/moorage/daemon/internal/drive/disk/disktest"
 	"github.com/moorage/moorage/nfs"
+	"github.com/moorage/moorage/providers"
 )
 
 // find looks a path up.
@@ -37,6 +39,18 @@ func patient(f func(ctx context.Context) error) error {
 	}
 }
 
+// readDir lists a directory.
+func readDir(ctx context.Context, d *drive.Drive, id nfs.ID) (es []nfs.DirEntry, err error) {
+	cookie := uint64(0)
+	for eof := false; !eof && err == nil; {
+		eof, err = d.ReadDir(ctx, owner, id, cookie, true, func(e nfs.DirEntry) bool {
+			es, cookie = append(es, e), e.Cookie
+			return true
+		})
+	}
+	return es, err
+}
+
 // look reads everything below a path of a drive.
 func (w *world) look(d *drive.Drive, p string) (*seen, error) {
 	var a nfs.Attr
@@ -56,12 +70,8 @@ func (w *world) lookAt(d *drive.Drive, a nfs.Attr) (*seen, error) {
 	case nfs.TypeDirectory:
 		s.kids = map[string]*seen{}
 		var es []nfs.DirEntry
-		err := patient(func(ctx context.Context) error {
-			es = nil
-			_, err := d.ReadDir(ctx, owner, a.ID, 0, true, func(e nfs.DirEntry) bool {
-				es = append(es, e)
-				return true
-			})
+		err := patient(func(ctx context.Context) (err error) {
+			es, err = readDir(ctx, d, a.ID)
 			return err
 		})
 		if err != nil {
@@ -117,6 +127,19 @@ func isSide(p string) bool {
 	return false
 }
 
+// mayDiffer reports whether the remote may have a path that the drive does not
+// show, or the other way round.
+func (w *world) mayDiffer(p string) bool {
+	for _, c := range w.clients {
+		for _, l := range c.left {
+			if p == l || strings.HasPrefix(p, l+"/") {
+				return true
+			}
+		}
+	}
+	return isSide(p)
+}
+
 // finish heals everything and looks whether all is on the remote.
 func (w *world) finish() {
 	w.remote.Calm(true)
@@ -130,6 +153,9 @@ func (w *world) finish() {
 		if err == nil && s.Pending == 0 {
 			break
 		}
+		if w.shared.giveUp() {
+			continue
+		}
 		if i == 20 {
 			w.fail("not all is published: %v", err)
 			for _, e := range w.d.Ledger(100) {
@@ -137,7 +163,7 @@ func (w *world) finish() {
 			}
 			return
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(time.Minute)
 	}
 	var remote map[string]string
 	w.until("the drive and the remote", func() string {
@@ -150,7 +176,7 @@ func (w *world) finish() {
 		if remote, err = w.remote.Tree(""); err != nil {
 			return err.Error()
 		}
-		return differ("the drive and the remote", mine, remote, isSide)
+		return differ("the drive and the remote", mine, remote, w.mayDiffer)
 	})
 	if w.isFailed() {
 		return
@@ -182,6 +208,37 @@ func (w *world) finish() {
 	other.Close()
 }
 
+// giveUp removes files that were changed in part while somebody else replaced
+// the rest, which nobody had read: nothing whole can be made of them. It reports
+// whether there were any.
+func (s *shared) giveUp() (some bool) {
+	for _, e := range s.w.d.Ledger(1000) {
+		if e.State != drive.Parked || !strings.HasPrefix(e.Path, "shared/") || !errors.Is(e.Err, providers.ErrChanged) && !errors.Is(e.Err, providers.ErrNotExist) {
+			continue
+		}
+		s.w.log("given up: %s: %v", e.Path, e.Err)
+		err := patient(func(ctx context.Context) error {
+			dir, err := s.w.find(ctx, s.w.d, path.Dir(e.Path))
+			if err != nil {
+				return err
+			}
+			f, err := s.w.d.Lookup(ctx, owner, dir.ID, path.Base(e.Path))
+			if err == nil {
+				_, err = s.w.d.Remove(ctx, owner, dir.ID, path.Base(e.Path))
+				s.gone(f.ID)
+			}
+			s.destroys(e.Path)()
+			return err
+		})
+		if err != nil {
+			s.w.fail("%s cannot be given up: %v", e.Path, err)
+			return false
+		}
+		some = true
+	}
+	return some
+}
+
 // until waits for something that may take the drive a while to learn of.
 func (w *world) until(what string, f func() string) {
 	why := ""
@@ -209,7 +266,7 @@ func (c *client) published(remote map[string]string) {
 		}
 	})
 	for p := range remote {
-		if p, ok := strings.CutPrefix(p, c.who+"/"); ok && c.root.at(strings.TrimSuffix(p, "/")) == nil {
+		if p, ok := strings.CutPrefix(p, c.who+"/"); ok && !c.w.mayDiffer(c.who+"/"+p) && c.root.at(strings.TrimSuffix(p, "/")) == nil {
 			c.w.fail("%s/%s is on the remote, and should not be", c.who, p)
 		}
 	}

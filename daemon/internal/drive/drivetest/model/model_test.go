@@ -39,15 +39,20 @@ func TestModel(t *testing.T) {
 	for seed := first; seed < first+uint64(count); seed++ {
 		var s Stats
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			var trace Trace
+			stuck := time.AfterFunc(time.Minute, func() {
+				panic(fmt.Sprintf("seed %d is stuck:\n%s", seed, strings.Join(trace.Lines(200), "\n")))
+			})
+			defer stuck.Stop()
 			synctest.Test(t, func(t *testing.T) {
-				stats, errs, trace := Run(seed)
+				stats, errs := Run(seed, &trace)
 				s = stats
 				if len(errs) > 0 {
 					failed++
 					t.Errorf("seed %d:\n%s", seed, strings.Join(errs, "\n"))
 				}
 				if len(errs) > 0 || os.Getenv("MOORAGE_MODEL_TRACE") != "" {
-					t.Logf("what happened:\n%s", strings.Join(trace, "\n"))
+					t.Logf("what happened:\n%s", strings.Join(trace.Lines(1<<20), "\n"))
 				}
 			})
 		})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,25 @@ const (
 )
 
 var owner = &nfs.Caller{UID: uid, GID: gid}
+
+// Trace is what happened in a cycle.
+type Trace struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+// Lines are the last n lines, each with the time.
+func (t *Trace) Lines(n int) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.lines[max(0, len(t.lines)-n):])
+}
+
+func (t *Trace) add(s string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines = append(t.lines, s)
+}
 
 // Stats are what cycles went through.
 type Stats struct {
@@ -45,12 +65,12 @@ type world struct {
 	shared  *shared
 
 	stats Stats
+	trace *Trace
 
 	mu      sync.Mutex
 	dead    bool // the power is off, or the process gone
 	next    *disktest.Disk
 	steps   int // until the fault; 0: never
-	trace   []string
 	errs    []string
 	history map[uint64]bool // hashes of the contents that there were
 	fuzzies []*file         // what crashes left
@@ -58,9 +78,7 @@ type world struct {
 
 // log adds to the trace.
 func (w *world) log(format string, args ...any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.trace = append(w.trace, fmt.Sprintf("%9.3f ", time.Since(w.began).Seconds())+fmt.Sprintf(format, args...))
+	w.trace.add(fmt.Sprintf("%9.3f ", time.Since(w.began).Seconds()) + fmt.Sprintf(format, args...))
 }
 
 // fail notes that a promise was broken.
@@ -92,11 +110,11 @@ func (w *world) remember(b []byte) {
 	w.history[h] = true
 }
 
-// Run goes through one cycle and tells what promises were broken, with what led
-// there. It belongs into a bubble of testing/synctest.
-func Run(seed uint64) (Stats, []string, []string) {
+// Run goes through one cycle and tells what promises were broken. It belongs into
+// a bubble of testing/synctest.
+func Run(seed uint64, trace *Trace) (Stats, []string) {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	w := &world{seed: seed, rng: rng, began: time.Now(), history: map[uint64]bool{}}
+	w := &world{seed: seed, rng: rng, began: time.Now(), history: map[uint64]bool{}, trace: trace}
 	w.kind = rough.Kind(rng.IntN(rough.Kinds))
 	o := rough.Options{Kind: w.kind, KeepVersions: rng.IntN(2) == 0, Log: w.log, Put: w.stored}
 	if rng.IntN(3) > 0 {
@@ -115,7 +133,7 @@ func Run(seed uint64) (Stats, []string, []string) {
 	}
 	w.remote.Calm(true)
 	if !w.open() {
-		return w.stats, w.errs, w.trace
+		return w.stats, w.errs
 	}
 	for range 1 + rng.IntN(3) {
 		w.round()
@@ -127,7 +145,7 @@ func Run(seed uint64) (Stats, []string, []string) {
 		w.finish()
 	}
 	w.d.Close()
-	return w.stats, w.errs, w.trace
+	return w.stats, w.errs
 }
 
 // open starts the process and looks whether all is there.

@@ -7,6 +7,8 @@ package rough
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -196,10 +198,36 @@ func (r *Remote) tell(e providers.Entry) providers.Entry {
 		r.seq++
 		r.told[e.Version] = r.seq
 	}
-	if e.Mode.IsDir() && r.o.Kind != Full {
+	return r.shown(e)
+}
+
+// shown is an entry as this kind of remote tells it: an object store's versions
+// are sums of the contents, and its folders have none.
+func (r *Remote) shown(e providers.Entry) providers.Entry {
+	switch {
+	case e.Mode.IsDir() && r.o.Kind != Full:
 		e.Version = ""
+	case r.o.Kind == Objects:
+		e.Version = etag(r.content[e.Version])
+		e.ID = ""
 	}
 	return e
+}
+
+func etag(b []byte) providers.Version {
+	h := sha256.Sum256(b)
+	return providers.Version(hex.EncodeToString(h[:6]))
+}
+
+// cond is a condition as the remote within takes it. Called with mu held.
+func (r *Remote) cond(p string, c providers.Cond) providers.Cond {
+	if r.o.Kind == Objects && c.IfVersion != "" {
+		e, err := r.inner.Stat(context.Background(), p)
+		if err == nil && etag(r.content[e.Version]) == c.IfVersion {
+			c.IfVersion = e.Version
+		}
+	}
+	return c
 }
 
 // lose notes that a process took away what is at p. Called with mu held, before
@@ -337,7 +365,7 @@ func (s *Session) ReadDir(ctx context.Context, p, cursor string) (page providers
 // Open passes on.
 func (s *Session) Open(ctx context.Context, p string, v providers.Version) (o providers.Object, err error) {
 	err = s.call(ctx, "open "+p+" "+string(v), func() error {
-		o, err = s.r.inner.Open(ctx, p, v)
+		o, err = s.r.inner.Open(ctx, p, s.r.cond(p, providers.Cond{IfVersion: v}).IfVersion)
 		return err
 	})
 	if err != nil {
@@ -350,6 +378,12 @@ type object struct {
 	providers.Object
 	s *Session
 	p string
+}
+
+func (o *object) Entry() providers.Entry {
+	o.s.r.mu.Lock()
+	defer o.s.r.mu.Unlock()
+	return o.s.r.shown(o.Object.Entry())
 }
 
 func (o *object) ReadRange(ctx context.Context, off, n int64) (rc io.ReadCloser, err error) {
@@ -387,12 +421,13 @@ func (s *Session) Put(ctx context.Context, p string, src providers.Source, o pro
 
 // put stores a file. Called with mu held.
 func (s *Session) put(ctx context.Context, by, p string, data []byte, o providers.PutOptions) (providers.Entry, error) {
+	o.Cond = s.r.cond(p, o.Cond)
 	note := s.r.lose(by, p, data)
 	e, err := s.r.inner.Put(ctx, p, bytes.NewReader(data), o)
 	if err == nil {
 		note()
 		s.r.content[e.Version] = data
-		s.r.tell(e)
+		e = s.r.tell(e)
 		s.r.o.Put(p, data)
 		s.r.o.Log("remote: %s is %s now", p, e.Version)
 	}
@@ -406,7 +441,7 @@ func (s *Session) Remove(ctx context.Context, p string, c providers.Cond) error 
 
 func (s *Session) remove(ctx context.Context, p string, c providers.Cond) error {
 	note := s.r.lose("remove", p, nil)
-	err := s.r.inner.Remove(ctx, p, c)
+	err := s.r.inner.Remove(ctx, p, s.r.cond(p, c))
 	if err == nil {
 		note()
 	}
@@ -462,7 +497,7 @@ func (s *Session) Move(ctx context.Context, from, to string, c providers.Cond) (
 	if err != nil {
 		return e, err
 	}
-	err = s.call(ctx, what+", remove", func() error { return s.remove(ctx, from, providers.Cond{IfVersion: was.Version}) })
+	err = s.call(ctx, what+", remove", func() error { return s.remove(ctx, from, providers.Cond{IfVersion: s.r.shown(was).Version}) })
 	if errors.Is(err, providers.ErrNotExist) {
 		err = nil
 	}
