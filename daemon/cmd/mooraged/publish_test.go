@@ -221,6 +221,9 @@ func TestWritableDrive(t *testing.T) {
 
 	b.srv.Stop()
 	save(t, c, h.root(), "two", "22")
+	if d, err := h.client.Drive(ctx, "b"); err != nil || d.Pending.Files != 1 {
+		t.Errorf("as soon as there is a change: %+v, %v", d, err)
+	}
 	h.drive("b", func(d api.Drive) bool { return d.Pending.Files == 1 && d.State == api.Degraded })
 	sctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 	if s, err := h.client.Sync(sctx, "b", true); !errors.Is(err, context.DeadlineExceeded) {

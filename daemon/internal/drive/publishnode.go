@@ -43,11 +43,13 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 		}
 		return err
 	}
-	if err := d.settleUpload(ctx, n.ID); err != nil {
-		return err
-	}
-	if n, err = d.node(k.node); err != nil {
-		return errNow
+	if n.Kind == nodes.File {
+		if err := d.settleUpload(ctx, n.ID); err != nil {
+			return err
+		}
+		if n, err = d.node(k.node); err != nil {
+			return errNow
+		}
 	}
 	if err := d.parentsFirst(n); err != nil {
 		return err
@@ -417,34 +419,6 @@ func ignoreNotFound(err error) error {
 		return nil
 	}
 	return err
-}
-
-// publishLink makes a symbolic link.
-func (d *Drive) publishLink(ctx context.Context, n nodes.Node) error {
-	maker, ok := d.p.(providers.Symlinker)
-	if !ok {
-		return fmt.Errorf("%w: symbolic links", providers.ErrUnsupported)
-	}
-	target, err := d.targetHere(n.ID)
-	if err != nil {
-		return err
-	}
-	at, err := d.path(n.ID)
-	if err != nil {
-		return errNow
-	}
-	var e providers.Entry
-	err = d.health.put(ctx, func(ctx context.Context) (err error) {
-		e, err = maker.Symlink(ctx, at, target)
-		return err
-	})
-	if errors.Is(err, fs.ErrExist) {
-		return d.meetAt(ctx, n, at)
-	}
-	if err != nil {
-		return d.trouble(n, err)
-	}
-	return d.complete(n.ID, nil, 0, n.Parent, n.Name, e)
 }
 
 // publishMove moves a file or link that is as the remote has it.

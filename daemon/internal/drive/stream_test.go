@@ -599,7 +599,7 @@ func TestListingTakesItsRoundTrips(t *testing.T) {
 	b.wantBig(b.readAll(d.ID, 0), 0, f.n)
 	took := time.Since(began)
 	t.Logf("%d names: %v, the pages alone %v", f.n, took, bare)
-	if took > bare*11/10 {
+	if took > bare*2 { // of one page at a time it would be more
 		t.Errorf("the listing took %.2f times as long as its pages", float64(took)/float64(bare))
 	}
 }

@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,10 @@ type Guest struct {
 	// Env holds further variables of the script.
 	Env map[string]string
 	// Disk is the size in bytes of an ext4 disk at /mnt/disk; 0 means none. What
-	// is stored there takes the guest's memory, of which it has 1 GiB.
+	// is stored there takes the guest's memory.
 	Disk int64
+	// Memory is the guest's, in bytes, in which its files are, too; 0: 1 GiB.
+	Memory int64
 	// Timeout bounds the guest's life, boot included.
 	Timeout time.Duration
 	// Needs names programs that the scripts use beside those of this package.
@@ -101,7 +104,7 @@ func Run(t *testing.T, g Guest) string {
 			t.Fatal(err)
 		}
 	}
-	console, err := boot(t.Context(), job, xstate(t, job), g.Timeout)
+	console, err := boot(t.Context(), job, cmp.Or(g.Memory, 1<<30), xstate(t, job), g.Timeout)
 	out, _ := os.ReadFile(filepath.Join(job, "out"))
 	status, readErr := os.ReadFile(filepath.Join(job, "status"))
 	switch {
@@ -116,12 +119,12 @@ func Run(t *testing.T, g Guest) string {
 
 // boot runs the guest to its end and returns what it wrote to the console. Its
 // exit status says nothing.
-func boot(ctx context.Context, job string, env []string, limit time.Duration) ([]byte, error) {
+func boot(ctx context.Context, job string, memory int64, env []string, limit time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	// The ptrace-based guest is several times faster when all its processes
 	// share one processor.
-	args := append(onOneCPU(), "linux.uml", "mem=1G", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw",
+	args := append(onOneCPU(), "linux.uml", fmt.Sprintf("mem=%dM", memory>>20), "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw",
 		"init="+filepath.Join(job, "init"), "con=null", "con0=fd:0,fd:1")
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(append(os.Environ(), "HOME="+job), env...) // it keeps its sockets in HOME

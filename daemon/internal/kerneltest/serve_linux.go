@@ -23,7 +23,12 @@ type Server struct {
 // Serve serves url as the user as; nil is who calls. The server's messages go to
 // stderr. env are more variables of its environment.
 func Serve(url string, as *syscall.Credential, stderr io.Writer, env ...string) (*Server, error) {
-	s := &Server{cmd: exec.Command("moorage", "serve", url)}
+	return ServeWith([]string{url}, as, stderr, env...)
+}
+
+// ServeWith is Serve with all words that follow "moorage serve".
+func ServeWith(args []string, as *syscall.Credential, stderr io.Writer, env ...string) (*Server, error) {
+	s := &Server{cmd: exec.Command("moorage", append([]string{"serve"}, args...)...)}
 	if as != nil {
 		s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 		env = append(env, "HOME=/tmp")

@@ -14,8 +14,9 @@ func (d *drive) count(s *nfs.Stats) {
 
 // detail is describe with what the clients have asked for.
 func (d *drive) detail() api.Drive {
+	v := d.now()
 	d.mu.Lock()
-	v, stats := d.describeLocked(), d.stats
+	stats := d.stats
 	d.mu.Unlock()
 	v.Uploads = d.uploads(detailUploads)
 	if stats == nil {

@@ -245,11 +245,10 @@ func (d *drive) unmounted(mnt state.Mount) {
 // is done also if changes are lost by it.
 func (d *drive) forget(ctx context.Context, discard bool) *api.Error {
 	d.stopRetry()
-	was := d.live != nil
 	switch {
-	case was:
+	case d.live != nil:
 		if k := d.waiting(); k.any() && !discard {
-			return d.wouldLose(k, false)
+			return d.wouldLose(k)
 		}
 		if err := d.m.o.Mounter.Unmount(ctx, d.live.mount.Dir, false); err != nil && !errors.Is(err, mounter.ErrNotMounted) {
 			return mountProblem(err, d.name(), d.live.mount.Dir)
@@ -263,7 +262,7 @@ func (d *drive) forget(ctx context.Context, discard bool) *api.Error {
 	}
 	if k := d.look(); k.any() && !discard { // the system may have written something when it unmounted
 		d.show(func(*api.Drive) {})
-		return d.wouldLose(k, was)
+		return d.wouldLose(k)
 	}
 	d.m.edits.Lock()
 	defer d.m.edits.Unlock()

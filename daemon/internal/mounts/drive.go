@@ -129,7 +129,23 @@ func (d *drive) save(change func(*state.Drive)) error {
 	return nil
 }
 
-// describe returns d as it is now.
+// now is describe with what the open file system has to publish at this moment.
+func (d *drive) now() api.Drive {
+	var h Health
+	knows := false
+	d.use(func(s *Source) {
+		if knows = s.Sync != nil; knows {
+			h = s.health()
+		}
+	})
+	v := d.describe()
+	if knows && v.Address != "" {
+		v.Pending, v.Traffic = h.Pending, h.Traffic
+	}
+	return v
+}
+
+// describe returns d as it was last shown.
 func (d *drive) describe() api.Drive {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -236,14 +252,14 @@ func (d *drive) put(o op) {
 // await waits for the reply of an op that was put with done (nil: does not wait).
 func (d *drive) await(ctx context.Context, done chan *api.Error) (api.Drive, error) {
 	if done == nil {
-		return d.describe(), nil
+		return d.now(), nil
 	}
 	select {
 	case err := <-done:
 		if err != nil {
 			return api.Drive{}, err
 		}
-		return d.describe(), nil
+		return d.now(), nil
 	case <-ctx.Done():
 		return api.Drive{}, ctx.Err()
 	}

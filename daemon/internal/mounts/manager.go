@@ -120,7 +120,7 @@ func (m *Manager) List() ([]api.Drive, error) {
 	}
 	out := make([]api.Drive, 0, 8)
 	for _, d := range m.all() {
-		out = append(out, d.describe())
+		out = append(out, d.now())
 	}
 	slices.SortFunc(out, func(a, b api.Drive) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil

@@ -188,7 +188,7 @@ func (d *drive) cannotSync() error {
 		return nil
 	}
 	return problem.New(api.ExitFailed, api.CodeNotMounted, fmt.Sprintf("%q is not mounted, so %s cannot be published.", name, k.changes()),
-		"They are kept on this computer.", fmt.Sprintf("Mount it: moorage mount %s", name))
+		"What was changed is kept on this computer.", fmt.Sprintf("Mount it: moorage mount %s", name))
 }
 
 // changes says how many.
@@ -205,17 +205,17 @@ func (k kept) changes() string {
 // named is how many changes a refusal names.
 const named = 3
 
-// wouldLose refuses to remove a drive whose changes are not published. unmounted
-// says that it has been already for that.
-func (d *drive) wouldLose(k kept, unmounted bool) *api.Error {
+// wouldLose refuses to remove a drive whose changes are not published. It is
+// called by run.
+func (d *drive) wouldLose(k kept) *api.Error {
 	if d.barred != nil {
 		return d.barred
 	}
 	st := d.settings()
 	place := d.m.o.State.Dir(d.id)
-	undo := fmt.Sprintf("Publish them with moorage sync %s --wait, or give them up with moorage remove %s --force.", st.Name, st.Name)
-	if unmounted {
-		undo = fmt.Sprintf("Mount it and publish them: moorage mount %s, then moorage sync %s --wait. Or give them up: moorage remove %s --force.", st.Name, st.Name, st.Name)
+	undo := fmt.Sprintf("Publish first: moorage sync %s --wait. Or give up what was changed: moorage remove %s --force.", st.Name, st.Name)
+	if d.live == nil {
+		undo = fmt.Sprintf("Publish first: moorage mount %s, then moorage sync %s --wait. Or give up what was changed: moorage remove %s --force.", st.Name, st.Name, st.Name)
 	}
 	if k.err != nil {
 		return problem.New(api.ExitFailed, api.CodeUnpublished, fmt.Sprintf("It cannot be told whether all changes of %q are on %s: %v.", st.Name, st.URL, k.err),

@@ -96,11 +96,15 @@ func (c *client) verify() {
 	}
 	c.maybe = nil
 	c.root.learn(got)
+}
+
+// crash notes the contents that files may have from now on.
+func (c *client) crash() {
 	c.root.walk(func(n *node) {
-		if n.f != nil && n.f.fuzzy {
-			w.mu.Lock()
-			w.fuzzies = append(w.fuzzies, n.f.clone())
-			w.mu.Unlock()
+		if n.f != nil && len(n.f.later) > 0 {
+			c.w.mu.Lock()
+			c.w.fuzzies = append(c.w.fuzzies, n.f.clone())
+			c.w.mu.Unlock()
 		}
 	})
 }

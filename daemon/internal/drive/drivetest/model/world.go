@@ -153,6 +153,9 @@ func (w *world) open() bool {
 	w.mu.Lock()
 	w.dead, w.steps, w.next = false, 0, nil
 	w.mu.Unlock()
+	for _, c := range w.clients {
+		c.crash()
+	}
 	w.session = w.remote.Connect()
 	w.remote.Calm(true)
 	d, err := w.start(w.disk, w.session, func(name string) { w.step(name) })
