@@ -35,7 +35,7 @@ func Rules() []Rule {
 		{Who: []string{"providers/s3/..."}, Not: []string{"providers/git/...", "providers/local/...", "providers/mem/..."}, Why: "providers never know each other"},
 		{Who: []string{"daemon/..."}, Except: []string{"daemon/internal/drive/...", "daemon/internal/mounts/...", "daemon/cmd/mooraged"},
 			Not: []string{"nfs/..."}, Direct: true, Why: "only the engine, the life cycle of drives and the service's main see nfs"},
-		{Who: []string{"daemon/..."}, Except: []string{"daemon/cmd/mooraged"},
+		{Who: []string{"daemon/..."}, Except: []string{"daemon/cmd/mooraged", "daemon/internal/drive/drivetest/..."},
 			Not:    []string{"providers/git", "providers/mem", "providers/local", "providers/s3"},
 			Direct: true, Why: "only the service's main names concrete providers"},
 		{Who: []string{"daemon/..."}, Except: []string{"daemon/internal/mounts/...", "daemon/cmd/mooraged"},
@@ -52,8 +52,8 @@ func Rules() []Rule {
 			Why: "the command line runs without a desktop"},
 		{Who: []string{"app/internal/model/..."}, Not: []string{"fyne.io/..."}, Why: "view state is tested without a window"},
 		{Who: []string{"nfs/...", "mounter/...", "providers/...", "daemon/...", "app/...", "assets/..."},
-			Except: []string{"nfs/nfstest/...", "providers/providertest/...", "providers/s3/s3test/...", "daemon/internal/kerneltest/...", "daemon/internal/mounts/mountstest/..."},
-			Not:    []string{"nfs/nfstest/...", "providers/providertest/...", "providers/s3/s3test/...", "daemon/internal/mounts/mountstest/...", "testing"},
+			Except: []string{"nfs/nfstest/...", "providers/providertest/...", "providers/s3/s3test/...", "daemon/internal/kerneltest/...", "daemon/internal/mounts/mountstest/...", "daemon/internal/drive/drivetest/...", "daemon/internal/drive/disk/disktest/..."},
+			Not:    []string{"nfs/nfstest/...", "providers/providertest/...", "providers/s3/s3test/...", "daemon/internal/mounts/mountstest/...", "daemon/internal/drive/drivetest/...", "daemon/internal/drive/disk/disktest/...", "testing"},
 			Why:    "test packages are for tests"},
 	}
 }

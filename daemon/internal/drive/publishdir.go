@@ -36,13 +36,9 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 	err = d.moveTree(ctx, from, to, nodes.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// It is there already, it stepped aside before a crash, or it is gone.
+		// It is there already, or it is gone.
 		if _, err := d.statDir(ctx, to); err == nil {
 			break
-		}
-		aside := path.Join(path.Dir(from), asideName(n.ID))
-		if _, err := d.statDir(ctx, aside); err == nil && aside != from {
-			return errors.Join(d.isAside(n), errNow)
 		}
 		return d.parentGoneFor(n)
 	case errors.Is(err, fs.ErrExist):

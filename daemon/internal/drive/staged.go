@@ -318,7 +318,7 @@ func (d *Drive) record(e *staged, extra func(*nodes.Node)) error {
 		if !clean {
 			n.Mtime, n.Ctime = mtime, latest(n.Ctime, ctime)
 		}
-		if !clean || filled {
+		if !clean || filled || len(regions) > 0 {
 			e.apply(&n, st)
 			for _, r := range regions {
 				tx.PutRegion(e.id, r.Index, r.Record)

@@ -76,6 +76,11 @@ type tuning struct {
 	flush   time.Duration               // how often sums are written
 	unflush int64                       // bytes without sums that are too many to wait for that
 	hash    func(version string) uint64 // in file names
+	// together is how many versions are put on stable storage by one SyncAll.
+	together int
+	// backlog is how many versions may wait for that. What comes while the disk
+	// does not keep up with is not kept, or it would have to be kept in memory.
+	backlog int
 }
 
 // Cache is a folder of versions. It is safe for concurrent use.
@@ -125,7 +130,8 @@ type Cache struct {
 // Open opens the cache in a folder. What lies there is looked through in the
 // background; it can be read meanwhile.
 func Open(fs disk.FS, o Options) (*Cache, error) {
-	return open(fs, o, tuning{files: 256, extents: 8 << 10, flush: 5 * time.Second, unflush: 64 << 20, hash: hashVersion})
+	return open(fs, o, tuning{files: 256, extents: 8 << 10, flush: 5 * time.Second, unflush: 64 << 20, hash: hashVersion,
+		together: 64, backlog: 32 << 10})
 }
 
 func open(fs disk.FS, o Options, t tuning) (*Cache, error) {
@@ -355,6 +361,13 @@ func (c *Cache) closeFiles() {
 		v.closeFile()
 		c.release(v)
 	}
+}
+
+// tooMuch tells whether too many versions wait to be flushed.
+func (c *Cache) tooMuch() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.dirty) >= c.tune.backlog
 }
 
 // soiled and cleaned keep the set of versions that have to be flushed.

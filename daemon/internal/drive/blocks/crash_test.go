@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/moorage/moorage/daemon/internal/drive/disk"
 	"github.com/moorage/moorage/daemon/internal/drive/disk/disktest"
 )
 
@@ -133,7 +134,11 @@ func crashRun(t *testing.T, seed uint64) {
 		tune := manual()
 		tune.files = 2
 		clear(m.now)
-		c, err := open(d, o, tune)
+		var fs disk.FS = d
+		if seed%2 == 1 {
+			fs = atOnce{d}
+		}
+		c, err := open(fs, o, tune)
 		if err == nil {
 			err = m.check(c)
 			for step := 0; step < 100 && err == nil && !d.Dead(); step++ {
@@ -238,7 +243,11 @@ func TestCrashConcurrent(t *testing.T) {
 			d.CrashAt(d.Ops()+100+rng.Uint64N(1500), func() { next <- d.Crash(dice) })
 			tune := manual()
 			tune.files, tune.flush, tune.unflush = 3, 1e6, 10*Unit
-			c, err := open(d, Options{Floor: -1, Limit: 60 * Unit}, tune)
+			var fs disk.FS = d
+			if seed%2 == 1 {
+				fs = atOnce{d}
+			}
+			c, err := open(fs, Options{Floor: -1, Limit: 60 * Unit}, tune)
 			if err == nil {
 				concurrent(t, c, m, seed, d.Dead)
 				_ = c.Close() // without power it fails

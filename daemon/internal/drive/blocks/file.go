@@ -229,6 +229,7 @@ func (v *version) judge(x *extent, e uint32, r *reading) {
 		return
 	}
 	v.soil(x, e, r.bad)
+	x.gen++
 	for u := range x.sums {
 		if r.bad.has(u) && x.sums[u] != 0 {
 			x.sums[u] = 0

@@ -72,6 +72,9 @@ func (v *version) begin(e uint32, first, n int, sums []uint32) (*fill, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for {
+		if v.dirty == 0 && v.c.tooMuch() {
+			return nil, fmt.Errorf("%w: the disk is too slow", ErrFull)
+		}
 		of, err := v.ensure(true)
 		if err != nil {
 			return nil, err

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/moorage/moorage/daemon/internal/drive/disk"
 )
 
 // flushers is how many versions are flushed at once: file systems put what many
@@ -58,14 +61,41 @@ func (c *Cache) flushAll(final bool) error {
 	}
 	c.dirtyBytes = 0
 	c.mu.Unlock()
-	err := parallel(l, func(v *version) error {
-		defer c.release(v)
-		return c.flushVersion(v)
-	})
+	err := c.flushVersions(l)
+	for _, v := range l {
+		c.release(v)
+	}
 	if !final {
 		return err
 	}
 	return errors.Join(err, c.settle())
+}
+
+// flushVersions puts the bytes of many versions on stable storage together, if
+// that can be done.
+func (c *Cache) flushVersions(l []*version) error {
+	each := make([][]flushed, len(l))
+	together := false
+	if all, ok := c.fs.(disk.SyncAller); ok && len(l) >= c.tune.together {
+		for i, v := range l {
+			each[i] = v.unwritten()
+		}
+		together = all.SyncAll() == nil // else each tells what is wrong with it
+	}
+	next := make([]int, len(l))
+	for i := range next {
+		next[i] = i
+	}
+	return parallel(next, func(i int) error {
+		if !together {
+			return c.flushVersion(l[i])
+		}
+		of, err := l[i].ensureDirty()
+		if of == nil {
+			return err
+		}
+		return c.writeSums(l[i], of, each[i], nil)
+	})
 }
 
 // parallel does something with each of l and gives the first error.
@@ -94,60 +124,65 @@ func parallel[T any](l []T, do func(T) error) error {
 type flushed struct {
 	e     uint32
 	x     *extent
+	gen   uint32
 	units unitSet
 	sums  []uint32 // of all units of the extent
+}
+
+// unwritten lists the dirty units of a version.
+func (v *version) unwritten() (l []flushed) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for e, x := range v.exts {
+		if !x.dirty.empty() {
+			l = append(l, flushed{e: e, x: x, gen: x.gen, units: x.dirty, sums: slices.Clone(x.sums)})
+		}
+	}
+	return l
 }
 
 // flushVersion puts the bytes of dirty units on stable storage and then writes
 // their sums. flushMu is held.
 func (c *Cache) flushVersion(v *version) error {
-	v.mu.Lock()
 	of, err := v.ensureDirty()
 	if of == nil {
-		v.mu.Unlock()
 		return err
 	}
-	var l []flushed
-	for e, x := range v.exts {
-		if !x.dirty.empty() {
-			x.pins++
-			f := flushed{e: e, x: x, units: x.dirty, sums: make([]uint32, len(x.sums))}
-			copy(f.sums, x.sums)
-			l = append(l, f)
-		}
-	}
-	lay := v.lay
-	v.mu.Unlock()
+	l := v.unwritten()
+	return c.writeSums(v, of, l, of.Sync())
+}
 
-	err = of.Sync()
-	written := false
+// writeSums writes the sums of units whose bytes are on stable storage, or takes
+// units away that failed to get there. It gives back the reference to of.
+func (c *Cache) writeSums(v *version, of *openFile, l []flushed, err error) error {
+	written, failed := false, err != nil
 	for i := range l {
 		f := &l[i]
 		v.mu.Lock()
-		if err != nil {
+		if failed {
 			v.lose(f)
 		}
-		image, ok := f.image(err != nil)
-		v.mu.Unlock()
-		if !ok {
+		if failed || !f.same() {
+			v.mu.Unlock()
 			continue
 		}
+		f.x.pins++
+		image, lay := f.image(), v.lay
+		v.mu.Unlock()
 		_, werr := of.WriteAt(appendSums(nil, image), lay.sumsAt+4*extentUnits*int64(f.e))
 		err = errors.Join(err, werr)
 		written = true
 		v.mu.Lock()
-		if werr == nil {
+		if werr == nil && !f.x.gone {
 			v.settled(f, image)
 		}
+		f.x.pins--
 		v.mu.Unlock()
 	}
 	if written {
 		c.unsettle(v.id)
 	}
 	v.mu.Lock()
-	for _, f := range l {
-		f.x.pins--
-	}
 	last := v.unref(of)
 	v.mu.Unlock()
 	closeLast(last)
@@ -157,6 +192,8 @@ func (c *Cache) flushVersion(v *version) error {
 // ensureDirty is ensure without making a file: bytes whose file is gone are
 // gone. It works while the cache is being closed.
 func (v *version) ensureDirty() (*openFile, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	for v.phase != idle {
 		v.cond.Wait()
 	}
@@ -175,27 +212,24 @@ func (v *version) ensureDirty() (*openFile, error) {
 	return v.file, nil
 }
 
+// same tells whether the extent is still the one whose bytes are on stable
+// storage now. version.mu is held, as by those below.
+func (f *flushed) same() bool { return !f.x.gone && !f.x.busy && f.x.gen == f.gen }
+
 // image is what the file's sums of the extent should be: of units that are not
-// known to be on stable storage none. v.mu is held. It tells whether there is
-// anything to write.
-func (f *flushed) image(failed bool) ([]uint32, bool) {
-	if f.x.gone || failed {
-		return nil, false
-	}
+// known to be on stable storage none.
+func (f *flushed) image() []uint32 {
 	image := make([]uint32, len(f.sums))
 	for u, s := range f.x.sums {
 		if !f.x.dirty.has(u) || f.units.has(u) && s == f.sums[u] {
 			image[u] = s
 		}
 	}
-	return image, true
+	return image
 }
 
-// settled makes clean what the file has. v.mu is held.
+// settled makes clean what the file has.
 func (v *version) settled(f *flushed, image []uint32) {
-	if f.x.gone {
-		return
-	}
 	var same unitSet
 	for u, s := range f.x.sums {
 		if f.units.has(u) && s == image[u] {
@@ -206,10 +240,9 @@ func (v *version) settled(f *flushed, image []uint32) {
 }
 
 // lose makes units absent that could not be put on stable storage: what is read
-// of them now may be other bytes once the system has forgotten them. v.mu is
-// held.
+// of them now may be other bytes once the system has forgotten them.
 func (v *version) lose(f *flushed) {
-	if f.x.gone {
+	if f.x.gone || f.x.busy {
 		return
 	}
 	var blocks int64
@@ -252,6 +285,9 @@ func (c *Cache) settle() error {
 		if done {
 			break
 		}
+	}
+	if s, ok := c.fs.(disk.SyncAller); ok && len(all) >= c.tune.together && s.SyncAll() == nil {
+		return nil
 	}
 	err := parallel(all, func(i id) error {
 		f, err := c.fs.Open(i.name(), false)

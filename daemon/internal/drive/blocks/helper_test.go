@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path"
 	"sync"
 	"testing"
 	"time"
@@ -21,15 +23,16 @@ func long() bool { return os.Getenv("MOORAGE_TEST_LONG") == "1" }
 
 // manual is a tuning with which nothing happens by itself.
 func manual() tuning {
-	return tuning{files: 256, extents: 8 << 10, flush: time.Hour, unflush: 1 << 60, hash: hashVersion}
+	return tuning{files: 256, extents: 8 << 10, flush: time.Hour, unflush: 1 << 60, hash: hashVersion,
+		together: 1, backlog: 32 << 10}
 }
 
-func openCache(t testing.TB, fs disk.FS, o Options, tune tuning) *Cache {
+func openCache(t testing.TB, d disk.FS, o Options, tune tuning) *Cache {
 	t.Helper()
 	if o.Floor == 0 {
 		o.Floor = -1
 	}
-	c, err := open(fs, o, tune)
+	c, err := open(d, o, tune)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,4 +155,32 @@ func total(l []Range) (n int64) {
 		n += r.N
 	}
 	return n
+}
+
+// atOnce is a disk that can put all that is in it on stable storage at once.
+type atOnce struct{ *disktest.Disk }
+
+func (d atOnce) SyncAll() error { return d.syncAll(".") }
+
+func (d atOnce) syncAll(dir string) error {
+	l, err := d.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, i := range l {
+		name := path.Join(dir, i.Name)
+		if i.Dir {
+			err = errors.Join(err, d.syncAll(name))
+			continue
+		}
+		f, oerr := d.Open(name, false)
+		if errors.Is(oerr, fs.ErrNotExist) {
+			continue // it was removed meanwhile
+		}
+		if oerr != nil {
+			return errors.Join(err, oerr)
+		}
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	return errors.Join(err, d.SyncDir(dir))
 }

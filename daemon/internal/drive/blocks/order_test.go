@@ -50,8 +50,28 @@ func (f *watchedFile) Sync() error {
 	return err
 }
 
+// watchedAtOnce is a watched disk that does what atOnce does.
+type watchedAtOnce struct{ *watched }
+
+func (d watchedAtOnce) SyncAll() error {
+	err := atOnce{d.FS.(*disktest.Disk)}.SyncAll()
+	d.mu.Lock()
+	clear(d.dirty)
+	d.mu.Unlock()
+	return err
+}
+
 // Sums are written when the bytes that they are of are on stable storage.
 func TestSumsFollowBytes(t *testing.T) {
+	for name, fs := range map[string]func(*watched) disk.FS{
+		"each":    func(d *watched) disk.FS { return d },
+		"at once": func(d *watched) disk.FS { return watchedAtOnce{d} },
+	} {
+		t.Run(name, func(t *testing.T) { sumsFollowBytes(t, fs) })
+	}
+}
+
+func sumsFollowBytes(t *testing.T, fs func(*watched) disk.FS) {
 	const size = 3*extentSize + 5
 	k := Key{1, "v"}
 	lay := layoutOf(k, size)
@@ -65,7 +85,7 @@ func TestSumsFollowBytes(t *testing.T) {
 			}
 		}
 	}
-	c := openCache(t, d, Options{}, manual())
+	c := openCache(t, fs(d), Options{}, manual())
 	f := openFileOf(t, c, k, size)
 	for u := range int64(3) {
 		put(t, f, u, 1)

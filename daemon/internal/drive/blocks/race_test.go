@@ -19,7 +19,13 @@ import (
 // What is put while a flush waits for the disk has its sum written by the next.
 func TestPutWhileFlushing(t *testing.T) {
 	d := disktest.New(1)
-	c := openCache(t, d, Options{}, manual())
+	t.Run("each", func(t *testing.T) { putWhileFlushing(t, d, d) })
+	d = disktest.New(1)
+	t.Run("at once", func(t *testing.T) { putWhileFlushing(t, d, atOnce{d}) })
+}
+
+func putWhileFlushing(t *testing.T, d *disktest.Disk, fs disk.FS) {
+	c := openCache(t, fs, Options{}, manual())
 	k := Key{1, "v"}
 	f := openFileOf(t, c, k, 3*Unit)
 	put(t, f, 0, 1)
@@ -339,4 +345,32 @@ func TestPutWhileEvicting(t *testing.T) {
 			t.Errorf("it says it takes %d bytes", got)
 		}
 	})
+}
+
+// When the disk is too slow, what cannot wait for it is not kept.
+func TestBacklog(t *testing.T) {
+	d := disktest.New(1)
+	tune := manual()
+	tune.backlog = 3
+	c := openCache(t, d, Options{}, tune)
+	one := func(n uint64) error {
+		f := openFileOf(t, c, Key{n, "v"}, 2*Unit)
+		defer f.Close()
+		return tryPut(f, 0, 1)
+	}
+	for n := range uint64(3) {
+		if err := one(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := one(3); !errors.Is(err, ErrFull) {
+		t.Errorf("a fourth: %v", err)
+	}
+	put(t, openFileOf(t, c, Key{0, "v"}, 2*Unit), 1, 1) // one that waits can get more
+	if err := c.flushAll(false); err != nil {
+		t.Fatal(err)
+	}
+	if err := one(3); err != nil {
+		t.Errorf("after a flush: %v", err)
+	}
 }

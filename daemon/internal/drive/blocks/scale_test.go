@@ -89,7 +89,9 @@ func TestManySmallVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := openCache(t, d, Options{}, tuning{files: 64, extents: 1 << 10, flush: time.Hour, unflush: 64 << 20, hash: hashVersion})
+	tune := manual()
+	tune.files, tune.unflush, tune.together, tune.backlog = 64, 16<<20, 64, 1<<30
+	c := openCache(t, d, Options{}, tune)
 	before := heap()
 	start := time.Now()
 	for o := range objects {

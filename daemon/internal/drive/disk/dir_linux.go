@@ -25,3 +25,15 @@ func (f *dirFile) PunchHole(off, n int64) error {
 	}
 	return err
 }
+
+var _ SyncAller = (*dir)(nil)
+
+// SyncAll implements [SyncAller] with syncfs(2), which tells of errors since
+// Linux 5.8.
+func (d *dir) SyncAll() error {
+	f, err := d.current().Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(control(f, "syncfs", unix.Syncfs), f.Close())
+}

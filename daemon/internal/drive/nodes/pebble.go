@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -25,13 +26,32 @@ var _ KV = (*pebbleKV)(nil)
 // finds no room for its own tidying up.
 const reserve = 64 << 20
 
-func openPebble(dir string, files vfs.FS, log *slog.Logger) (*pebbleKV, error) {
+// retryPause is how long pebble waits after an error of its tidying up. It tries
+// again at once by itself, for as long as a disk is full.
+const retryPause = 100 * time.Millisecond
+
+func openPebble(dir string, files vfs.FS, log *slog.Logger) (kv *pebbleKV, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			kv, err = nil, fmt.Errorf("%w: %v", ErrBroken, r)
+		}
+	}()
 	o := &pebble.Options{
 		FS:                 files,
 		Logger:             pebbleLogger{log},
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		MaxOpenFiles:       128,
 		Cache:              pebble.NewCache(16 << 20),
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) {
+				log.Error("node store", "message", "background error: "+err.Error())
+				time.Sleep(retryPause)
+			},
+			// Without this a damaged block ends the process. Who reads it gets an error.
+			DataCorruption: func(i pebble.DataCorruptionInfo) {
+				log.Error("node store", "message", i.String())
+			},
+		},
 	}
 	defer o.Cache.Unref() // the store has its own reference
 	for i := range o.Levels {
@@ -104,6 +124,10 @@ func (p *pebbleKV) Apply(changes []Change) (durable func() error, err error) {
 	return func() (err error) {
 		defer p.recovered(&err)
 		if err := b.SyncWait(); err != nil {
+			return p.failed(err)
+		}
+		// What went into files of a folder that is gone is not durable.
+		if _, err := p.avail(); err != nil {
 			return p.failed(err)
 		}
 		return b.Close()

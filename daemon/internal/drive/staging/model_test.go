@@ -158,7 +158,7 @@ type world struct {
 }
 
 func TestModel(t *testing.T) {
-	seeds(t, 500, func(t *testing.T, seed uint64) {
+	seeds(t, 300, func(t *testing.T, seed uint64) {
 		w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 7)), disk: disktest.New(seed)}
 		w.start()
 		for range 10 + w.rng.IntN(60) {

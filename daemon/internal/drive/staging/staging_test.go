@@ -21,8 +21,8 @@ import (
 	"github.com/moorage/moorage/daemon/internal/drive/staging"
 )
 
-// TestModel runs a few hundred seeds. MOORAGE_TEST_LONG=1 runs a hundred times as
-// many, and MOORAGE_STAGING_SEED=n only that one.
+// TestModel runs a few hundred seeds. MOORAGE_TEST_LONG=1 runs two hundred times
+// as many, and MOORAGE_STAGING_SEED=n only that one.
 
 // record is what a caller has on stable storage of a file.
 type record struct {
@@ -101,7 +101,7 @@ func seeds(t *testing.T, n int, run func(t *testing.T, seed uint64)) {
 		return
 	}
 	if os.Getenv("MOORAGE_TEST_LONG") == "1" {
-		n *= 100
+		n *= 200
 	}
 	var seed uint64
 	defer func() {

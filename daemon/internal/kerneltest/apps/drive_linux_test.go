@@ -122,6 +122,7 @@ func (d *drive) work(w *work, dir string) error {
 		return err
 	}
 	n, err := calls(d.at)
+	fmt.Println(cpus(), n-began)
 	if d.kills == 0 {
 		w.ops = n - began
 	}
