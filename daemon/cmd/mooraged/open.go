@@ -150,7 +150,7 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 			Health: func() mounts.Health {
 				s := d.Status()
 				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: used() + s.CacheUsed, CacheLimit: cacheLimit,
-					Pending: api.Pending{Files: s.Pending, Bytes: s.Saved, Parked: s.Parked}, Traffic: api.Traffic{Published: s.Published}}
+					Pending: api.Pending{Files: s.Pending, Bytes: s.Saved, Parked: s.Parked}, Traffic: api.Traffic{Fetched: s.Fetched, Published: s.Published}}
 			},
 			Changes: d.Changes(),
 		}
