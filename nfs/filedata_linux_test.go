@@ -25,6 +25,8 @@ type spanFS struct {
 	data []byte
 	hook func() // after a span was promised
 
+	elsewhere atomic.Bool // the data are in no file
+
 	open, most, spans atomic.Int64 // spans not released, the most of them, all
 }
 
@@ -40,6 +42,9 @@ func (s *spanFS) Read(_ context.Context, _ *nfs.Caller, _ nfs.ID, p []byte, off 
 }
 
 func (s *spanFS) ReadFile(_ context.Context, _ *nfs.Caller, _ nfs.ID, off uint64, count int) (nfs.FileSpan, error) {
+	if s.elsewhere.Load() {
+		return nfs.FileSpan{}, nfs.ErrNotInFile
+	}
 	n := min(count, len(s.data)-int(min(off, uint64(len(s.data)))))
 	s.spans.Add(1)
 	if now := s.open.Add(1); now > s.most.Load() {
@@ -102,8 +107,9 @@ func TestSpans(t *testing.T) {
 		t.Fatal(err)
 	}
 	go e.srv.Serve(l) // until the server is shut down
-	for _, network := range []string{"tcp", "unix"} {
+	for _, network := range []string{"tcp", "unix", "tcp, in no file"} {
 		t.Run(network, func(t *testing.T) {
+			fs.elsewhere.Store(network == "tcp, in no file")
 			var nc net.Conn = e.raw()
 			if network == "unix" {
 				nc = must(net.Dial("unix", path))(t)

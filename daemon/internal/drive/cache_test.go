@@ -149,6 +149,34 @@ func TestCacheOfOtherNodes(t *testing.T) {
 	b.holds(a.ID, strings.Repeat("b", 1000))
 }
 
+// What the remote has no more takes no room here.
+func TestRemovedFilesLeaveTheCache(t *testing.T) {
+	b := newBench(t, mem.New(mem.Options{}))
+	b.o.Cache = disktest.New(1)
+	for _, p := range []string{"keep", "f", "d/g", "d/h"} {
+		b.put(p, noise(1<<20))
+	}
+	b.open()
+	for _, p := range []string{"keep", "f", "d/g", "d/h"} {
+		b.holds(b.find(p).ID, noise(1<<20))
+	}
+	if n := b.d.Status().CacheUsed; n < 4<<20 {
+		t.Fatalf("the cache has %d bytes", n)
+	}
+	for _, p := range []string{"f", "d/g", "d/h", "d"} {
+		b.remove(p)
+	}
+	b.clock.advance(time.Hour)
+	b.probe()
+	b.list(b.d.Root(), "keep")
+	b.await("what was removed to leave the cache", func() bool { return b.d.Status().CacheUsed < 2<<20 })
+	calls := b.reads()
+	b.holds(b.find("keep").ID, noise(1<<20))
+	if n := b.reads() - calls; n != 0 {
+		t.Errorf("the file that stays was fetched %d times", n)
+	}
+}
+
 // While a file is replaced on the remote again and again, each read gives bytes
 // of one version. In the end it is the last.
 func TestReplacedWhileItIsRead(t *testing.T) {

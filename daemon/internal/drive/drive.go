@@ -38,6 +38,13 @@
 // A file that is being read in one go stays at its version until the reading
 // ends, if the remote still has that version.
 //
+// # Where bytes are
+//
+// Bytes of a remote are fetched by package reader and kept by package blocks, by
+// node and version; what is there is read without the remote. Files of a remote
+// that keeps them on this computer are read from it. What was written here and
+// is published moves from package staging to the cache.
+//
 // # How listings come
 //
 // Names are stored and shown as they arrive, and a client that lists the folder
@@ -157,6 +164,7 @@ type Drive struct {
 	lists    *listings
 	missing  *missing
 	limbo    *limbo
+	lost     *lostFiles
 	folders  *folders
 
 	turns   *turns
@@ -204,8 +212,9 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	if err != nil {
 		return nil, err
 	}
+	lost := newLostFiles()
 	d := &Drive{
-		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(), folders: newFolders(),
+		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(lost), lost: lost, folders: newFolders(),
 		streams: newStreams(1024), deferred: map[uint64]providers.Entry{}, disk: o.Disk, turns: newTurns(), uses: newUses(),
 	}
 	parallel := max(2, d.info.MaxParallel)
@@ -221,6 +230,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	d.watcher.Add(1)
 	go d.watch()
 	d.watcher.Go(d.keepFresh)
+	d.watcher.Go(d.dropLost)
 	if d.pub != nil {
 		d.watcher.Add(1)
 		go func() {
@@ -314,7 +324,7 @@ func (d *Drive) discard(id uint64) {
 	if err := d.staged.store.Remove(id); err != nil {
 		d.o.Logger.Warn("a file that was removed still takes room", "err", err)
 	}
-	d.cache.Drop(id)
+	d.uncache(map[uint64]bool{id: true})
 }
 
 // Close stops everything that the drive started and closes its state.

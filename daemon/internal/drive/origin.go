@@ -189,27 +189,35 @@ const limboLimit = 1 << 14
 // limbo are the nodes taken away last that have ids of the remote: an object
 // that has moved may show at its new place after it has gone from the old one.
 type limbo struct {
+	lost *lostFiles // those that no object can turn out to be
+
 	mu    sync.Mutex
 	m     map[string]*list.Element // of nodes.Node
 	order list.List
 }
 
-func newLimbo() *limbo { return &limbo{m: map[string]*list.Element{}} }
+func newLimbo(lost *lostFiles) *limbo { return &limbo{lost: lost, m: map[string]*list.Element{}} }
 
 func (s *limbo) add(n nodes.Node) {
 	if n.RemoteID == "" {
+		s.lost.add(&n)
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e, ok := s.m[n.RemoteID]; ok {
+		if was := e.Value.(nodes.Node); was.ID != n.ID {
+			s.lost.add(&was)
+		}
 		e.Value = n
 		s.order.MoveToFront(e)
 		return
 	}
 	s.m[n.RemoteID] = s.order.PushFront(n)
 	if s.order.Len() > limboLimit {
-		delete(s.m, s.order.Remove(s.order.Back()).(nodes.Node).RemoteID)
+		was := s.order.Remove(s.order.Back()).(nodes.Node)
+		delete(s.m, was.RemoteID)
+		s.lost.add(&was)
 	}
 }
 

@@ -359,6 +359,21 @@ func (s *versions) drop(v *version) {
 	}
 }
 
+// forget makes sure that nobody finds versions of these nodes any more.
+func (s *versions) forget(ids map[uint64]bool) {
+	var drop []*version
+	s.mu.Lock()
+	for key, e := range s.m {
+		if ids[key.id] {
+			drop = append(drop, s.unlink(e))
+		}
+	}
+	s.mu.Unlock()
+	for _, v := range drop {
+		s.release(v)
+	}
+}
+
 // add puts v there and holds it, or the one that is there already: then it is
 // not the first.
 func (s *versions) add(v *version) (_ *version, first bool) {
