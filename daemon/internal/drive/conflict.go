@@ -223,6 +223,7 @@ func (d *Drive) conflict(ctx context.Context, id uint64, there providers.Entry) 
 	if err != nil {
 		return err
 	}
+	d.pub.notSent(id)
 	d.o.Logger.Warn("a file was changed here and on the remote: both are kept", "name", was, "mine", name)
 	d.pub.conflicted(id, was, name)
 	return errNow
@@ -344,6 +345,11 @@ func (e *staged) fill(b []byte, off int64) error {
 // publishMoveDir moves a directory on the remote, at once or one by one what is
 // in it.
 func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
+	here := n
+	n, err := d.beginMoveDir(n)
+	if err != nil {
+		return err
+	}
 	dir, err := d.path(n.Parent)
 	if err != nil {
 		return errNow
@@ -354,7 +360,7 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 	}
 	to := path.Join(dir, n.Name)
 	d.step("move dir")
-	err = d.moveTree(ctx, from, to, nodes.Dir)
+	err = d.moveTree(ctx, branch{id: n.ID, from: from, to: to, kind: nodes.Dir})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// It is there already, it stepped aside before a crash, or it is gone.
@@ -363,9 +369,11 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 		}
 		aside := path.Join(path.Dir(from), asideName(n.ID))
 		if _, err := d.statDir(ctx, aside); err == nil && aside != from {
-			return errors.Join(d.isAside(n), errNow)
+			return errors.Join(d.endUpload(ctx, n.ID, nodes.Upload{Dir: n.Parent}), d.isAside(n), errNow)
 		}
 		return d.parentGoneFor(n)
+	case errors.Is(err, fs.ErrExist) && (n.Parent != here.Parent || n.Name != here.Name):
+		return errors.Join(d.endUpload(ctx, n.ID, nodes.Upload{Dir: n.Parent}), errNow)
 	case errors.Is(err, fs.ErrExist):
 		there, err := d.statDir(ctx, to)
 		if err != nil {
@@ -376,6 +384,7 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 		return d.trouble(n, err)
 	}
 	d.step("move dir done")
+	defer d.pub.notSent(n.ID)
 	return d.update(func(tx *nodes.Tx) error {
 		now, err := tx.Get(n.ID)
 		if err != nil {
@@ -384,6 +393,7 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 		if now.RParent != n.RParent || now.RName != n.RName {
 			return errNow
 		}
+		tx.DeleteUpload(n.ID)
 		tx.DeleteTomb(n.RParent, n.RName)
 		if now.State&nodes.Gone != 0 { // it was removed here meanwhile
 			now.RParent, now.RName = n.Parent, n.Name
@@ -416,12 +426,14 @@ func (d *Drive) parentGoneFor(n nodes.Node) error {
 		if err != nil {
 			return ignoreNotFound(err)
 		}
+		tx.DeleteUpload(n.ID)
 		tx.DeleteTomb(now.RParent, now.RName)
 		now.State = now.State&^nodes.Moved | nodes.Created
 		now.RParent, now.RName = 0, ""
 		tx.Put(now)
 		return nil
 	})
+	d.pub.notSent(n.ID)
 	return errors.Join(err, errNow)
 }
 
@@ -431,86 +443,4 @@ func (d *Drive) statDir(ctx context.Context, at string) (e providers.Entry, err 
 		return err
 	})
 	return e, err
-}
-
-// moveTree moves something on the remote to where nothing is. A directory that
-// the remote cannot move is made anew, and what is in it is moved there; if
-// that is broken off, doing it again goes on.
-func (d *Drive) moveTree(ctx context.Context, from, to string, kind nodes.Kind) error {
-	mover, ok := d.p.(providers.Mover)
-	if !ok {
-		return fmt.Errorf("move %q: %w", from, providers.ErrUnsupported)
-	}
-	err := d.health.put(ctx, func(ctx context.Context) error {
-		_, err := mover.Move(ctx, from, to, providers.Cond{IfAbsent: true})
-		return err
-	})
-	if kind != nodes.Dir || !errors.Is(err, providers.ErrUnsupported) {
-		return err
-	}
-	err = d.health.put(ctx, func(ctx context.Context) error {
-		if _, err := d.p.Stat(ctx, from); err != nil {
-			return err
-		}
-		_, err := d.writer.Mkdir(ctx, to)
-		return err
-	})
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	for {
-		var page providers.Page
-		err := d.health.put(ctx, func(ctx context.Context) (err error) {
-			page, err = d.p.ReadDir(ctx, from, "") // from the start: what was moved is not there any more
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for _, e := range page.Entries {
-			d.step("move one")
-			kind, _ := kindOf(e)
-			if err := d.moveTree(ctx, path.Join(from, e.Name), path.Join(to, e.Name), kind); err != nil {
-				if !errors.Is(err, fs.ErrExist) {
-					return err
-				}
-				if err := d.movedBefore(ctx, path.Join(from, e.Name), path.Join(to, e.Name), e); err != nil {
-					return err
-				}
-			}
-		}
-		if page.Next == "" && len(page.Entries) == 0 {
-			break
-		}
-	}
-	err = d.health.put(ctx, func(ctx context.Context) error { return d.writer.Rmdir(ctx, from) })
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// movedBefore ends the move of a file that was copied and not yet taken away. If
-// something else is in its place, it gets another name.
-func (d *Drive) movedBefore(ctx context.Context, from, to string, e providers.Entry) error {
-	var there providers.Entry
-	err := d.health.put(ctx, func(ctx context.Context) (err error) {
-		there, err = d.p.Stat(ctx, to)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if e.Version != "" && there.Version == e.Version {
-		return d.health.put(ctx, func(ctx context.Context) error {
-			return d.writer.Remove(ctx, from, providers.Cond{IfVersion: e.Version})
-		})
-	}
-	mover := d.p.(providers.Mover)
-	ext := path.Ext(to)
-	to = fmt.Sprintf("%s (conflict %s %s)%s", strings.TrimSuffix(to, ext), d.o.Host, d.o.Clock().Format("2006-01-02 150405"), ext)
-	return d.health.put(ctx, func(ctx context.Context) error {
-		_, err := mover.Move(ctx, from, to, providers.Cond{IfAbsent: true})
-		return err
-	})
 }

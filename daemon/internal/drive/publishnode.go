@@ -2,6 +2,7 @@ package drive
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,13 +38,13 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 	if !pending {
 		return d.settleUpload(ctx, n.ID)
 	}
+	if err := d.settleUpload(ctx, n.ID); err != nil {
+		return err
+	}
 	if local, err := d.isLocal(n); err != nil || local {
 		if err == nil {
 			err = errStays
 		}
-		return err
-	}
-	if err := d.settleUpload(ctx, n.ID); err != nil {
 		return err
 	}
 	if n, err = d.node(k.node); err != nil {
@@ -265,7 +266,7 @@ func (d *Drive) stepAside(ctx context.Context, o nodes.Node) error {
 	if err != nil {
 		return errNow
 	}
-	if err := d.moveTree(ctx, from, path.Join(path.Dir(from), asideName(o.ID)), o.Kind); err != nil {
+	if err := d.moveTree(ctx, branch{id: o.ID, from: from, to: path.Join(path.Dir(from), asideName(o.ID)), kind: o.Kind}); err != nil {
 		return d.trouble(o, err)
 	}
 	if err := d.isAside(o); err != nil {
@@ -433,7 +434,12 @@ func (d *Drive) publishLink(ctx context.Context, n nodes.Node) error {
 	if err != nil {
 		return errNow
 	}
+	u := nodes.Upload{Dir: n.Parent, Name: n.Name, Size: int64(len(target)), Sum: sha256.Sum256([]byte(target))}
+	if err := d.beginUpload(ctx, n.ID, &u); err != nil {
+		return err
+	}
 	var e providers.Entry
+	d.step("symlink")
 	err = d.health.put(ctx, func(ctx context.Context) (err error) {
 		e, err = maker.Symlink(ctx, at, target)
 		return err
@@ -444,6 +450,7 @@ func (d *Drive) publishLink(ctx context.Context, n nodes.Node) error {
 	if err != nil {
 		return d.trouble(n, err)
 	}
+	d.step("symlink done")
 	return d.complete(n.ID, nil, 0, n.Parent, n.Name, e)
 }
 
@@ -467,6 +474,9 @@ func (d *Drive) publishMove(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 		if cond, err = d.over(ctx, to, slot.Version, slot.Size, slot.RemoteTime); err != nil {
 			return d.meetOr(ctx, n, to, err)
 		}
+	}
+	if err := d.beginMove(n, string(cond.IfVersion)); err != nil {
+		return err
 	}
 	var e providers.Entry
 	d.rescue(ctx, n.Parent, n.Name)
