@@ -76,6 +76,9 @@ type publisher struct {
 	stays    map[taskKey]bool    // those that are of this computer alone, as names are now
 	places   map[taskKey]taskKey // places on the remote, and the tasks that work on them
 	moving   map[uint64]taskKey  // directories that are being moved or removed
+	onWay    map[taskKey]uint64  // places where something on its way may have arrived, and its nodes
+	wayOf    map[uint64]taskKey  // likewise
+	halves   map[uint64]bool     // directories that are moved, maybe piece by piece
 	below    map[uint64]int      // how many tasks work below a directory
 	running  int
 	ends     ends
@@ -88,7 +91,8 @@ type publisher struct {
 
 func newPublisher(d *Drive, parallel int) *publisher {
 	p := &publisher{d: d, log: d.o.Logger, wake: make(chan struct{}, 1), work: map[taskKey]*work{}, ended: map[taskKey]time.Time{}, parallel: parallel,
-		held: map[taskKey]error{}, stays: map[taskKey]bool{}, places: map[taskKey]taskKey{}, moving: map[uint64]taskKey{}, below: map[uint64]int{}}
+		held: map[taskKey]error{}, stays: map[taskKey]bool{}, places: map[taskKey]taskKey{}, moving: map[uint64]taskKey{},
+		onWay: map[taskKey]uint64{}, wayOf: map[uint64]taskKey{}, halves: map[uint64]bool{}, below: map[uint64]int{}}
 	p.idle = sync.NewCond(&p.mu)
 	return p
 }
@@ -113,8 +117,9 @@ func (p *publisher) load() error {
 		add(tombTask(t.Dir, t.Name), t.Since)
 		return true
 	}))
-	return errors.Join(err, p.d.store.Uploads(func(id uint64, _ nodes.Upload) bool {
+	return errors.Join(err, p.d.store.Uploads(func(id uint64, u nodes.Upload) bool {
 		add(nodeTask(id), now)
+		p.isSent(id, u)
 		return true
 	}))
 }
@@ -243,6 +248,9 @@ func (q *dueQueue) Pop() any {
 func (p *publisher) claim(k taskKey, places []taskKey, dir uint64, above []uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.blocked(k, places, above) {
+		return false
+	}
 	for _, s := range places {
 		if o, ok := p.places[s]; ok && o != k {
 			return false

@@ -37,30 +37,22 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 	if !pending {
 		return d.settleUpload(ctx, n.ID)
 	}
+	if err := d.settleUpload(ctx, n.ID); err != nil {
+		return err
+	}
 	if local, err := d.isLocal(n); err != nil || local {
 		if err == nil {
 			err = errStays
 		}
 		return err
 	}
-	if n.Kind == nodes.File {
-		if err := d.settleUpload(ctx, n.ID); err != nil {
-			return err
-		}
-		if n, err = d.node(k.node); err != nil {
-			return errNow
-		}
+	if n, err = d.node(k.node); err != nil {
+		return errNow
 	}
 	if err := d.parentsFirst(n); err != nil {
 		return err
 	}
 	if err := d.claim(k, n); err != nil {
-		return err
-	}
-	if going, err := d.isGoing(n); going || err != nil {
-		if err == nil {
-			err = d.publishMoveDir(ctx, n)
-		}
 		return err
 	}
 	slot, err := d.clearSlot(ctx, n)
@@ -255,11 +247,8 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 	} else if d.o.Clock().Sub(t.Since) < time.Duration(quietDelete)*d.o.Quiet/4 {
 		return laterError{pause: quietCommit} // it is usually gone in a moment
 	}
-	switch o.Kind {
-	case nodes.Dir:
-		return d.stepAside(o)
-	case nodes.Link:
-		return d.relink(ctx, o)
+	if o.Kind != nodes.File {
+		return d.stepAside(ctx, o)
 	}
 	if err := d.uproot(ctx, o); err != nil {
 		return err
@@ -270,40 +259,44 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 // asideName is where a node waits on the remote for its place.
 func asideName(id uint64) string { return fmt.Sprintf(".moorage-%x", id) }
 
-// stepAside has a directory moved on the remote to a name that nothing else has,
-// before it goes to its place.
-func (d *Drive) stepAside(o nodes.Node) error {
-	err := d.update(func(tx *nodes.Tx) error {
+// stepAside moves o on the remote to a name that nothing else has.
+func (d *Drive) stepAside(ctx context.Context, o nodes.Node) error {
+	from, err := d.path(o.ID)
+	if err != nil {
+		return errNow
+	}
+	if err := d.moveTree(ctx, branch{id: o.ID, from: from, to: path.Join(path.Dir(from), asideName(o.ID)), kind: o.Kind}); err != nil {
+		return d.trouble(o, err)
+	}
+	if err := d.isAside(o); err != nil {
+		return err
+	}
+	return errNow
+}
+
+// isAside notes that o has stepped aside.
+func (d *Drive) isAside(o nodes.Node) error {
+	return d.update(func(tx *nodes.Tx) error {
 		n, err := tx.Get(o.ID)
 		if err != nil {
 			return ignoreNotFound(err)
 		}
-		dir, _, ok := place(&n)
-		if _, err := tx.Upload(n.ID); !ok || !errors.Is(err, nodes.ErrNotFound) {
-			return err // it is on its way already
+		dir, name, ok := place(&n)
+		if !ok || dir != o.RParent || name != o.RName {
+			return errNow
 		}
-		tx.PutUpload(n.ID, nodes.Upload{Dir: dir, Name: asideName(n.ID)})
+		t, err := tx.Tomb(dir, name)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		tx.DeleteTomb(dir, name)
+		d.turns.turn(dir, name)
+		t.Name = asideName(n.ID)
+		tx.PutTomb(t)
+		n.RName = t.Name
+		tx.Put(n)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	d.pub.hurry(nodeTask(o.ID))
-	return errHeld
-}
-
-// isGoing reports whether a directory is on its way to another place than its
-// own.
-func (d *Drive) isGoing(n nodes.Node) (going bool, err error) {
-	if n.Kind != nodes.Dir || n.State&nodes.Moved == 0 {
-		return false, nil
-	}
-	err = d.update(func(tx *nodes.Tx) error {
-		u, err := tx.Upload(n.ID)
-		going = err == nil && (u.Dir != n.Parent || u.Name != n.Name)
-		return ignoreNotFound(err)
-	})
-	return going, err
 }
 
 // waitsFor reports whether o's place is taken, through any number of others, by
@@ -446,6 +439,9 @@ func (d *Drive) publishMove(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 		if cond, err = d.over(ctx, to, slot.Version, slot.Size, slot.RemoteTime); err != nil {
 			return d.meetOr(ctx, n, to, err)
 		}
+	}
+	if err := d.beginMove(n, string(cond.IfVersion)); err != nil {
+		return err
 	}
 	var e providers.Entry
 	d.rescue(ctx, n.Parent, n.Name)

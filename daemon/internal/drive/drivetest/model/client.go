@@ -296,8 +296,9 @@ func (c *client) rename(n *node, dir *node, name string) bool {
 	case old != nil && (old.typ == nfs.TypeDirectory) != (n.typ == nfs.TypeDirectory), old != nil && len(old.kids) > 0:
 		return false
 	}
-	if from := n.path(); isSide(dir.path()+"/"+name) && !isSide(from) {
-		c.left = append(c.left, from)
+	n.past = append(slices.Clone(n.past), n.path())
+	if isSide(dir.path() + "/" + name) {
+		n.walk(func(n *node) { c.left = append(append(c.left, n.past...), n.path()) })
 	}
 	return c.change(fmt.Sprintf("rename %s to %s/%s", n.path(), dir.path(), name), func(ctx context.Context) (nfs.ID, error) {
 		_, _, err := c.w.d.Rename(ctx, owner, n.up.id, n.name, dir.id, name)
@@ -416,7 +417,7 @@ func (c *client) read(n *node) {
 }
 
 func readAll(ctx context.Context, w *world, id nfs.ID) (b []byte, err error) {
-	p := make([]byte, 512<<10)
+	p := make([]byte, 4<<20)
 	n, eof, err := w.d.Read(ctx, owner, id, p, 0)
 	if err == nil && !eof {
 		err = fmt.Errorf("%d bytes and no end", n)

@@ -105,7 +105,7 @@ func (w *world) lookAt(d *drive.Drive, a nfs.Attr) (*seen, error) {
 		})
 	default:
 		s.err = patient(func(ctx context.Context) error {
-			p := make([]byte, 512<<10)
+			p := make([]byte, 4<<20)
 			n, eof, err := d.Read(ctx, owner, a.ID, p, 0)
 			if err == nil && !eof {
 				w.fail("a file of %d bytes has no end", n)

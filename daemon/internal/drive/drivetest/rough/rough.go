@@ -491,7 +491,14 @@ func (s *Session) Move(ctx context.Context, from, to string, c providers.Cond) (
 		if was.Mode.IsDir() {
 			return providers.ErrUnsupported
 		}
-		e, err = s.put(ctx, "move", to, s.r.content[was.Version], providers.PutOptions{Cond: c, ModTime: was.ModTime})
+		if was.Mode.IsRegular() {
+			e, err = s.put(ctx, "move", to, s.r.content[was.Version], providers.PutOptions{Cond: c, ModTime: was.ModTime})
+			return err
+		}
+		if e, err = s.r.inner.Symlink(ctx, to, string(s.r.content[was.Version])); err == nil {
+			s.r.content[e.Version] = s.r.content[was.Version]
+			e = s.r.tell(e)
+		}
 		return err
 	})
 	if err != nil {
