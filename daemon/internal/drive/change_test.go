@@ -303,7 +303,6 @@ func TestVersionGoneInTheMidst(t *testing.T) {
 func TestVersionGoneUnnoticed(t *testing.T) {
 	b := newBench(t, mem.New(mem.Options{}))
 	b.o.OpenFiles = 1
-	b.o.ReadCache = 1
 	old, replaced := strings.Repeat("old!", 1<<20), strings.Repeat("new", 1<<20)
 	b.put("f", old)
 	b.put("g", "other")

@@ -62,8 +62,10 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/moorage/moorage/daemon/internal/drive/blocks"
 	"github.com/moorage/moorage/daemon/internal/drive/disk"
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
+	"github.com/moorage/moorage/daemon/internal/drive/reader"
 	"github.com/moorage/moorage/daemon/internal/drive/staging"
 	"github.com/moorage/moorage/nfs"
 	"github.com/moorage/moorage/providers"
@@ -85,8 +87,11 @@ type Options struct {
 	OpenTimeout     time.Duration // of opening a file, which may fetch all of it; 0: 30 min
 	RetryMin        time.Duration // first pause before an unreachable remote is tried again; 0: 1 s
 	RetryMax        time.Duration // the pauses double up to this; 0: 30 s
-	ReadCache       int64         // bytes of memory for what was read of remotes that keep no files on this computer; 0: 64 MiB
-	OpenFiles       int           // objects kept open; 0: 64
+	OpenFiles       int           // files that are remembered as being read; 0: 64
+
+	CacheDir   string         // folder for what was read, of this drive alone, which may be deleted at any time; "": one in StateDir
+	CacheLimit int64          // bytes of it; 0: 10 GiB
+	Budget     *reader.Budget // memory for bytes on their way, which drives share; nil: one of its own
 
 	ReadOnly bool          // nothing can be changed, whatever the remote allows
 	Quiet    time.Duration // how long a file that was saved is left alone before it is published; 0: 1 s
@@ -95,6 +100,7 @@ type Options struct {
 	// For tests: where the state is in place of StateDir, and who is told of each
 	// step of a change, before it is taken.
 	Disk  disk.FS
+	Cache disk.FS // in place of CacheDir
 	Nodes vfs.FS
 	Step  func(name string)
 }
@@ -120,8 +126,8 @@ func (o *Options) setDefaults() {
 	if o.Nodes == nil {
 		o.Nodes = vfs.Default
 	}
-	if o.ReadCache <= 0 {
-		o.ReadCache = 64 << 20
+	if o.CacheLimit <= 0 {
+		o.CacheLimit = 10 << 30
 	}
 	if o.OpenFiles <= 0 {
 		o.OpenFiles = 64
@@ -136,20 +142,22 @@ func (o *Options) setDefaults() {
 
 // Drive is a remote as a file system. It is safe for concurrent use.
 type Drive struct {
-	o       Options
-	p       providers.Provider
-	info    providers.Info
-	store   *nodes.Store
-	flights *flights
-	health  *health
-	stamps  *stamps
-	objects *objects
-	chunks  *chunks
-	streams *streams
-	lists   *listings
-	missing *missing
-	limbo   *limbo
-	folders *folders
+	o        Options
+	p        providers.Provider
+	info     providers.Info
+	store    *nodes.Store
+	flights  *flights
+	health   *health
+	stamps   *stamps
+	versions *versions
+	cache    *blocks.Cache
+	reader   *reader.Controller
+	identity string // of the nodes, in the cache
+	streams  *streams
+	lists    *listings
+	missing  *missing
+	limbo    *limbo
+	folders  *folders
 
 	turns   *turns
 	repeats repeats
@@ -201,11 +209,13 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	}
 	parallel := max(2, d.info.MaxParallel)
 	d.health = newHealth(o.Clock, parallel)
-	d.objects = newObjects(o.OpenFiles)
-	d.chunks = newChunks(o.ReadCache)
+	d.versions = newVersions(o.OpenFiles)
+	if err := d.openReading(); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	if err := d.begin(ctx); err != nil {
 		d.flights.close()
-		return nil, errors.Join(err, store.Close())
+		return nil, errors.Join(err, d.closeReading(), store.Close())
 	}
 	d.watcher.Add(1)
 	go d.watch()
@@ -308,6 +318,7 @@ func (d *Drive) discard(id uint64) {
 // Close stops everything that the drive started and closes its state.
 func (d *Drive) Close() error {
 	d.flights.cancel() // calls that wait return
+	d.reader.Close()   // as do those
 	d.closing.Lock()
 	if d.closed {
 		d.closing.Unlock()
@@ -317,7 +328,7 @@ func (d *Drive) Close() error {
 	d.closing.Unlock()
 	d.flights.close()
 	d.watcher.Wait()
-	return errors.Join(d.objects.close(), d.staged.close(), d.store.Close())
+	return errors.Join(d.closeReading(), d.staged.close(), d.store.Close())
 }
 
 // enter begins a call of a client; leave ends it.
@@ -338,18 +349,21 @@ type Status struct {
 	Err       error     // why not, or the last trouble since it last did; nil: none
 	Since     time.Time // of Online
 	Revision  string    // of the remote, as it says it; "" if it cannot be probed
-	CacheUsed int64     // bytes of memory that hold data read
 	Hidden    int64     // names of the remote that no system could show
 	Writable  bool
 	Pending   int   // changes that are not on the remote yet
 	Parked    int   // of these, that wait for a person
 	Saved     int64 // bytes of them on this computer
 	Published int64 // bytes sent to the remote since the drive was opened
+
+	CacheUsed, CacheLimit int64 // bytes of the disk
+	Fetched               int64 // bytes that came from the remote since the drive was opened, without names
 }
 
 // Status tells how the drive is. It does no I/O.
 func (d *Drive) Status() Status {
-	s := Status{CacheUsed: d.chunks.used()}
+	s := Status{Fetched: d.reader.Stats().Fetched}
+	s.CacheUsed, s.CacheLimit = d.cache.Usage()
 	s.Online, s.Since, s.Err = d.health.state()
 	if d.pub != nil {
 		s.Writable = true

@@ -39,6 +39,7 @@ type health struct {
 	err      error
 	since    time.Time
 	failures []time.Time
+	counted  uint64 // failures, ever
 }
 
 func newHealth(clock func() time.Time, parallel int) *health {
@@ -144,6 +145,7 @@ func (h *health) record(ctx context.Context, err error) {
 		h.goDown(now, err)
 	case passing(err):
 		h.failures = append(h.failures, now)
+		h.counted++
 		for len(h.failures) > 0 && now.Sub(h.failures[0]) > failureWindow {
 			h.failures = h.failures[1:]
 		}

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"path"
-	"strconv"
 
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/daemon/internal/drive/staging"
@@ -197,108 +194,13 @@ func (d *Drive) readFull(ctx context.Context, n nodes.Node, b []byte, off int64)
 	if len(b) == 0 {
 		return nil
 	}
-	o, err := d.object(ctx, n)
+	v, err := d.version(n)
 	if err != nil {
 		return err
 	}
-	defer d.objects.release(o)
-	if e := o.Entry(); e.Size != n.Size || (n.Version == "" && !e.ModTime.Equal(n.RemoteTime)) {
-		d.objects.drop(o) // else it would be found again and again
-		return fmt.Errorf("%q has %d bytes of %v, not %d of %v: %w", n.Name, e.Size, e.ModTime, n.Size, n.RemoteTime, providers.ErrChanged)
+	defer d.versions.release(v)
+	if err = v.read(ctx, b, off); changed(err) {
+		d.versions.drop(v) // else it would be found again and again
 	}
-	if r, ok := o.Object.(io.ReaderAt); ok {
-		m, err := r.ReadAt(b, off)
-		if m == len(b) {
-			return nil
-		}
-		if err == nil || err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return fmt.Errorf("read %q: %w", n.Name, err)
-	}
-	for len(b) > 0 {
-		i := off / chunkSize
-		chunk, err := d.chunk(ctx, n, i)
-		if err != nil {
-			return err
-		}
-		at := off - i*chunkSize
-		if at >= int64(len(chunk)) {
-			return fmt.Errorf("read %q: %d bytes of %d: %w", n.Name, off, n.Size, io.ErrUnexpectedEOF)
-		}
-		m := copy(b, chunk[at:])
-		b, off = b[m:], off+int64(m)
-	}
-	return nil
-}
-
-// object opens the version of n; release it.
-func (d *Drive) object(ctx context.Context, n nodes.Node) (*openObject, error) {
-	key := keyOf(&n)
-	if o := d.objects.acquire(key); o != nil {
-		return o, nil
-	}
-	_, err := do(ctx, d.flights, flightKey("open", n.ID)+"@"+key.version, d.o.OpenTimeout, func(ctx context.Context) (struct{}, error) {
-		p, err := d.path(n.ID)
-		if err != nil {
-			return struct{}{}, err
-		}
-		var o providers.Object
-		err = d.health.call(ctx, false, func(ctx context.Context) (err error) {
-			o, err = d.p.Open(ctx, p, providers.Version(n.Version))
-			return err
-		})
-		if here, werr := d.way(n.ID, false); errors.Is(err, fs.ErrNotExist) && werr == nil && here != p {
-			// A directory above it is being moved.
-			err = d.health.call(ctx, false, func(ctx context.Context) (err error) {
-				o, err = d.p.Open(ctx, here, providers.Version(n.Version))
-				return err
-			})
-		}
-		if err != nil {
-			return struct{}{}, fmt.Errorf("open %q: %w", path.Base(p), err)
-		}
-		d.objects.add(key, o)
-		return struct{}{}, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if o := d.objects.acquire(key); o != nil {
-		return o, nil
-	}
-	return nil, fmt.Errorf("%w: too many files are open", nfs.ErrJukebox)
-}
-
-// chunk reads a piece of a version, or finds it among those read before.
-func (d *Drive) chunk(ctx context.Context, n nodes.Node, i int64) ([]byte, error) {
-	key := chunkKey{keyOf(&n), i}
-	if b := d.chunks.get(key); b != nil {
-		return b, nil
-	}
-	name := flightKey("read", n.ID) + "@" + key.version + "#" + strconv.FormatInt(i, 10)
-	return do(ctx, d.flights, name, d.o.CallTimeout, func(ctx context.Context) ([]byte, error) {
-		o, err := d.object(ctx, n)
-		if err != nil {
-			return nil, err
-		}
-		defer d.objects.release(o)
-		b := make([]byte, min(chunkSize, n.Size-i*chunkSize))
-		err = d.health.call(ctx, false, func(ctx context.Context) error {
-			r, err := o.ReadRange(ctx, i*chunkSize, int64(len(b)))
-			if err != nil {
-				return err
-			}
-			_, err = io.ReadFull(r, b)
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF // a body shorter than the file is trouble, not the end
-			}
-			return errors.Join(err, r.Close())
-		})
-		if err != nil {
-			return nil, fmt.Errorf("read %q: %w", n.Name, err)
-		}
-		d.chunks.add(key, b)
-		return b, nil
-	})
+	return err
 }

@@ -133,12 +133,16 @@ func setSize(tx *nodes.Tx, was nodes.Node, size int64) error {
 // the bytes.
 func (d *Drive) sizedByOpening(ctx context.Context, n nodes.Node) (nodes.Node, error) {
 	return d.readNode(ctx, n.ID, func(n nodes.Node) (nodes.Node, error) {
-		o, err := d.object(ctx, n)
+		v, err := d.version(n)
+		if err != nil {
+			return n, err
+		}
+		defer d.versions.release(v)
+		o, err := v.object(ctx)
 		if err != nil {
 			return n, err
 		}
 		size := o.Entry().Size
-		d.objects.release(o)
 		if size < 0 {
 			return n, fmt.Errorf("open %q: %w: no size", n.Name, providers.ErrProtocol)
 		}

@@ -190,7 +190,7 @@ func (w *world) finish() {
 		return
 	}
 	s := w.remote.Connect()
-	other, err := w.start(disktest.New(1), s, func(string) {})
+	other, err := w.start(disktest.New(1), disktest.New(2), s, func(string) {})
 	if err != nil {
 		w.fail("open on an empty disk: %v", err)
 		return

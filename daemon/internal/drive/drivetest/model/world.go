@@ -59,6 +59,7 @@ type world struct {
 	began  time.Time
 
 	disk    *disktest.Disk
+	cache   *disktest.Disk // loses power together with disk
 	session *rough.Session
 	d       *drive.Drive
 	clients []*client
@@ -70,7 +71,8 @@ type world struct {
 	mu      sync.Mutex
 	dead    bool // the power is off, or the process gone
 	next    *disktest.Disk
-	steps   int // until the fault; 0: never
+	cached  *disktest.Disk // next of cache
+	steps   int            // until the fault; 0: never
 	errs    []string
 	history map[uint64]bool // hashes of the contents that there were
 	fuzzies []*file         // what crashes left
@@ -126,7 +128,7 @@ func Run(seed uint64, trace *Trace) (Stats, []string) {
 	}
 	w.remote = rough.New(seed, o)
 	w.log("a %s remote, keeps versions: %v, fails %.2f %.2f, takes up to %v", w.kind, o.KeepVersions, o.FailBefore, o.FailAfter, o.Latency)
-	w.disk = disktest.New(seed)
+	w.disk, w.cache = disktest.New(seed), disktest.New(seed+1)
 	w.shared = newShared(w)
 	for i := range 2 {
 		w.clients = append(w.clients, newClient(w, i))
@@ -158,7 +160,7 @@ func (w *world) open() bool {
 	}
 	w.session = w.remote.Connect()
 	w.remote.Calm(true)
-	d, err := w.start(w.disk, w.session, func(name string) { w.step(name) })
+	d, err := w.start(w.disk, w.cache, w.session, func(name string) { w.step(name) })
 	if err != nil {
 		w.fail("open: %v", err)
 		return false
@@ -171,9 +173,9 @@ func (w *world) open() bool {
 	return !w.isFailed()
 }
 
-func (w *world) start(disk *disktest.Disk, s *rough.Session, step func(string)) (*drive.Drive, error) {
+func (w *world) start(disk, cache *disktest.Disk, s *rough.Session, step func(string)) (*drive.Drive, error) {
 	return drive.Open(context.Background(), drive.Options{
-		Provider: s, StateDir: "state", UID: uid, GID: gid, Disk: disk, Nodes: disk.Pebble(), Step: step, Host: "host",
+		Provider: s, StateDir: "state", UID: uid, GID: gid, Disk: disk, Cache: cache, Nodes: disk.Pebble(), Step: step, Host: "host",
 		ProbeInterval: 5 * time.Second, TTL: 5 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(logWriter{w}, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == "time" || a.Key == "level" {
@@ -218,18 +220,18 @@ func (w *world) cut(why string) {
 	w.dead = true
 	w.mu.Unlock()
 	w.session.Cut()
-	var next *disktest.Disk
+	var next, cached *disktest.Disk
 	if w.rng.IntN(2) == 0 {
 		w.log("KILLED %s", why)
 		w.stats.Kills++
-		next = w.disk.Kill()
+		next, cached = w.disk.Kill(), w.cache.Kill()
 	} else {
 		w.log("POWER LOST %s", why)
 		w.stats.PowerLosses++
-		next = w.disk.Crash(nil)
+		next, cached = w.disk.Crash(nil), w.cache.Crash(nil)
 	}
 	w.mu.Lock()
-	w.next = next
+	w.next, w.cached = next, cached
 	w.mu.Unlock()
 }
 
@@ -280,10 +282,10 @@ func (w *world) round() {
 	}
 	w.log("closed")
 	w.mu.Lock()
-	next := w.next
+	next, cached := w.next, w.cached
 	w.mu.Unlock()
 	if next != nil {
-		w.disk = next
+		w.disk, w.cache = next, cached
 	}
 	w.session.Cut()
 	w.open()
