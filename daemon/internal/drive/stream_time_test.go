@@ -3,6 +3,8 @@ package drive
 import (
 	"testing"
 	"time"
+
+	"github.com/moorage/moorage/providers/mem"
 )
 
 // A listing takes little longer than asking for its pages one after the other.
