@@ -47,7 +47,7 @@ func (d *Drive) meetAt(ctx context.Context, n nodes.Node, at string) error {
 	if err != nil || now.Version != n.Version || now.State&(nodes.Created|nodes.Moved) != n.State&(nodes.Created|nodes.Moved) {
 		return errNow // the earlier upload had come through
 	}
-	return d.conflict(ctx, n.ID, there)
+	return d.conflict(ctx, n, there)
 }
 
 // settleSlot finds out whether what is in n's place came from here: by an upload
@@ -148,9 +148,10 @@ func (d *Drive) parentGone(ctx context.Context, n nodes.Node, cause error) error
 
 // conflict gives what is here another name, so that both it and what somebody
 // else put on the remote stay.
-func (d *Drive) conflict(ctx context.Context, id uint64, there providers.Entry) error {
+func (d *Drive) conflict(ctx context.Context, at nodes.Node, there providers.Entry) error {
+	id := at.ID
 	n, err := d.node(id)
-	if err != nil {
+	if err != nil || !samePlace(&n, &at) {
 		return errNow
 	}
 	if n.State&nodes.Staged != 0 {
@@ -177,7 +178,7 @@ func (d *Drive) conflict(ctx context.Context, id uint64, there providers.Entry) 
 	err = d.update(func(tx *nodes.Tx) error {
 		ch := change{d: d, tx: tx}
 		n, err := ch.node(id)
-		if err != nil {
+		if err != nil || !samePlace(&n, &at) {
 			return errNow
 		}
 		p, err := ch.node(n.Parent)
@@ -212,6 +213,7 @@ func (d *Drive) conflict(ctx context.Context, id uint64, there providers.Entry) 
 		if err := a.begin(tx); err != nil {
 			return err
 		}
+		d.pub.notSent(id)
 		there.Name = was
 		if err := a.put(there); err != nil {
 			return err
@@ -223,7 +225,6 @@ func (d *Drive) conflict(ctx context.Context, id uint64, there providers.Entry) 
 	if err != nil {
 		return err
 	}
-	d.pub.notSent(id)
 	d.o.Logger.Warn("a file was changed here and on the remote: both are kept", "name", was, "mine", name)
 	d.pub.conflicted(id, was, name)
 	return errNow
@@ -379,7 +380,7 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 		if err != nil {
 			return d.trouble(n, err)
 		}
-		return d.conflict(ctx, n.ID, there)
+		return d.conflict(ctx, n, there)
 	case err != nil:
 		return d.trouble(n, err)
 	}

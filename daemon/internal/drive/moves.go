@@ -214,3 +214,10 @@ func (d *Drive) whereNow(dir uint64) (string, error) {
 	}
 	return d.path(dir)
 }
+
+// samePlace reports whether a node has the place, here and on the remote, that it
+// had. What was found out about that place, and reserved of it, holds only then.
+func samePlace(now, was *nodes.Node) bool {
+	const bits = nodes.Created | nodes.Moved | nodes.Gone
+	return now.Parent == was.Parent && now.Name == was.Name && now.RParent == was.RParent && now.RName == was.RName && now.State&bits == was.State&bits
+}

@@ -93,7 +93,8 @@ func (d *Drive) publishFile(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 		return err
 	}
 	snap := e.f.Snapshot()
-	if n, err = d.node(n.ID); err != nil {
+	was := n
+	if n, err = d.node(n.ID); err != nil || !samePlace(&n, &was) {
 		return errNow
 	}
 	src := &source{ctx: ctx, d: d, snap: snap, base: baseOf(n)}

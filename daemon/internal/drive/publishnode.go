@@ -55,6 +55,10 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 	if err := d.claim(k, n); err != nil {
 		return err
 	}
+	was := n
+	if n, err = d.node(k.node); err != nil || !samePlace(&n, &was) {
+		return errNow // it was moved before its place was reserved
+	}
 	slot, err := d.clearSlot(ctx, n)
 	if err != nil {
 		return err
@@ -360,10 +364,11 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 			return nil
 		})
 	}
-	at, err := d.path(n.ID)
+	dir, err := d.path(n.Parent)
 	if err != nil {
 		return errNow
 	}
+	at := path.Join(dir, n.Name)
 	d.step("mkdir")
 	var e providers.Entry
 	err = d.health.put(ctx, func(ctx context.Context) (err error) {
@@ -377,7 +382,7 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 			return err
 		})
 		if err == nil && !there.Mode.IsDir() {
-			return d.conflict(ctx, n.ID, there)
+			return d.conflict(ctx, n, there)
 		}
 	}
 	if err != nil {
