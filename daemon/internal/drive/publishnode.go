@@ -254,53 +254,7 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 	if o.Kind != nodes.File {
 		return d.stepAside(ctx, o)
 	}
-	if err := d.uproot(ctx, o); err != nil {
-		return err
-	}
-	return errNow
-}
-
-// asideName is where a node waits on the remote for its place.
-func asideName(id uint64) string { return fmt.Sprintf(".moorage-%x", id) }
-
-// stepAside moves o on the remote to a name that nothing else has.
-func (d *Drive) stepAside(ctx context.Context, o nodes.Node) error {
-	from, err := d.path(o.ID)
-	if err != nil {
-		return errNow
-	}
-	if err := d.moveTree(ctx, branch{id: o.ID, from: from, to: path.Join(path.Dir(from), asideName(o.ID)), kind: o.Kind}); err != nil {
-		return d.trouble(o, err)
-	}
-	if err := d.isAside(o); err != nil {
-		return err
-	}
-	return errNow
-}
-
-// isAside notes that o has stepped aside.
-func (d *Drive) isAside(o nodes.Node) error {
-	return d.update(func(tx *nodes.Tx) error {
-		n, err := tx.Get(o.ID)
-		if err != nil {
-			return ignoreNotFound(err)
-		}
-		dir, name, ok := place(&n)
-		if !ok || dir != o.RParent || name != o.RName {
-			return errNow
-		}
-		t, err := tx.Tomb(dir, name)
-		if err != nil {
-			return ignoreNotFound(err)
-		}
-		tx.DeleteTomb(dir, name)
-		d.turns.turn(dir, name)
-		t.Name = asideName(n.ID)
-		tx.PutTomb(t)
-		n.RName = t.Name
-		tx.Put(n)
-		return nil
-	})
+	return d.uprootNow(ctx, o)
 }
 
 // waitsFor reports whether o's place is taken, through any number of others, by
@@ -494,7 +448,16 @@ func (d *Drive) uprootNow(ctx context.Context, n nodes.Node) error {
 	if n.Kind == nodes.Link {
 		return d.relink(ctx, n)
 	}
-	if err := d.uproot(ctx, n); err != nil {
+	err := d.uproot(ctx, n)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, providers.ErrIsDir) || errors.Is(err, providers.ErrNotDir) {
+		dir, derr := d.path(n.Parent)
+		from, ferr := d.path(n.ID)
+		if derr != nil || ferr != nil {
+			return errNow
+		}
+		return d.lostSource(ctx, n, from, path.Join(dir, n.Name))
+	}
+	if err != nil {
 		return err
 	}
 	return errNow
