@@ -213,7 +213,7 @@ func (w *world) finish() {
 // whether there were any.
 func (s *shared) giveUp() (some bool) {
 	for _, e := range s.w.d.Ledger(1000) {
-		if e.State != drive.Parked || !strings.HasPrefix(e.Path, "shared/") || !errors.Is(e.Err, providers.ErrChanged) && !errors.Is(e.Err, providers.ErrNotExist) {
+		if e.State != drive.Parked || !strings.HasPrefix(e.Path, "shared/") || !errors.Is(e.Err, providers.ErrChanged) && !errors.Is(e.Err, providers.ErrNotExist) && !errors.Is(e.Err, providers.ErrIsDir) {
 			continue
 		}
 		s.w.log("given up: %s: %v", e.Path, e.Err)
@@ -306,6 +306,9 @@ func (s *shared) final(remote map[string]string) {
 	}
 	for _, b := range s.w.remote.Replaced() {
 		note("what somebody else replaced", b)
+	}
+	for _, b := range s.w.remote.Moved() {
+		note("what somebody else moved", b) // a client that takes it away does not know that it made it
 	}
 	s.mu.Lock()
 	var lost []uint64
