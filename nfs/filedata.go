@@ -1,13 +1,21 @@
 package nfs
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// ErrNotInFile means that bytes are in no file of the host at this time.
+var ErrNotInFile = errors.New("nfs: the data are in no file of the host")
 
 // FileReader is a file system whose data lie in files of the host. On Linux
 // the server sends large READs straight from such a file.
 type FileReader interface {
 	// ReadFile is [AttrReader].ReadAttr that names the place of the data in
 	// place of the data: the caller takes them from s.FD at off, and calls
-	// s.Release once when it is done, which may be after Unexport.
+	// s.Release once when it is done, which may be after Unexport. With
+	// ErrNotInFile the file system is asked to read them, as if it were no
+	// FileReader.
 	ReadFile(ctx context.Context, c *Caller, id ID, off uint64, count int) (s FileSpan, err error)
 }
 

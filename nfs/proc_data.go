@@ -33,9 +33,11 @@ func (c *call) read(d *xdr.Decoder) bool {
 			off, count = maxOffset, 0
 		}
 		count = min(count, maxOffset-off)
+		sent := false
 		if sendsFiles && count >= minSpan && x.readFile != nil {
-			st = c.readSpan(x, id, off, int(count), &r)
-		} else {
+			st, sent = c.readSpan(x, id, off, int(count), &r)
+		}
+		if !sent {
 			if !c.grow(readHead + int(count) + 3) {
 				return true
 			}
@@ -95,9 +97,13 @@ func (c *call) readData(x *export, id ID, off uint64, data []byte, r *wire.ReadR
 // minSpan is from how many bytes on it pays to send from a file.
 const minSpan = 64 << 10
 
-// readSpan is readData for data that stay where they are until they are sent.
-func (c *call) readSpan(x *export, id ID, off uint64, count int, r *wire.ReadResult) Status {
+// readSpan is readData for data that stay where they are until they are sent;
+// false if they are in no file.
+func (c *call) readSpan(x *export, id ID, off uint64, count int, r *wire.ReadResult) (Status, bool) {
 	s, err := x.readFile.ReadFile(&c.ctx, &c.caller, id, off, count)
+	if errors.Is(err, ErrNotInFile) {
+		return OK, false
+	}
 	if r.Attr = x.post(&s.Attr); !r.Attr.Has && err != nil {
 		r.Attr = c.attr(x, id)
 	}
@@ -110,7 +116,7 @@ func (c *call) readSpan(x *export, id ID, off uint64, count int, r *wire.ReadRes
 		r.Count, r.EOF = uint32(s.N), s.EOF || off == maxOffset
 		c.file = &fileData{FileSpan: s, off: int64(off)}
 	}
-	return st
+	return st, true
 }
 
 // grow replaces the reply's buffer, with nothing in it, by one of size bytes.

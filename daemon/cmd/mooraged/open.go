@@ -14,6 +14,7 @@ import (
 
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/internal/drive"
+	"github.com/moorage/moorage/daemon/internal/drive/reader"
 	"github.com/moorage/moorage/daemon/internal/mounts"
 	"github.com/moorage/moorage/daemon/internal/problem"
 	"github.com/moorage/moorage/daemon/internal/secrets"
@@ -34,12 +35,14 @@ type kinds map[string]openFunc
 
 var _ mounts.Opener = kinds(nil)
 
+// newOpener is called once: its drives share the memory for what is on its way.
 func newOpener() kinds {
+	budget := reader.NewBudget(0)
 	return kinds{
 		providers.KindMem:    openMem,
 		providers.KindFolder: openFolder,
-		providers.KindGit:    remote(openGit),
-		providers.KindS3:     remote(openS3),
+		providers.KindGit:    remote(openGit, budget),
+		providers.KindS3:     remote(openS3, budget),
 	}
 }
 
@@ -124,13 +127,14 @@ var _ caching = (*git.Remote)(nil)
 
 // remote opens drives of a kind that has a provider: the drive engine makes a
 // file system of it.
-func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error)) openFunc {
+func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error), budget *reader.Budget) openFunc {
 	return func(ctx context.Context, u providers.URL, r mounts.Request) (*mounts.Source, error) {
 		p, err := open(ctx, u, r)
 		if err != nil {
 			return nil, err
 		}
 		d, err := drive.Open(ctx, drive.Options{Provider: p, StateDir: engineDir(r.StateDir),
+			CacheDir: filepath.Join(r.CacheDir, "blocks"), CacheLimit: cacheLimit, Budget: budget,
 			UID: r.UID, GID: r.GID, Logger: r.Logger, ReadOnly: r.ReadOnly, Host: hostName()})
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
@@ -145,7 +149,7 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 			ReadOnly: !d.Status().Writable,
 			Health: func() mounts.Health {
 				s := d.Status()
-				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: used(), CacheLimit: cacheLimit,
+				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: used() + s.CacheUsed, CacheLimit: cacheLimit,
 					Pending: api.Pending{Files: s.Pending, Bytes: s.Saved, Parked: s.Parked}, Traffic: api.Traffic{Published: s.Published}}
 			},
 			Changes: d.Changes(),

@@ -184,6 +184,7 @@ type Drive struct {
 var (
 	_ nfs.FileSystem = (*Drive)(nil)
 	_ nfs.LinkReader = (*Drive)(nil)
+	_ nfs.FileReader = (*Drive)(nil)
 	_ nfs.Describer  = (*Drive)(nil)
 )
 
@@ -313,6 +314,7 @@ func (d *Drive) discard(id uint64) {
 	if err := d.staged.store.Remove(id); err != nil {
 		d.o.Logger.Warn("a file that was removed still takes room", "err", err)
 	}
+	d.cache.Drop(id)
 }
 
 // Close stops everything that the drive started and closes its state.

@@ -378,14 +378,19 @@ func (d *Drive) complete(id uint64, e *staged, gen uint64, dir uint64, name stri
 		d.pub.notSent(id)
 	}
 	if e != nil && whole {
+		done := err == nil && !removed
+		adopt := func() {}
+		if done {
+			adopt, err = d.handOver(e, entry)
+		}
 		e.mu.Lock()
 		close(e.ending)
 		e.ending = nil
-		e.ended = err == nil && !removed
+		e.ended = done
 		e.mu.Unlock()
-		if err == nil && !removed {
+		if done {
 			d.staged.forget(e)
-			err = d.staged.store.Remove(id)
+			adopt()
 		}
 	}
 	switch {
@@ -397,6 +402,33 @@ func (d *Drive) complete(id uint64, e *staged, gen uint64, dir uint64, name stri
 		return laterError{pause: quietCommit}
 	}
 	return nil
+}
+
+// handOver takes the staged file of a node away that is on the remote now, as
+// entry says. The cache gets it, if all of it is here, by the function that is
+// returned: the node can be written to meanwhile.
+func (d *Drive) handOver(e *staged, entry providers.Entry) (adopt func(), err error) {
+	adopt = func() {}
+	p := e.f.Pieces(0, entry.Size)
+	if len(p) != 1 || p[0].Kind != staging.Local || p[0].N != entry.Size {
+		return adopt, d.staged.store.Remove(e.id)
+	}
+	folder, name, err := d.staged.store.Take(e.id)
+	if err != nil {
+		return adopt, err
+	}
+	n := nodes.Node{ID: e.id, Size: entry.Size, Version: string(entry.Version), RemoteTime: entry.ModTime}
+	return func() {
+		d.step("adopt")
+		err := d.cache.Adopt(d.blockKey(keyOf(&n)), folder, name, entry.Size)
+		if err == nil {
+			return
+		}
+		d.o.Logger.Info("a file that was published is not kept in the cache", "err", err)
+		if err := folder.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			d.o.Logger.Warn("a file that was published still takes room", "err", err)
+		}
+	}, nil
 }
 
 // completed is the durable part of complete. It reports whether the node is

@@ -109,6 +109,56 @@ func (d *Drive) readOnce(ctx context.Context, c *nfs.Caller, id uint64, p []byte
 	return len(b), eof, nil
 }
 
+// ReadFile tells where in a file of the cache bytes are that were fetched and
+// read before; [nfs.ErrNotInFile] for all others.
+func (d *Drive) ReadFile(ctx context.Context, c *nfs.Caller, id nfs.ID, off uint64, count int) (nfs.FileSpan, error) {
+	if d.enter() != nil {
+		return nfs.FileSpan{}, nfs.ErrNotInFile // Read says why
+	}
+	defer d.leave()
+	s, ok := d.span(ctx, c, uint64(id), off, count)
+	if !ok {
+		return nfs.FileSpan{}, nfs.ErrNotInFile
+	}
+	return s, nil
+}
+
+func (d *Drive) span(ctx context.Context, c *nfs.Caller, id, off uint64, count int) (s nfs.FileSpan, ok bool) {
+	if d.catchUp(id, false) != nil || ctx.Err() != nil {
+		return s, false
+	}
+	n, err := d.node(id)
+	if err != nil || n.Kind != nodes.File || n.State&nodes.Staged != 0 || n.Size < 0 || off >= uint64(n.Size) {
+		return s, false
+	}
+	s.Attr = d.attr(&n)
+	if c.UID != s.Attr.UID && !nfs.Permits(c, &s.Attr, nfs.MayRead) && !nfs.Permits(c, &s.Attr, nfs.MayExec) {
+		return s, false
+	}
+	key := keyOf(&n)
+	v := d.versions.acquire(key) // who read the bytes did so through it
+	if v == nil {
+		return s, false
+	}
+	defer d.versions.release(v)
+	s.N = int(min(uint64(count), uint64(n.Size)-off))
+	s.EOF = off+uint64(s.N) == uint64(n.Size)
+	f, err := d.cache.File(d.blockKey(key), n.Size)
+	if err != nil {
+		return s, false
+	}
+	file, at, ok := f.Span(int64(off), int64(s.N))
+	if !ok || at != int64(off) {
+		f.Close()
+		return s, false
+	}
+	s.FD, s.Release = int(file.Fd()), func() { f.Close() }
+	v.passed(int64(off), int64(s.N))
+	d.streams.note(id, d.o.Clock(), s.EOF)
+	d.uses.note(id, d.o.Clock())
+	return s, true
+}
+
 // readStaged reads a file that has content of its own here.
 func (d *Drive) readStaged(ctx context.Context, id uint64, p []byte, off uint64) (int, bool, error) {
 	e, err := d.stage(ctx, id, false)

@@ -17,7 +17,7 @@ func TestSideFilesRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := disktest.New(1)
 		remote := mem.New(mem.Options{})
-		d, err := Open(t.Context(), Options{Provider: remote, StateDir: "state", UID: uid, GID: gid, Disk: disk, Nodes: disk.Pebble()})
+		d, err := Open(t.Context(), Options{Provider: remote, StateDir: "state", UID: uid, GID: gid, Disk: disk, Cache: disktest.New(1), Nodes: disk.Pebble()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func TestTransaction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := disktest.New(1)
 		remote := mem.New(mem.Options{})
-		d, err := Open(t.Context(), Options{Provider: remote, StateDir: "state", UID: uid, GID: gid, Disk: disk, Nodes: disk.Pebble()})
+		d, err := Open(t.Context(), Options{Provider: remote, StateDir: "state", UID: uid, GID: gid, Disk: disk, Cache: disktest.New(1), Nodes: disk.Pebble()})
 		if err != nil {
 			t.Fatal(err)
 		}

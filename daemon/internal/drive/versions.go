@@ -135,6 +135,16 @@ func (v *version) source(ctx context.Context, off, n int64) (*reader.File, io.Re
 	return v.file, nil, nil
 }
 
+// passed notes that bytes were read out of the cache past the version.
+func (v *version) passed(off, n int64) {
+	v.mu.Lock()
+	file := v.file
+	v.mu.Unlock()
+	if file != nil {
+		file.Passed(off, n)
+	}
+}
+
 // has reports whether all of these bytes are in the cache.
 func (v *version) has(off, n int64) bool {
 	end := off + n

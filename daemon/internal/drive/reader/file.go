@@ -60,6 +60,20 @@ func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return len(want), nil
 }
 
+// Passed notes that n bytes at off, which are in the store, were read from there
+// past f: what a reader needs next is fetched all the same.
+func (f *File) Passed(off, n int64) {
+	c := f.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.closed || n <= 0 {
+		return
+	}
+	now := c.o.Clock()
+	f.answer(f.note(now, off, off+n), off+n)
+	f.plan(now)
+}
+
 func (f *File) read(ctx context.Context, p []byte, off int64) (n int, err error) {
 	c, end := f.c, off+int64(len(p))
 	c.mu.Lock()

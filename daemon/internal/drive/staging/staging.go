@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -44,7 +45,10 @@ var (
 	ErrSync = errors.New("a staged file could not be put on stable storage")
 )
 
-const folder = "staging"
+const (
+	folder = "staging"
+	taken  = ".taken" // behind the name of a file that is not of its node any more
+)
 
 // Store holds one [File] per node. Its methods may be called concurrently.
 type Store struct {
@@ -66,6 +70,12 @@ func Open(fs disk.FS) (*Store, error) {
 	}
 	s := &Store{fs: fs, open: map[uint64]*File{}, suspect: map[uint64]bool{}}
 	for _, i := range l {
+		if strings.HasSuffix(i.Name, taken) {
+			if err := fs.Remove(folder + "/" + i.Name); err != nil {
+				return nil, fmt.Errorf("remove what was published: %w", err)
+			}
+			continue
+		}
 		s.used.Add(i.Used)
 	}
 	// The folder's own name has to be on stable storage once. It may be there
@@ -123,17 +133,7 @@ func (s *Store) Load(id uint64, st State, regions func(yield func(region uint32,
 // node's record has to be gone durably. A File that is still open can be read
 // until it is closed.
 func (s *Store) Remove(id uint64) error {
-	s.mu.Lock()
-	f := s.open[id]
-	delete(s.open, id)
-	delete(s.suspect, id)
-	s.mu.Unlock()
-	var used int64
-	if f != nil {
-		used = f.detach()
-	} else {
-		used = s.usedOf(id)
-	}
+	used := s.detach(id)
 	err := s.fs.Remove(name(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -143,6 +143,33 @@ func (s *Store) Remove(id uint64) error {
 	}
 	s.used.Add(-used)
 	return nil
+}
+
+// Take is Remove for a file whose bytes are wanted elsewhere: it is the caller's
+// from now on, under the name and in the folder that are given. At the next Open
+// it is taken away if it is still there.
+func (s *Store) Take(id uint64) (disk.FS, string, error) {
+	used := s.detach(id)
+	to := name(id) + "-" + strconv.FormatUint(s.gens.Add(1), 16) + taken
+	if err := s.fs.Rename(name(id), to); err != nil {
+		return nil, "", fmt.Errorf("take staging file %x: %w", id, err)
+	}
+	s.used.Add(-used)
+	return s.fs, to, nil
+}
+
+// detach makes the file of a node one that is of none, and tells how many bytes
+// of the disk it takes.
+func (s *Store) detach(id uint64) int64 {
+	s.mu.Lock()
+	f := s.open[id]
+	delete(s.open, id)
+	delete(s.suspect, id)
+	s.mu.Unlock()
+	if f != nil {
+		return f.detach()
+	}
+	return s.usedOf(id)
 }
 
 // usedOf is how many bytes a file takes, 0 if that cannot be told.
