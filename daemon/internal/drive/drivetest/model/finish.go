@@ -104,13 +104,8 @@ func (w *world) lookAt(d *drive.Drive, a nfs.Attr) (*seen, error) {
 			return err
 		})
 	default:
-		s.err = patient(func(ctx context.Context) error {
-			p := make([]byte, 4<<20)
-			n, eof, err := d.Read(ctx, owner, a.ID, p, 0)
-			if err == nil && !eof {
-				w.fail("a file of %d bytes has no end", n)
-			}
-			s.data = p[:n]
+		s.err = patient(func(ctx context.Context) (err error) {
+			s.data, err = readAll(ctx, d, a.ID)
 			return err
 		})
 	}
@@ -132,7 +127,8 @@ func isSide(p string) bool {
 func (w *world) mayDiffer(p string) bool {
 	for _, c := range w.clients {
 		for _, l := range c.left {
-			if p == l || strings.HasPrefix(p, l+"/") || strings.Contains(p, "/.moorage-") { // or it stepped aside there
+			// The folder may have another name by now, or it has stepped aside.
+			if strings.HasPrefix(p, c.who+"/") && strings.Contains(p+"/", "/"+path.Base(l)+"/") || strings.Contains(p, "/.moorage-") {
 				return true
 			}
 		}
