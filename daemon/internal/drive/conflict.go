@@ -98,7 +98,7 @@ func (d *Drive) removedThere(ctx context.Context, n nodes.Node) error {
 		tx.Put(n)
 		return nil
 	})
-	return errors.Join(err, errNow)
+	return orNow(err)
 }
 
 // parentGone is called when the remote has no directory to put n into: it is
@@ -370,11 +370,11 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 		}
 		aside := path.Join(path.Dir(from), asideName(n.ID))
 		if _, err := d.statDir(ctx, aside); err == nil && aside != from {
-			return errors.Join(d.endUpload(ctx, n.ID, nodes.Upload{Dir: n.Parent}), d.isAside(n), errNow)
+			return orNow(errors.Join(d.endUpload(ctx, n.ID, nodes.Upload{Dir: n.Parent}), d.isAside(n)))
 		}
 		return d.parentGoneFor(n)
 	case errors.Is(err, fs.ErrExist) && (n.Parent != here.Parent || n.Name != here.Name):
-		return errors.Join(d.endUpload(ctx, n.ID, nodes.Upload{Dir: n.Parent}), errNow)
+		return orNow(d.endUpload(ctx, n.ID, nodes.Upload{Dir: n.Parent}))
 	case errors.Is(err, fs.ErrExist):
 		there, err := d.statDir(ctx, to)
 		if err != nil {
@@ -435,7 +435,7 @@ func (d *Drive) parentGoneFor(n nodes.Node) error {
 		return nil
 	})
 	d.pub.notSent(n.ID)
-	return errors.Join(err, errNow)
+	return orNow(err)
 }
 
 func (d *Drive) statDir(ctx context.Context, at string) (e providers.Entry, err error) {

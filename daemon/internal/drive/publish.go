@@ -319,6 +319,14 @@ var errStays = errors.New("stays on this computer")
 // errNow means that a task is to be looked at again at once.
 var errNow = errors.New("has changed meanwhile")
 
+// orNow is err, or errNow if there is none.
+func orNow(err error) error {
+	if err != nil {
+		return err
+	}
+	return errNow
+}
+
 // restError means that there is nothing to publish, and something to be done
 // here after a while.
 type restError struct{ wait time.Duration }

@@ -479,6 +479,9 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		tx.DeleteTomb(dir, name)
 		n.State &^= nodes.Created | nodes.Moved
 		n.RParent, n.RName = 0, ""
+		if e == nil && n.State&nodes.Staged == 0 && !sameContent(&n, entry) {
+			merge(&n, entry, d.byContent(), d.o.Clock()) // somebody else had changed what was moved
+		}
 		n.Version, n.RemoteTime = string(entry.Version), entry.ModTime
 		if n.Parent != dir || n.Name != name {
 			n.State |= nodes.Moved

@@ -292,7 +292,7 @@ func (d *Drive) uproot(ctx context.Context, o nodes.Node) error {
 			return nil
 		}
 		if err != nil || n.State&nodes.Moved == 0 || n.State&nodes.Staged == 0 {
-			return errors.Join(err, errNow)
+			return orNow(err)
 		}
 		t, err := tx.Tomb(n.RParent, n.RName)
 		if err == nil && t.Node == n.ID {
@@ -449,18 +449,49 @@ func (d *Drive) uprootNow(ctx context.Context, n nodes.Node) error {
 		return d.relink(ctx, n)
 	}
 	err := d.uproot(ctx, n)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, providers.ErrIsDir) || errors.Is(err, providers.ErrNotDir) {
-		dir, derr := d.path(n.Parent)
-		from, ferr := d.path(n.ID)
-		if derr != nil || ferr != nil {
+	if n.State&nodes.Staged == 0 && (changed(err) || errors.Is(err, fs.ErrNotExist)) {
+		return d.renewMoved(ctx, n)
+	}
+	return orNow(err)
+}
+
+// renewMoved is called when the remote has something else, or nothing, where a file
+// was that has another name here and the same bytes: the name is for what is there.
+func (d *Drive) renewMoved(ctx context.Context, n nodes.Node) error {
+	from, err := d.path(n.ID)
+	if err != nil {
+		return errNow
+	}
+	dir, err := d.path(n.Parent)
+	if err != nil {
+		return errNow
+	}
+	var e providers.Entry
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = d.p.Stat(ctx, from)
+		return err
+	})
+	kind, _ := kindOf(e)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, providers.ErrNotDir), err == nil && kind != n.Kind:
+		return d.lostSource(ctx, n, from, path.Join(dir, n.Name))
+	case err != nil:
+		return d.trouble(n, err)
+	}
+	err = d.update(func(tx *nodes.Tx) error {
+		now, err := tx.Get(n.ID)
+		if err != nil || !samePlace(&now, &n) || now.State&nodes.Staged != 0 || d.staged.has(n.ID) {
 			return errNow
 		}
-		return d.lostSource(ctx, n, from, path.Join(dir, n.Name))
-	}
-	if err != nil {
-		return err
-	}
-	return errNow
+		merge(&now, e, d.byContent(), d.o.Clock())
+		tx.Put(now)
+		if t, err := tx.Tomb(now.RParent, now.RName); err == nil && t.Node == n.ID {
+			t.Version, t.Size, t.RemoteTime = now.Version, now.Size, now.RemoteTime
+			tx.PutTomb(t)
+		}
+		return nil
+	})
+	return orNow(err)
 }
 
 // relink makes a link that cannot be moved on the remote one that is new.
@@ -485,7 +516,7 @@ func (d *Drive) relink(ctx context.Context, n nodes.Node) error {
 		tx.Put(n)
 		return nil
 	})
-	return errors.Join(err, errNow)
+	return orNow(err)
 }
 
 // lostSource is called when the remote does not have what is to be moved: it was

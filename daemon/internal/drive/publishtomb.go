@@ -141,7 +141,7 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 		if err != nil {
 			return d.endGhost(t)
 		}
-		return errors.Join(d.publishMoveDir(ctx, n), errNow)
+		return orNow(d.publishMoveDir(ctx, n))
 	}
 	d.step("rmdir")
 	err = d.health.put(ctx, func(ctx context.Context) error { return d.writer.Rmdir(ctx, at) })
