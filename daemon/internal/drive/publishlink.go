@@ -44,3 +44,28 @@ func (d *Drive) publishLink(ctx context.Context, n nodes.Node) error {
 	d.step("symlink done")
 	return d.complete(n.ID, nil, 0, n.Parent, n.Name, e)
 }
+
+// relink makes a link that cannot be moved on the remote one that is new.
+func (d *Drive) relink(ctx context.Context, n nodes.Node) error {
+	target, err := d.target(ctx, n)
+	if err != nil {
+		return err
+	}
+	err = d.update(func(tx *nodes.Tx) error {
+		n, err := tx.Get(n.ID)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		if n.State&nodes.Moved != 0 {
+			t := nodes.Tomb{Dir: n.RParent, Name: n.RName, Kind: n.Kind, Version: n.Version, Size: n.Size, RemoteTime: n.RemoteTime, Since: d.o.Clock()}
+			tx.PutTomb(t)
+			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
+		}
+		n.State = n.State&^nodes.Moved | nodes.Created
+		n.RParent, n.RName, n.Version = 0, "", ""
+		tx.PutRegion(n.ID, targetRegion, []byte(target))
+		tx.Put(n)
+		return nil
+	})
+	return orNow(err)
+}

@@ -494,31 +494,6 @@ func (d *Drive) renewMoved(ctx context.Context, n nodes.Node) error {
 	return orNow(err)
 }
 
-// relink makes a link that cannot be moved on the remote one that is new.
-func (d *Drive) relink(ctx context.Context, n nodes.Node) error {
-	target, err := d.target(ctx, n)
-	if err != nil {
-		return err
-	}
-	err = d.update(func(tx *nodes.Tx) error {
-		n, err := tx.Get(n.ID)
-		if err != nil {
-			return ignoreNotFound(err)
-		}
-		if n.State&nodes.Moved != 0 {
-			t := nodes.Tomb{Dir: n.RParent, Name: n.RName, Kind: n.Kind, Version: n.Version, Size: n.Size, RemoteTime: n.RemoteTime, Since: d.o.Clock()}
-			tx.PutTomb(t)
-			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
-		}
-		n.State = n.State&^nodes.Moved | nodes.Created
-		n.RParent, n.RName, n.Version = 0, "", ""
-		tx.PutRegion(n.ID, targetRegion, []byte(target))
-		tx.Put(n)
-		return nil
-	})
-	return orNow(err)
-}
-
 // lostSource is called when the remote does not have what is to be moved: it was
 // moved before a crash, or somebody took it away.
 func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) error {
@@ -551,6 +526,8 @@ func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) e
 		if err != nil || id != n.ID {
 			return ignoreNotFound(err)
 		}
+		p.ListRev, p.ListVersion, p.ListedAt = 0, "", time.Time{} // there may be something else in its place
+		d.stamps.update(p.ID, func(s *stamp) { *s = stamp{} })
 		moveDir(&p, d.o.Clock())
 		tx.Put(p)
 		tx.DeletePending(n.ID)
