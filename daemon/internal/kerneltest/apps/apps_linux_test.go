@@ -24,7 +24,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv(guestEnv) == "" {
 		os.Exit(m.Run())
 	}
-	if err := guest(os.Getenv(longEnv) == "1", os.Getenv(onlyEnv)); err != nil {
+	long := os.Getenv(longEnv) == "1"
+	var err error
+	if len(os.Args) == 3 {
+		err = workNamed(os.Args[1], os.Args[2], long)
+	} else {
+		err = guest(long, os.Getenv(onlyEnv))
+	}
+	if err != nil {
 		fmt.Println("FAIL:", err)
 		os.Exit(1)
 	}
@@ -50,7 +57,8 @@ func TestApps(t *testing.T) {
 	}
 	g := kerneltest.Guest{
 		Scripts: []string{"testdata/apps.sh"}, Bin: bin, Needs: programs, Timeout: 5 * time.Minute,
-		Env: map[string]string{guestEnv: "1", longEnv: os.Getenv(longEnv), onlyEnv: os.Getenv(onlyEnv), gatewayEnv: gateway},
+		Env: map[string]string{guestEnv: "1", longEnv: os.Getenv(longEnv), onlyEnv: os.Getenv(onlyEnv), gatewayEnv: gateway,
+			"GOGC": "400"}, // the guest is slow enough
 	}
 	if os.Getenv(longEnv) == "1" {
 		g.Memory, g.Timeout = 8<<30, time.Hour
