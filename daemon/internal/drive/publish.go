@@ -43,6 +43,7 @@ type work struct {
 	due      time.Time
 	since    time.Time
 	attempts int
+	turns    int // how often it was looked at again at once
 	running  bool
 	again    bool  // touched while it ran
 	rests    bool  // there is nothing to publish until it is due
@@ -129,7 +130,7 @@ func (p *publisher) touch(k taskKey, q quiet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.get(k)
-	w.again, w.rests, w.parked, w.attempts = w.running, false, nil, 0
+	w.again, w.rests, w.parked, w.attempts, w.turns = w.running, false, nil, 0, 0
 	p.at(w, time.Now().Add(time.Duration(q)*p.d.o.Quiet/4))
 }
 
@@ -342,6 +343,9 @@ type laterError struct {
 
 func (e laterError) Error() string { return "waits a moment" }
 
+// maxTurns is how often a task is looked at again at once.
+const maxTurns = 16
+
 // maxBackoff is the longest pause between two tries.
 const maxBackoff = 5 * time.Minute
 
@@ -407,7 +411,12 @@ func (p *publisher) do(w *work) {
 		p.stays[w.key] = true
 	case errors.Is(err, errNow):
 		w.err = nil
-		p.at(w, now)
+		w.turns++
+		pause := time.Duration(0)
+		if w.turns > maxTurns { // whatever it is that does not change, no processor waits for it
+			pause = p.d.o.RetryMin
+		}
+		p.at(w, now.Add(pause))
 	case errors.As(err, &rest):
 		w.rests, w.err = true, nil
 		p.at(w, now.Add(rest.wait))

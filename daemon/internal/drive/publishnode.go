@@ -478,6 +478,9 @@ func (d *Drive) renewMoved(ctx context.Context, n nodes.Node) error {
 	case err != nil:
 		return d.trouble(n, err)
 	}
+	if err := d.staged.dropFresh(n.ID); err != nil { // uproot may have begun one
+		return err
+	}
 	err = d.update(func(tx *nodes.Tx) error {
 		now, err := tx.Get(n.ID)
 		if err != nil || !samePlace(&now, &n) || now.State&nodes.Staged != 0 || d.staged.has(n.ID) {
