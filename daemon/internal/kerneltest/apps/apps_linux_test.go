@@ -42,7 +42,7 @@ func TestApps(t *testing.T) {
 		t.Skip("boots a kernel; not with -short")
 	}
 	if os.Getenv(longEnv)+os.Getenv(onlyEnv) == "" {
-		t.Skip("takes three minutes, and one run in a few has not come to its end: run it with MOORAGE_APPS_ONLY=.")
+		t.Skip("takes three minutes: run it with MOORAGE_APPS_ONLY=.")
 	}
 	programs := []string{"git", "rsync", "sqlite3", "versitygw"}
 	kerneltest.Need(t, programs...)
