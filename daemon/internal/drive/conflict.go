@@ -47,7 +47,7 @@ func (d *Drive) meetAt(ctx context.Context, n nodes.Node, at string) error {
 	if err != nil || now.Version != n.Version || now.State&(nodes.Created|nodes.Moved) != n.State&(nodes.Created|nodes.Moved) {
 		return errNow // the earlier upload had come through
 	}
-	return d.conflict(ctx, n.ID, there)
+	return d.conflict(ctx, n, there)
 }
 
 // settleSlot finds out whether what is in n's place came from here: by an upload
@@ -98,7 +98,7 @@ func (d *Drive) removedThere(ctx context.Context, n nodes.Node) error {
 		tx.Put(n)
 		return nil
 	})
-	return errors.Join(err, errNow)
+	return orNow(err)
 }
 
 // parentGone is called when the remote has no directory to put n into: it is
@@ -148,9 +148,10 @@ func (d *Drive) parentGone(ctx context.Context, n nodes.Node, cause error) error
 
 // conflict gives what is here another name, so that both it and what somebody
 // else put on the remote stay.
-func (d *Drive) conflict(ctx context.Context, id uint64, there providers.Entry) error {
+func (d *Drive) conflict(ctx context.Context, at nodes.Node, there providers.Entry) error {
+	id := at.ID
 	n, err := d.node(id)
-	if err != nil {
+	if err != nil || !samePlace(&n, &at) {
 		return errNow
 	}
 	if n.State&nodes.Staged != 0 {
@@ -177,7 +178,7 @@ func (d *Drive) conflict(ctx context.Context, id uint64, there providers.Entry) 
 	err = d.update(func(tx *nodes.Tx) error {
 		ch := change{d: d, tx: tx}
 		n, err := ch.node(id)
-		if err != nil {
+		if err != nil || !samePlace(&n, &at) {
 			return errNow
 		}
 		p, err := ch.node(n.Parent)
@@ -212,6 +213,7 @@ func (d *Drive) conflict(ctx context.Context, id uint64, there providers.Entry) 
 		if err := a.begin(tx); err != nil {
 			return err
 		}
+		d.pub.notSent(id)
 		there.Name = was
 		if err := a.put(there); err != nil {
 			return err
@@ -339,4 +341,107 @@ func (e *staged) fill(b []byte, off int64) error {
 		}
 	}
 	return nil
+}
+
+// publishMoveDir moves a directory on the remote, at once or one by one what is
+// in it.
+func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
+	here := n
+	n, err := d.beginMoveDir(n)
+	if err != nil {
+		return err
+	}
+	dir, err := d.path(n.Parent)
+	if err != nil {
+		return errNow
+	}
+	from, err := d.path(n.ID)
+	if err != nil {
+		return errNow
+	}
+	to := path.Join(dir, n.Name)
+	d.step("move dir")
+	err = d.moveTree(ctx, branch{id: n.ID, from: from, to: to, kind: nodes.Dir})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// It is there already, it stepped aside before a crash, or it is gone.
+		if _, err := d.statDir(ctx, to); err == nil {
+			break
+		}
+		aside := path.Join(path.Dir(from), asideName(n.ID))
+		if _, err := d.statDir(ctx, aside); err == nil && aside != from {
+			return orNow(errors.Join(d.endUpload(ctx, n.ID, nodes.Upload{Dir: n.Parent}), d.isAside(n)))
+		}
+		return d.parentGoneFor(n)
+	case errors.Is(err, fs.ErrExist) && (n.Parent != here.Parent || n.Name != here.Name):
+		return orNow(d.endUpload(ctx, n.ID, nodes.Upload{Dir: n.Parent}))
+	case errors.Is(err, fs.ErrExist):
+		there, err := d.statDir(ctx, to)
+		if err != nil {
+			return d.trouble(n, err)
+		}
+		return d.conflict(ctx, n, there)
+	case err != nil:
+		return d.trouble(n, err)
+	}
+	d.step("move dir done")
+	defer d.pub.notSent(n.ID)
+	return d.update(func(tx *nodes.Tx) error {
+		now, err := tx.Get(n.ID)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		if now.RParent != n.RParent || now.RName != n.RName {
+			return errNow
+		}
+		tx.DeleteUpload(n.ID)
+		tx.DeleteTomb(n.RParent, n.RName)
+		if now.State&nodes.Gone != 0 { // it was removed here meanwhile
+			now.RParent, now.RName = n.Parent, n.Name
+			tx.PutTomb(nodes.Tomb{Dir: n.Parent, Name: n.Name, Kind: nodes.Dir, Node: n.ID, Since: d.o.Clock()})
+			tx.Put(now)
+			d.pub.touch(tombTask(n.Parent, n.Name), quietNow)
+			return nil
+		}
+		d.turns.turn(n.RParent, n.RName)
+		d.turns.turn(n.Parent, n.Name)
+		now.State &^= nodes.Moved
+		now.RParent, now.RName = 0, ""
+		if now.Parent != n.Parent || now.Name != n.Name { // and moved again since
+			now.State |= nodes.Moved
+			now.RParent, now.RName = n.Parent, n.Name
+			tx.PutTomb(nodes.Tomb{Dir: n.Parent, Name: n.Name, Kind: nodes.Dir, Node: n.ID, Since: d.o.Clock()})
+			tx.Put(now)
+			return nil
+		}
+		tx.DeletePending(n.ID)
+		tx.Put(now)
+		return nil
+	})
+}
+
+// parentGoneFor has a directory that is gone on the remote made anew.
+func (d *Drive) parentGoneFor(n nodes.Node) error {
+	err := d.update(func(tx *nodes.Tx) error {
+		now, err := tx.Get(n.ID)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		tx.DeleteUpload(n.ID)
+		tx.DeleteTomb(now.RParent, now.RName)
+		now.State = now.State&^nodes.Moved | nodes.Created
+		now.RParent, now.RName = 0, ""
+		tx.Put(now)
+		return nil
+	})
+	d.pub.notSent(n.ID)
+	return orNow(err)
+}
+
+func (d *Drive) statDir(ctx context.Context, at string) (e providers.Entry, err error) {
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = d.p.Stat(ctx, at)
+		return err
+	})
+	return e, err
 }

@@ -106,7 +106,7 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 	_, err := do(ctx, d.flights, flightKey("stat", dir)+"/"+name, d.o.CallTimeout, func(ctx context.Context) (struct{}, error) {
 		at, rev := d.now()
 		asked := d.turns.now()
-		p, err := d.path(dir)
+		p, err := d.whereNow(dir)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -218,7 +218,7 @@ func (d *Drive) listOnce(ctx context.Context, l *listing) error {
 	if err != nil {
 		return err
 	}
-	p, err := d.path(l.dir)
+	p, err := d.whereNow(l.dir)
 	if err != nil {
 		return err
 	}
@@ -408,6 +408,8 @@ func (a *applier) put(e providers.Entry) error {
 		n, err = a.tx.Get(id)
 	}
 	switch {
+	case errors.Is(err, nodes.ErrNotFound) && a.d.pub.arriving(a.dir, e.Name):
+		return nil // it was on its way from here, and is somewhere else here by now
 	case errors.Is(err, nodes.ErrNotFound):
 		cookie = 0
 	case err != nil:

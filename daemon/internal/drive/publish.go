@@ -43,6 +43,7 @@ type work struct {
 	due      time.Time
 	since    time.Time
 	attempts int
+	turns    int // how often it was looked at again at once
 	running  bool
 	again    bool  // touched while it ran
 	rests    bool  // there is nothing to publish until it is due
@@ -76,6 +77,9 @@ type publisher struct {
 	stays    map[taskKey]bool    // those that are of this computer alone, as names are now
 	places   map[taskKey]taskKey // places on the remote, and the tasks that work on them
 	moving   map[uint64]taskKey  // directories that are being moved or removed
+	onWay    map[taskKey]uint64  // places where something on its way may have arrived, and its nodes
+	wayOf    map[uint64]taskKey  // likewise
+	halves   map[uint64]bool     // directories that are moved, maybe piece by piece
 	below    map[uint64]int      // how many tasks work below a directory
 	running  int
 	ends     ends
@@ -88,7 +92,8 @@ type publisher struct {
 
 func newPublisher(d *Drive, parallel int) *publisher {
 	p := &publisher{d: d, log: d.o.Logger, wake: make(chan struct{}, 1), work: map[taskKey]*work{}, ended: map[taskKey]time.Time{}, parallel: parallel,
-		held: map[taskKey]error{}, stays: map[taskKey]bool{}, places: map[taskKey]taskKey{}, moving: map[uint64]taskKey{}, below: map[uint64]int{}}
+		held: map[taskKey]error{}, stays: map[taskKey]bool{}, places: map[taskKey]taskKey{}, moving: map[uint64]taskKey{},
+		onWay: map[taskKey]uint64{}, wayOf: map[uint64]taskKey{}, halves: map[uint64]bool{}, below: map[uint64]int{}}
 	p.idle = sync.NewCond(&p.mu)
 	return p
 }
@@ -113,8 +118,9 @@ func (p *publisher) load() error {
 		add(tombTask(t.Dir, t.Name), t.Since)
 		return true
 	}))
-	return errors.Join(err, p.d.store.Uploads(func(id uint64, _ nodes.Upload) bool {
+	return errors.Join(err, p.d.store.Uploads(func(id uint64, u nodes.Upload) bool {
 		add(nodeTask(id), now)
+		p.isSent(id, u)
 		return true
 	}))
 }
@@ -124,7 +130,7 @@ func (p *publisher) touch(k taskKey, q quiet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.get(k)
-	w.again, w.rests, w.parked, w.attempts = w.running, false, nil, 0
+	w.again, w.rests, w.parked, w.attempts, w.turns = w.running, false, nil, 0, 0
 	p.at(w, time.Now().Add(time.Duration(q)*p.d.o.Quiet/4))
 }
 
@@ -243,6 +249,9 @@ func (q *dueQueue) Pop() any {
 func (p *publisher) claim(k taskKey, places []taskKey, dir uint64, above []uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.blocked(k, places, above) {
+		return false
+	}
 	for _, s := range places {
 		if o, ok := p.places[s]; ok && o != k {
 			return false
@@ -311,6 +320,14 @@ var errStays = errors.New("stays on this computer")
 // errNow means that a task is to be looked at again at once.
 var errNow = errors.New("has changed meanwhile")
 
+// orNow is err, or errNow if there is none.
+func orNow(err error) error {
+	if err != nil {
+		return err
+	}
+	return errNow
+}
+
 // restError means that there is nothing to publish, and something to be done
 // here after a while.
 type restError struct{ wait time.Duration }
@@ -325,6 +342,9 @@ type laterError struct {
 }
 
 func (e laterError) Error() string { return "waits a moment" }
+
+// maxTurns is how often a task is looked at again at once.
+const maxTurns = 16
 
 // maxBackoff is the longest pause between two tries.
 const maxBackoff = 5 * time.Minute
@@ -391,7 +411,12 @@ func (p *publisher) do(w *work) {
 		p.stays[w.key] = true
 	case errors.Is(err, errNow):
 		w.err = nil
-		p.at(w, now)
+		w.turns++
+		pause := time.Duration(0)
+		if w.turns > maxTurns { // whatever it is that does not change, no processor waits for it
+			pause = p.d.o.RetryMin
+		}
+		p.at(w, now.Add(pause))
 	case errors.As(err, &rest):
 		w.rests, w.err = true, nil
 		p.at(w, now.Add(rest.wait))

@@ -93,7 +93,8 @@ func (d *Drive) publishFile(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 		return err
 	}
 	snap := e.f.Snapshot()
-	if n, err = d.node(n.ID); err != nil {
+	was := n
+	if n, err = d.node(n.ID); err != nil || !samePlace(&n, &was) {
 		return errNow
 	}
 	src := &source{ctx: ctx, d: d, snap: snap, base: baseOf(n)}
@@ -244,6 +245,7 @@ func (d *Drive) beginUpload(ctx context.Context, id uint64, u *nodes.Upload) err
 		return nil
 	})
 	if err == nil {
+		d.pub.noteSent(id, *u)
 		d.abandon(ctx, old.Resume)
 	}
 	return err
@@ -283,11 +285,17 @@ func (d *Drive) settleUpload(ctx context.Context, id uint64) error {
 	if err != nil {
 		return err
 	}
+	if _, err := d.store.Get(id); err == nil && u.Moved == movesTree {
+		return nil // see publishMoveDir
+	}
 	dir, err := d.path(u.Dir)
-	if err != nil {
+	if err != nil || u.Moved == movesTree {
 		return d.endUpload(ctx, id, u) // where it was is gone, and it with it
 	}
 	at := path.Join(dir, u.Name)
+	if u.Moved != "" {
+		return d.settleMove(ctx, id, u, at)
+	}
 	e, same, err := d.isUpload(ctx, at, u)
 	if err != nil {
 		return fmt.Errorf("find out about an earlier upload of %q: %w", u.Name, err)
@@ -295,7 +303,7 @@ func (d *Drive) settleUpload(ctx context.Context, id uint64) error {
 	if same {
 		return d.complete(id, nil, 0, u.Dir, u.Name, e)
 	}
-	if n, err := d.node(id); err != nil || n.State&nodes.Gone != 0 {
+	if n, err := d.node(id); err != nil || n.State&nodes.Gone != 0 || n.Parent != u.Dir || n.Name != u.Name {
 		return d.endUpload(ctx, id, u)
 	}
 	return nil // it goes on, or begins anew
@@ -303,10 +311,15 @@ func (d *Drive) settleUpload(ctx context.Context, id uint64) error {
 
 func (d *Drive) endUpload(ctx context.Context, id uint64, u nodes.Upload) error {
 	d.abandon(ctx, u.Resume)
-	return d.update(func(tx *nodes.Tx) error {
+	err := d.update(func(tx *nodes.Tx) error {
 		tx.DeleteUpload(id)
 		return nil
 	})
+	if err == nil {
+		d.pub.notSent(id)
+		d.stamps.update(u.Dir, func(s *stamp) { *s = stamp{} }) // what was there was not believed
+	}
+	return err
 }
 
 // isUpload reports whether the remote has at a path what u was to put there.
@@ -320,7 +333,7 @@ func (d *Drive) isUpload(ctx context.Context, at string, u nodes.Upload) (e prov
 		return e, false, nil
 	case err != nil:
 		return e, false, err
-	case !e.Mode.IsRegular() || e.Size != u.Size || u.Version != "" && string(e.Version) == u.Version || u.Sum == [32]byte{}:
+	case e.Mode.IsDir() || e.Size != u.Size || u.Version != "" && string(e.Version) == u.Version || u.Sum == [32]byte{}:
 		return e, false, nil
 	}
 	h := sha256.New()
@@ -361,6 +374,9 @@ func (d *Drive) complete(id uint64, e *staged, gen uint64, dir uint64, name stri
 		e.mu.Unlock()
 	}
 	removed, err := d.completed(id, e, whole, dir, name, entry)
+	if err == nil {
+		d.pub.notSent(id)
+	}
 	if e != nil && whole {
 		done := err == nil && !removed
 		adopt := func() {}
@@ -425,8 +441,9 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 {
 			gone = true
 			// It was removed here while it was on its way.
+			kind, _ := kindOf(entry)
 			tx.PutTomb(nodes.Tomb{
-				Dir: dir, Name: name, Kind: nodes.File, Version: string(entry.Version), Size: entry.Size, RemoteTime: entry.ModTime, Since: d.o.Clock(),
+				Dir: dir, Name: name, Kind: kind, Version: string(entry.Version), Size: entry.Size, RemoteTime: entry.ModTime, Since: d.o.Clock(),
 			})
 			d.pub.touch(tombTask(dir, name), quietDelete)
 			if err == nil { // and somebody may still have it open
@@ -462,6 +479,9 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		tx.DeleteTomb(dir, name)
 		n.State &^= nodes.Created | nodes.Moved
 		n.RParent, n.RName = 0, ""
+		if e == nil && n.State&nodes.Staged == 0 && !sameContent(&n, entry) {
+			merge(&n, entry, d.byContent(), d.o.Clock()) // somebody else had changed what was moved
+		}
 		n.Version, n.RemoteTime = string(entry.Version), entry.ModTime
 		if n.Parent != dir || n.Name != name {
 			n.State |= nodes.Moved

@@ -37,19 +37,17 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 	if !pending {
 		return d.settleUpload(ctx, n.ID)
 	}
+	if err := d.settleUpload(ctx, n.ID); err != nil {
+		return err
+	}
 	if local, err := d.isLocal(n); err != nil || local {
 		if err == nil {
 			err = errStays
 		}
 		return err
 	}
-	if n.Kind == nodes.File {
-		if err := d.settleUpload(ctx, n.ID); err != nil {
-			return err
-		}
-		if n, err = d.node(k.node); err != nil {
-			return errNow
-		}
+	if n, err = d.node(k.node); err != nil {
+		return errNow
 	}
 	if err := d.parentsFirst(n); err != nil {
 		return err
@@ -57,11 +55,9 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 	if err := d.claim(k, n); err != nil {
 		return err
 	}
-	if going, err := d.isGoing(n); going || err != nil {
-		if err == nil {
-			err = d.publishMoveDir(ctx, n)
-		}
-		return err
+	was := n
+	if n, err = d.node(k.node); err != nil || !samePlace(&n, &was) {
+		return errNow // it was moved before its place was reserved
 	}
 	slot, err := d.clearSlot(ctx, n)
 	if err != nil {
@@ -255,55 +251,10 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 	} else if d.o.Clock().Sub(t.Since) < time.Duration(quietDelete)*d.o.Quiet/4 {
 		return laterError{pause: quietCommit} // it is usually gone in a moment
 	}
-	switch o.Kind {
-	case nodes.Dir:
-		return d.stepAside(o)
-	case nodes.Link:
-		return d.relink(ctx, o)
+	if o.Kind != nodes.File {
+		return d.stepAside(ctx, o)
 	}
-	if err := d.uproot(ctx, o); err != nil {
-		return err
-	}
-	return errNow
-}
-
-// asideName is where a node waits on the remote for its place.
-func asideName(id uint64) string { return fmt.Sprintf(".moorage-%x", id) }
-
-// stepAside has a directory moved on the remote to a name that nothing else has,
-// before it goes to its place.
-func (d *Drive) stepAside(o nodes.Node) error {
-	err := d.update(func(tx *nodes.Tx) error {
-		n, err := tx.Get(o.ID)
-		if err != nil {
-			return ignoreNotFound(err)
-		}
-		dir, _, ok := place(&n)
-		if _, err := tx.Upload(n.ID); !ok || !errors.Is(err, nodes.ErrNotFound) {
-			return err // it is on its way already
-		}
-		tx.PutUpload(n.ID, nodes.Upload{Dir: dir, Name: asideName(n.ID)})
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	d.pub.hurry(nodeTask(o.ID))
-	return errHeld
-}
-
-// isGoing reports whether a directory is on its way to another place than its
-// own.
-func (d *Drive) isGoing(n nodes.Node) (going bool, err error) {
-	if n.Kind != nodes.Dir || n.State&nodes.Moved == 0 {
-		return false, nil
-	}
-	err = d.update(func(tx *nodes.Tx) error {
-		u, err := tx.Upload(n.ID)
-		going = err == nil && (u.Dir != n.Parent || u.Name != n.Name)
-		return ignoreNotFound(err)
-	})
-	return going, err
+	return d.uprootNow(ctx, o)
 }
 
 // waitsFor reports whether o's place is taken, through any number of others, by
@@ -341,7 +292,7 @@ func (d *Drive) uproot(ctx context.Context, o nodes.Node) error {
 			return nil
 		}
 		if err != nil || n.State&nodes.Moved == 0 || n.State&nodes.Staged == 0 {
-			return errors.Join(err, errNow)
+			return orNow(err)
 		}
 		t, err := tx.Tomb(n.RParent, n.RName)
 		if err == nil && t.Node == n.ID {
@@ -367,10 +318,11 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 			return nil
 		})
 	}
-	at, err := d.path(n.ID)
+	dir, err := d.path(n.Parent)
 	if err != nil {
 		return errNow
 	}
+	at := path.Join(dir, n.Name)
 	d.step("mkdir")
 	var e providers.Entry
 	err = d.health.put(ctx, func(ctx context.Context) (err error) {
@@ -384,7 +336,7 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 			return err
 		})
 		if err == nil && !there.Mode.IsDir() {
-			return d.conflict(ctx, n.ID, there)
+			return d.conflict(ctx, n, there)
 		}
 	}
 	if err != nil {
@@ -447,6 +399,9 @@ func (d *Drive) publishMove(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 			return d.meetOr(ctx, n, to, err)
 		}
 	}
+	if err := d.beginMove(n, string(cond.IfVersion)); err != nil {
+		return err
+	}
 	var e providers.Entry
 	d.rescue(ctx, n.Parent, n.Name)
 	d.step("move")
@@ -493,35 +448,53 @@ func (d *Drive) uprootNow(ctx context.Context, n nodes.Node) error {
 	if n.Kind == nodes.Link {
 		return d.relink(ctx, n)
 	}
-	if err := d.uproot(ctx, n); err != nil {
-		return err
+	err := d.uproot(ctx, n)
+	if n.State&nodes.Staged == 0 && (changed(err) || errors.Is(err, fs.ErrNotExist)) {
+		return d.renewMoved(ctx, n)
 	}
-	return errNow
+	return orNow(err)
 }
 
-// relink makes a link that cannot be moved on the remote one that is new.
-func (d *Drive) relink(ctx context.Context, n nodes.Node) error {
-	target, err := d.target(ctx, n)
+// renewMoved is called when the remote has something else, or nothing, where a file
+// was that has another name here and the same bytes: the name is for what is there.
+func (d *Drive) renewMoved(ctx context.Context, n nodes.Node) error {
+	from, err := d.path(n.ID)
 	if err != nil {
+		return errNow
+	}
+	dir, err := d.path(n.Parent)
+	if err != nil {
+		return errNow
+	}
+	var e providers.Entry
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = d.p.Stat(ctx, from)
+		return err
+	})
+	kind, _ := kindOf(e)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, providers.ErrNotDir), err == nil && kind != n.Kind:
+		return d.lostSource(ctx, n, from, path.Join(dir, n.Name))
+	case err != nil:
+		return d.trouble(n, err)
+	}
+	if err := d.staged.dropFresh(n.ID); err != nil { // uproot may have begun one
 		return err
 	}
 	err = d.update(func(tx *nodes.Tx) error {
-		n, err := tx.Get(n.ID)
-		if err != nil {
-			return ignoreNotFound(err)
+		now, err := tx.Get(n.ID)
+		if err != nil || !samePlace(&now, &n) || now.State&nodes.Staged != 0 || d.staged.has(n.ID) {
+			return errNow
 		}
-		if n.State&nodes.Moved != 0 {
-			t := nodes.Tomb{Dir: n.RParent, Name: n.RName, Kind: n.Kind, Version: n.Version, Size: n.Size, RemoteTime: n.RemoteTime, Since: d.o.Clock()}
+		merge(&now, e, d.byContent(), d.o.Clock())
+		tx.Put(now)
+		if t, err := tx.Tomb(now.RParent, now.RName); err == nil && t.Node == n.ID {
+			t.Version, t.Size, t.RemoteTime = now.Version, now.Size, now.RemoteTime
 			tx.PutTomb(t)
-			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
 		}
-		n.State = n.State&^nodes.Moved | nodes.Created
-		n.RParent, n.RName, n.Version = 0, "", ""
-		tx.PutRegion(n.ID, targetRegion, []byte(target))
-		tx.Put(n)
 		return nil
 	})
-	return errors.Join(err, errNow)
+	return orNow(err)
 }
 
 // lostSource is called when the remote does not have what is to be moved: it was
@@ -556,6 +529,8 @@ func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) e
 		if err != nil || id != n.ID {
 			return ignoreNotFound(err)
 		}
+		p.ListRev, p.ListVersion, p.ListedAt = 0, "", time.Time{} // there may be something else in its place
+		d.stamps.update(p.ID, func(s *stamp) { *s = stamp{} })
 		moveDir(&p, d.o.Clock())
 		tx.Put(p)
 		tx.DeletePending(n.ID)

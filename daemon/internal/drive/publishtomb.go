@@ -136,6 +136,13 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 	if !d.pub.claim(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, above) {
 		return errBusy
 	}
+	if d.pub.isHalf(t.Node) { // it was removed while it was on its way
+		n, err := d.store.Get(t.Node)
+		if err != nil {
+			return d.endGhost(t)
+		}
+		return orNow(d.publishMoveDir(ctx, n))
+	}
 	d.step("rmdir")
 	err = d.health.put(ctx, func(ctx context.Context) error { return d.writer.Rmdir(ctx, at) })
 	d.step("rmdir done")

@@ -154,6 +154,29 @@ func (s *stagedFiles) release(e *staged) {
 	}
 }
 
+// dropFresh takes a file away into which nothing was written, unless somebody is
+// about to.
+func (s *stagedFiles) dropFresh(id uint64) error {
+	s.mu.Lock()
+	e := s.m[id]
+	if e == nil || e.elem == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	e.mu.Lock()
+	drop := e.fresh && e.clean && !e.filled
+	e.mu.Unlock()
+	if !drop {
+		s.mu.Unlock()
+		return nil
+	}
+	s.idle.Remove(e.elem)
+	e.elem = nil
+	delete(s.m, id)
+	s.mu.Unlock()
+	return errors.Join(e.f.Close(), s.store.Remove(id))
+}
+
 // forget makes sure that nobody finds e any more. Who holds it can go on, to no
 // effect.
 func (s *stagedFiles) forget(e *staged) {

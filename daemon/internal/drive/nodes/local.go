@@ -60,7 +60,7 @@ func decodePending(b []byte) (Pending, error) {
 	return p, nil
 }
 
-// Upload is an upload that was begun and whose end is not known.
+// Upload is an upload or a move that was begun and whose end is not known.
 type Upload struct {
 	Dir     uint64 // where the object was put
 	Name    string
@@ -68,13 +68,14 @@ type Upload struct {
 	Sum     [32]byte // SHA-256 of all its bytes; zero: not known yet
 	Resume  []byte   // what the provider needs to go on
 	Version string   // what it was to replace; "": nothing
+	Moved   string   // the version that is moved there; "": it is uploaded
 }
 
 func (u *Upload) encode() []byte {
 	b := binary.BigEndian.AppendUint64(nil, u.Dir)
 	b = binary.BigEndian.AppendUint64(b, uint64(u.Size))
 	b = append(b, u.Sum[:]...)
-	for _, s := range []string{u.Name, u.Version, string(u.Resume)} {
+	for _, s := range []string{u.Name, u.Version, string(u.Resume), u.Moved} {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
 		b = append(b, s...)
 	}
@@ -86,6 +87,9 @@ func decodeUpload(b []byte) (Upload, error) {
 	u := Upload{Dir: d.uint64(), Size: int64(d.uint64())}
 	copy(u.Sum[:], d.take(32))
 	u.Name, u.Version, u.Resume = d.string(), d.string(), []byte(d.string())
+	if len(d.b) > 0 { // else it is of an earlier version
+		u.Moved = d.string()
+	}
 	if d.bad || len(d.b) > 0 || u.Size < 0 {
 		return Upload{}, fmt.Errorf("upload: %w", ErrCorrupt)
 	}

@@ -24,7 +24,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv(guestEnv) == "" {
 		os.Exit(m.Run())
 	}
-	if err := guest(os.Getenv(longEnv) == "1", os.Getenv(onlyEnv)); err != nil {
+	long := os.Getenv(longEnv) == "1"
+	var err error
+	if len(os.Args) == 3 {
+		err = workNamed(os.Args[1], os.Args[2], long)
+	} else {
+		err = guest(long, os.Getenv(onlyEnv))
+	}
+	if err != nil {
 		fmt.Println("FAIL:", err)
 		os.Exit(1)
 	}
@@ -33,6 +40,9 @@ func TestMain(m *testing.M) {
 func TestApps(t *testing.T) {
 	if testing.Short() {
 		t.Skip("boots a kernel; not with -short")
+	}
+	if os.Getenv(longEnv)+os.Getenv(onlyEnv) == "" {
+		t.Skip("takes three minutes: run it with MOORAGE_APPS_ONLY=.")
 	}
 	programs := []string{"git", "rsync", "sqlite3", "versitygw"}
 	kerneltest.Need(t, programs...)
@@ -50,7 +60,8 @@ func TestApps(t *testing.T) {
 	}
 	g := kerneltest.Guest{
 		Scripts: []string{"testdata/apps.sh"}, Bin: bin, Needs: programs, Timeout: 5 * time.Minute,
-		Env: map[string]string{guestEnv: "1", longEnv: os.Getenv(longEnv), onlyEnv: os.Getenv(onlyEnv), gatewayEnv: gateway},
+		Env: map[string]string{guestEnv: "1", longEnv: os.Getenv(longEnv), onlyEnv: os.Getenv(onlyEnv), gatewayEnv: gateway,
+			"GOGC": "400"}, // the guest is slow enough
 	}
 	if os.Getenv(longEnv) == "1" {
 		g.Memory, g.Timeout = 8<<30, time.Hour

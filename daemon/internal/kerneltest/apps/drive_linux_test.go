@@ -72,6 +72,9 @@ func (d *drive) all(works []*work) (err error) {
 	if err := timed(d.name+": publish", func() error { return d.publish(want) }); err != nil {
 		return err
 	}
+	if d.kills == 0 {
+		return nil
+	}
 	return timed(d.name+": anew", func() error { return d.anew(want) })
 }
 
@@ -109,7 +112,7 @@ func (d *drive) work(w *work, dir string) error {
 		return err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- w.do(dir) }()
+	go func() { ended <- w.run(dir) }()
 	for i := range d.kills {
 		if err := d.reach(began+w.ops*(i+1)/(d.kills+1), ended); err != nil {
 			return err
@@ -122,7 +125,6 @@ func (d *drive) work(w *work, dir string) error {
 		return err
 	}
 	n, err := calls(d.at)
-	fmt.Println(cpus(), n-began)
 	if d.kills == 0 {
 		w.ops = n - began
 	}

@@ -104,7 +104,7 @@ func local(works []*work) error {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
-		err := w.do(dir)
+		err := w.run(dir)
 		if err == nil {
 			w.want, err = read(dir)
 		}

@@ -31,14 +31,14 @@ type work struct {
 const source = "/mnt/local/source"
 
 func works(long bool) []*work {
-	files, saves, size := 200, 10, int64(64<<20)
+	files, saves, size := 200, 12, int64(64<<20)
 	if long {
 		files, saves, size = 2000, 100, 1<<30
 	}
 	return []*work{
 		{name: "cp", do: func(dir string) error { return copied(dir, files) }},
 		{name: "git", do: cloned, differs: func(rel string) bool { return rel == "clone/.git/index" }},
-		{name: "rsync", do: func(dir string) error { return synced(dir, files/2) }},
+		{name: "rsync", do: func(dir string) error { return synced(dir, files/4) }},
 		{name: "vim", do: func(dir string) error { return edited(dir, saves, vim) }},
 		{name: "word", do: func(dir string) error { return edited(dir, saves, word) }},
 		{name: "excel", do: func(dir string) error { return edited(dir, saves, excel) }},
@@ -46,6 +46,21 @@ func works(long bool) []*work {
 		{name: "large", do: func(dir string) error { return large(dir, size) }},
 	}
 }
+
+// workNamed does a work of that name.
+func workNamed(name, dir string, long bool) error {
+	for _, w := range works(long) {
+		if w.name == name {
+			return w.do(dir)
+		}
+	}
+	return fmt.Errorf("there is no work named %s", name)
+}
+
+// run does the work in another process. One that has a file of the drive open must
+// start no program while the server is away: a program that starts closes what it
+// inherits, and NFS writes back at every close.
+func (w *work) run(dir string) error { return run(dir, os.Args[0], w.name, dir) }
 
 // sample makes a folder of n files in ten folders, the same every time.
 func sample(dir string, n int) error {
@@ -112,7 +127,7 @@ func synced(dir string, files int) error {
 func cloned(dir string) error {
 	at := filepath.Join(source, "origin")
 	err := fresh(at, func() error {
-		if err := sample(at, 40); err != nil {
+		if err := sample(at, 10); err != nil {
 			return err
 		}
 		return errors.Join(run(at, "git", "init", "-q"), run(at, "git", "add", "-A"), run(at, "git", "commit", "-qm", "one"))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/moorage/moorage/daemon/internal/drive"
 	"github.com/moorage/moorage/daemon/internal/drive/drivetest/rough"
 	"github.com/moorage/moorage/nfs"
 )
@@ -296,8 +297,9 @@ func (c *client) rename(n *node, dir *node, name string) bool {
 	case old != nil && (old.typ == nfs.TypeDirectory) != (n.typ == nfs.TypeDirectory), old != nil && len(old.kids) > 0:
 		return false
 	}
-	if from := n.path(); isSide(dir.path()+"/"+name) && !isSide(from) {
-		c.left = append(c.left, from)
+	n.past = append(slices.Clone(n.past), n.path())
+	if isSide(dir.path() + "/" + name) {
+		n.walk(func(n *node) { c.left = append(append(c.left, n.past...), n.path()) })
 	}
 	return c.change(fmt.Sprintf("rename %s to %s/%s", n.path(), dir.path(), name), func(ctx context.Context) (nfs.ID, error) {
 		_, _, err := c.w.d.Rename(ctx, owner, n.up.id, n.name, dir.id, name)
@@ -404,7 +406,7 @@ func (c *client) fill(n *node) bool {
 func (c *client) read(n *node) {
 	var b []byte
 	r, _ := c.w.call(c.who, "read "+n.path(), func(ctx context.Context) (err error) {
-		b, err = readAll(ctx, c.w, n.id)
+		b, err = readAll(ctx, c.w.d, n.id)
 		return err
 	})
 	if r != done {
@@ -415,13 +417,19 @@ func (c *client) read(n *node) {
 	}
 }
 
-func readAll(ctx context.Context, w *world, id nfs.ID) (b []byte, err error) {
-	p := make([]byte, 512<<10)
-	n, eof, err := w.d.Read(ctx, owner, id, p, 0)
-	if err == nil && !eof {
-		err = fmt.Errorf("%d bytes and no end", n)
+// readAll reads a file in one call, so that all is of one version.
+func readAll(ctx context.Context, d *drive.Drive, id nfs.ID) ([]byte, error) {
+	a, err := d.GetAttr(ctx, owner, id)
+	if err != nil {
+		return nil, err
 	}
-	return p[:n], err
+	for size := a.Size + 1; ; size *= 2 {
+		p := make([]byte, size)
+		n, eof, err := d.Read(ctx, owner, id, p, 0)
+		if err != nil || eof {
+			return p[:n], err
+		}
+	}
 }
 
 func (c *client) list(n *node) {

@@ -104,13 +104,8 @@ func (w *world) lookAt(d *drive.Drive, a nfs.Attr) (*seen, error) {
 			return err
 		})
 	default:
-		s.err = patient(func(ctx context.Context) error {
-			p := make([]byte, 512<<10)
-			n, eof, err := d.Read(ctx, owner, a.ID, p, 0)
-			if err == nil && !eof {
-				w.fail("a file of %d bytes has no end", n)
-			}
-			s.data = p[:n]
+		s.err = patient(func(ctx context.Context) (err error) {
+			s.data, err = readAll(ctx, d, a.ID)
 			return err
 		})
 	}
@@ -132,7 +127,8 @@ func isSide(p string) bool {
 func (w *world) mayDiffer(p string) bool {
 	for _, c := range w.clients {
 		for _, l := range c.left {
-			if p == l || strings.HasPrefix(p, l+"/") {
+			// The folder may have another name by now, or it has stepped aside.
+			if strings.HasPrefix(p, c.who+"/") && strings.Contains(p+"/", "/"+path.Base(l)+"/") || strings.Contains(p, "/.moorage-") {
 				return true
 			}
 		}
@@ -213,7 +209,7 @@ func (w *world) finish() {
 // whether there were any.
 func (s *shared) giveUp() (some bool) {
 	for _, e := range s.w.d.Ledger(1000) {
-		if e.State != drive.Parked || !strings.HasPrefix(e.Path, "shared/") || !errors.Is(e.Err, providers.ErrChanged) && !errors.Is(e.Err, providers.ErrNotExist) {
+		if e.State != drive.Parked || !strings.HasPrefix(e.Path, "shared/") || !errors.Is(e.Err, providers.ErrChanged) && !errors.Is(e.Err, providers.ErrNotExist) && !errors.Is(e.Err, providers.ErrIsDir) {
 			continue
 		}
 		s.w.log("given up: %s: %v", e.Path, e.Err)
@@ -300,12 +296,15 @@ func (s *shared) final(remote map[string]string) {
 			s.check("the remote's "+p, []byte(content))
 			note(p, []byte(content))
 		}
-		if name := path.Base(p); strings.HasPrefix(name, ".moorage") {
+		if name := path.Base(p); strings.HasPrefix(name, ".moorage") && !s.w.mayDiffer(p) {
 			s.w.fail("%s was left on the remote", p)
 		}
 	}
 	for _, b := range s.w.remote.Replaced() {
 		note("what somebody else replaced", b)
+	}
+	for _, b := range s.w.remote.Moved() {
+		note("what somebody else moved", b) // a client that takes it away does not know that it made it
 	}
 	s.mu.Lock()
 	var lost []uint64

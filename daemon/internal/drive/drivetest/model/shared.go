@@ -230,7 +230,7 @@ func (s *shared) op(c *client) {
 	default:
 		var b []byte
 		if call("read "+p, func(ctx context.Context) (err error) {
-			b, err = readAll(ctx, s.w, f.ID)
+			b, err = readAll(ctx, s.w.d, f.ID)
 			return err
 		}) {
 			s.check("read of "+p, b)

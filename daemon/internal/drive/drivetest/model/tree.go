@@ -19,6 +19,7 @@ type node struct {
 	kids   map[string]*node
 	f      *file
 	target string
+	past   []string // paths that it had
 }
 
 func newDir(id nfs.ID) *node {

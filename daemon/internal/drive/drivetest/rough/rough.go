@@ -75,6 +75,7 @@ type Remote struct {
 	content  map[providers.Version][]byte
 	removals []Removal
 	replaced [][]byte // by somebody else
+	moved    [][]byte // likewise
 }
 
 // New makes an empty remote.
@@ -134,6 +135,13 @@ func (r *Remote) Replaced() [][]byte {
 	return append([][]byte(nil), r.replaced...)
 }
 
+// Moved are the contents that somebody else gave other names.
+func (r *Remote) Moved() [][]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([][]byte(nil), r.moved...)
+}
+
 // Inner is the remote as it is.
 func (r *Remote) Inner() *mem.Remote { return r.inner }
 
@@ -187,7 +195,10 @@ func (r *Remote) Mkdir(p string) error {
 func (r *Remote) Move(from, to string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, err := r.inner.Move(context.Background(), from, to, providers.Cond{IfAbsent: true})
+	e, err := r.inner.Move(context.Background(), from, to, providers.Cond{IfAbsent: true})
+	if err == nil {
+		r.moved = append(r.moved, r.content[e.Version])
+	}
 	r.o.Log("else: move %s to %s: %v", from, to, err)
 	return err
 }
@@ -491,13 +502,22 @@ func (s *Session) Move(ctx context.Context, from, to string, c providers.Cond) (
 		if was.Mode.IsDir() {
 			return providers.ErrUnsupported
 		}
-		e, err = s.put(ctx, "move", to, s.r.content[was.Version], providers.PutOptions{Cond: c, ModTime: was.ModTime})
+		if was.Mode.IsRegular() {
+			e, err = s.put(ctx, "move", to, s.r.content[was.Version], providers.PutOptions{Cond: c, ModTime: was.ModTime})
+			return err
+		}
+		if e, err = s.r.inner.Symlink(ctx, to, string(s.r.content[was.Version])); err == nil {
+			s.r.content[e.Version] = s.r.content[was.Version]
+			e = s.r.tell(e)
+		}
 		return err
 	})
 	if err != nil {
 		return e, err
 	}
-	err = s.call(ctx, what+", remove", func() error { return s.remove(ctx, from, providers.Cond{IfVersion: s.r.shown(was).Version}) })
+	err = s.call(ctx, what+", remove", func() error { // it is elsewhere: nothing is lost
+		return s.r.inner.Remove(ctx, from, s.r.cond(from, providers.Cond{IfVersion: s.r.shown(was).Version}))
+	})
 	if errors.Is(err, providers.ErrNotExist) {
 		err = nil
 	}

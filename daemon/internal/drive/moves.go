@@ -1,0 +1,223 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/moorage/moorage/daemon/internal/drive/nodes"
+	"github.com/moorage/moorage/nfs"
+	"github.com/moorage/moorage/providers"
+)
+
+// A move is noted before it is asked for, as an upload is: on some remotes it is a
+// copy and a removal, and a directory is moved piece by piece. What was done of it
+// when the line breaks is of the drive, although no node is there.
+
+// movesTree is nodes.Upload.Moved of a directory.
+const movesTree = "/"
+
+// noteSent notes that the remote may have at a place what a node is sent to. A
+// listing that shows something there that no node is tells nothing new, and no
+// other task may work there.
+func (p *publisher) noteSent(id uint64, u nodes.Upload) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.isSent(id, u)
+}
+
+// isSent is noteSent with p.mu held.
+func (p *publisher) isSent(id uint64, u nodes.Upload) {
+	p.unsend(id)
+	k := tombTask(u.Dir, u.Name)
+	p.onWay[k], p.wayOf[id] = id, k
+	if u.Moved == movesTree {
+		p.halves[id] = true
+	}
+}
+
+// notSent ends noteSent.
+func (p *publisher) notSent(id uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unsend(id)
+}
+
+func (p *publisher) unsend(id uint64) {
+	k, ok := p.wayOf[id]
+	if !ok {
+		return
+	}
+	delete(p.wayOf, id)
+	delete(p.halves, id)
+	if p.onWay[k] == id {
+		delete(p.onWay, k)
+		p.ends.freed++ // the task that did it ends soon, and wakes those that waited
+	}
+}
+
+// arriving reports whether what the remote has at a place may be something of the
+// drive's that is on its way.
+func (p *publisher) arriving(dir uint64, name string) bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.onWay[tombTask(dir, name)]
+	return ok
+}
+
+// blocked reports whether the task k has to wait for one that is on its way to one
+// of some places, or for a directory that is half moved, and has that looked at.
+// p.mu is held.
+func (p *publisher) blocked(k taskKey, places []taskKey, above []uint64) bool {
+	wait := func(id uint64) bool {
+		if id == k.node {
+			return false
+		}
+		if o := p.get(nodeTask(id)); o.err == nil && !o.running && p.held[o.key] == nil {
+			p.at(o, time.Now())
+		}
+		return true
+	}
+	for _, s := range places {
+		if id, ok := p.onWay[s]; ok && wait(id) {
+			return true
+		}
+	}
+	for _, id := range above {
+		if p.halves[id] && wait(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// halfMoved reports whether a directory, or one above it, is moved piece by piece:
+// where what is in it can be found is not known.
+func (d *Drive) halfMoved(id uint64) bool {
+	if d.pub == nil {
+		return false
+	}
+	d.pub.mu.Lock()
+	none := len(d.pub.halves) == 0
+	d.pub.mu.Unlock()
+	if none {
+		return false
+	}
+	above, err := d.above(id)
+	if err != nil {
+		return false
+	}
+	d.pub.mu.Lock()
+	defer d.pub.mu.Unlock()
+	for _, a := range above {
+		if d.pub.halves[a] {
+			return true
+		}
+	}
+	return false
+}
+
+// beginMove notes that a file goes to its place here.
+func (d *Drive) beginMove(n nodes.Node, replaces string) error {
+	if n.Version == "" {
+		return nil // it could not be told from another one there
+	}
+	u := nodes.Upload{Dir: n.Parent, Name: n.Name, Size: n.Size, Version: replaces, Moved: n.Version}
+	err := d.update(func(tx *nodes.Tx) error {
+		if _, err := tx.Get(n.ID); err != nil {
+			return errNow
+		}
+		tx.PutUpload(n.ID, u)
+		return nil
+	})
+	if err == nil {
+		d.pub.noteSent(n.ID, u)
+	}
+	return err
+}
+
+// settleMove finds out whether a move came through whose end was not seen, and
+// ends one that was broken off in the middle.
+func (d *Drive) settleMove(ctx context.Context, id uint64, u nodes.Upload, at string) error {
+	n, err := d.store.Get(id)
+	if err != nil && !errors.Is(err, nodes.ErrNotFound) {
+		return err
+	}
+	gone := err != nil
+	var e providers.Entry
+	err = d.health.put(ctx, func(ctx context.Context) (err error) {
+		e, err = d.p.Stat(ctx, at)
+		return err
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, providers.ErrNotDir):
+		return d.endUpload(ctx, id, u)
+	case err != nil:
+		return fmt.Errorf("find out about an earlier move to %q: %w", u.Name, err)
+	case e.Mode.IsDir(), !d.info.StrongVersion, string(e.Version) != u.Moved:
+		return d.endUpload(ctx, id, u)
+	}
+	if dir, name, ok := place(&n); !gone && ok && (dir != u.Dir || name != u.Name) {
+		if from, err := d.path(dir); err == nil {
+			err := d.health.put(ctx, func(ctx context.Context) error {
+				return d.writer.Remove(ctx, path.Join(from, name), providers.Cond{IfVersion: e.Version})
+			})
+			if err != nil && !answered(err) {
+				return fmt.Errorf("end an earlier move to %q: %w", u.Name, err)
+			}
+		}
+	}
+	return d.complete(id, nil, 0, u.Dir, u.Name, e)
+}
+
+// beginMoveDir notes that a directory goes to its place here. If it was on its way
+// to another one, it goes there first. The result has where it goes.
+func (d *Drive) beginMoveDir(n nodes.Node) (nodes.Node, error) {
+	u := nodes.Upload{Dir: n.Parent, Name: n.Name, Moved: movesTree}
+	err := d.update(func(tx *nodes.Tx) error {
+		now, err := tx.Get(n.ID)
+		if err != nil || now.RParent != n.RParent || now.RName != n.RName {
+			return errNow
+		}
+		if was, err := tx.Upload(n.ID); err == nil && was.Moved == movesTree {
+			u = was
+			return nil
+		}
+		tx.PutUpload(n.ID, u)
+		return nil
+	})
+	if err != nil {
+		return n, err
+	}
+	d.pub.noteSent(n.ID, u)
+	n.Parent, n.Name = u.Dir, u.Name
+	return n, nil
+}
+
+// isHalf reports whether a directory itself is on its way.
+func (p *publisher) isHalf(id uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.halves[id]
+}
+
+// whereNow is path for a directory that is to be looked at.
+func (d *Drive) whereNow(dir uint64) (string, error) {
+	if d.halfMoved(dir) {
+		return "", fmt.Errorf("%w: a folder is on its way", nfs.ErrJukebox)
+	}
+	return d.path(dir)
+}
+
+// samePlace reports whether a node has the place, here and on the remote, that it
+// had. What was found out about that place, and reserved of it, holds only then.
+func samePlace(now, was *nodes.Node) bool {
+	const bits = nodes.Created | nodes.Moved | nodes.Gone
+	return now.Parent == was.Parent && now.Name == was.Name && now.RParent == was.RParent && now.RName == was.RName && now.State&bits == was.State&bits
+}
