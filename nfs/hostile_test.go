@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -58,6 +59,7 @@ func mark(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
 func TestHostileRecords(t *testing.T) {
 	e := start(t, nil)
 	null := nullCall()
+	long := append(append([]byte{0, 0, 0, 1}, rpcHeader(nfsProg, 3, 3, nil, nil)...), make([]byte, 900<<10)...)
 	for name, b := range map[string][]byte{
 		"HTTP":                      []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
 		"TLS":                       {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3},
@@ -68,6 +70,8 @@ func TestHostileRecords(t *testing.T) {
 		"only empty fragments":      bytes.Repeat(mark(0), 1000),
 		"too many fragments":        bytes.Repeat(append(mark(1), 0), 5000),
 		"fragments over the limit":  bytes.Repeat(append(mark(1<<19), make([]byte, 1<<19)...), 3),
+		"a LOOKUP of 900 KiB":       nfstest.Record(long)[:4<<10], // the rest need not come
+		"the same in two pieces":    slices.Concat(mark(24), long[:24], nfstest.Record(long[24:])),
 		"an xid and no more":        nfstest.Record(null[:4]),
 		"7 bytes":                   nfstest.Record(null[:7]),
 		"a reply":                   nfstest.Record([]byte{0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}),

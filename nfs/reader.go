@@ -2,17 +2,38 @@ package nfs
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"time"
 
 	"github.com/moorage/moorage/nfs/internal/rpc"
+	"github.com/moorage/moorage/nfs/internal/wire"
 )
 
 // readSize is the memory in which a connection's small requests are read and
 // worked on. It is small because every connection has it, and because what is
 // read of a large request beyond its head has to be copied.
 const readSize = 8 << 10
+
+const (
+	// maxCall is the longest record of a call that is not a WRITE, in bytes: far
+	// more than a SYMLINK with the longest path that any system has.
+	maxCall = 128 << 10
+	// headSize is how much of a call tells which procedure it is for, in bytes.
+	headSize = 24
+)
+
+// errCallSize means that a call is far longer than its procedure can be. No
+// client sends that, and reading all of it takes time from those who wait.
+var errCallSize = errors.New("nfs: call too long for its procedure")
+
+// takesData reports whether the call that begins with head is a WRITE.
+func takesData(head []byte) bool {
+	return len(head) >= headSize && binary.BigEndian.Uint32(head[12:]) == wire.NFSProgram &&
+		binary.BigEndian.Uint32(head[20:]) == wire.ProcWrite
+}
 
 // reader is who reads a connection at present. What is in it belongs to its
 // goroutine alone, except while that runs a call and is taken over (turn).
@@ -205,7 +226,14 @@ func (r *reader) large() error {
 	}
 	need := size
 	if !last {
-		need = maxRecord
+		need = maxRecord // its pieces are seen when they are here
+	} else if size > maxCall {
+		if err := r.peek(headSize); err != nil {
+			return err
+		}
+		if !takesData(r.buf[r.r:r.w]) {
+			return fmt.Errorf("%w: %d bytes", errCallSize, size)
+		}
 	}
 	c, cl := r.c, r.cl
 	if need > smallRecord {
@@ -222,9 +250,22 @@ func (r *reader) large() error {
 	if err != nil {
 		return err
 	}
+	if !last && len(cl.msg) > maxCall && !takesData(cl.msg) {
+		return fmt.Errorf("%w: %d bytes", errCallSize, len(cl.msg))
+	}
 	r.arrived = time.Now()
 	c.touch(r.arrived)
 	return r.receive()
+}
+
+// peek reads until n bytes are there that are not used.
+func (r *reader) peek(n int) error {
+	for r.w-r.r < n {
+		if err := r.fill(true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *reader) receive() error {
