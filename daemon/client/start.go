@@ -38,7 +38,9 @@ func Mooraged() (string, error) {
 
 // Start makes sure that a service answers at DefaultSocket: if none does, it
 // starts one that outlives this process and waits, at most 20 seconds, until it
-// answers. If it ends instead, the error carries what it wrote.
+// answers. If it ends instead, the error carries what it wrote. Where the system
+// starts the service at login, it is asked to do that now, so that it also starts
+// it again after a crash.
 func Start(ctx context.Context) error {
 	socket, err := DefaultSocket()
 	if err != nil {
@@ -50,6 +52,10 @@ func Start(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	// Another socket is that of another service.
+	if os.Getenv(SocketEnv) == "" && startManaged(ctx) {
+		return c.await(ctx)
+	}
 	program, err := Mooraged()
 	if err != nil {
 		return err
@@ -111,4 +117,21 @@ func startError(out io.ReadSeeker, err error) error {
 		return fmt.Errorf("the service could not start: %w", err)
 	}
 	return errors.New("the service ended as soon as it was started")
+}
+
+// await waits for a service to answer.
+func (c *Client) await(ctx context.Context) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := c.Service(ctx)
+		if !errors.Is(err, ErrNoService) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("start the service: no answer in time: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
 }

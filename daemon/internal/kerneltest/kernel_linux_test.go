@@ -24,4 +24,6 @@ func TestKernel(t *testing.T) {
 	run("mem", Guest{Scripts: []string{"testdata/disk.sh"}, Timeout: 3 * time.Minute})
 	run("folder", Guest{Scripts: []string{"testdata/disk.sh", "testdata/crash.sh"}, Disk: 2 << 30, Timeout: 6 * time.Minute})
 	run("git", Guest{Timeout: 6 * time.Minute})
+	Need(t, "systemctl", "systemd-analyze")
+	run("login", Guest{Timeout: 4 * time.Minute})
 }

@@ -101,12 +101,17 @@ func Run(ctx context.Context, o Options) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	o.Logger.Info("the service is ready", "version", o.Version, "pid", os.Getpid(), "socket", o.Socket)
+	notify(stateReady)
 
+	unmount := true
 	select {
 	case <-ctx.Done():
-		s.unmountAll()
 	case <-s.stop:
+		unmount = false
 	case err = <-served: // the socket failed: nobody could end us any more
+	}
+	notify(stateStopping)
+	if unmount {
 		s.unmountAll()
 	}
 	sctx, cancel := context.WithTimeout(context.Background(), shutdown)
