@@ -40,6 +40,7 @@ type Controller struct {
 	queues    [3][]*part           // by class; what was promoted or dropped is skipped
 	active    map[*part]struct{}   // with requests under way
 	residents map[*part]struct{}   // that the store did not take
+	warned    time.Time            // when the log told last that it takes nothing
 	inFlight  int                  // requests
 	aheadNow  int                  // parts under way that run ahead
 	due       time.Time            // when the loop looks after everything; zero: when woken

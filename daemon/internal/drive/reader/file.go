@@ -22,7 +22,6 @@ type File struct {
 	// Guarded by c.mu:
 	closed   bool
 	broken   error     // the version is gone
-	warned   bool      // that the store takes nothing
 	parts    []*part   // by offset, disjoint
 	gone     uint64    // parts that were dropped: then the store may have more
 	streams  []*stream // what reads look like

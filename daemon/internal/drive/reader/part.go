@@ -263,6 +263,10 @@ func (c *Controller) finish(p *part, now time.Time) {
 	p.f.plan(now)
 }
 
+// warnEvery is how often the log tells at most that nothing is kept: a cache
+// without room would say it for every part of every file.
+const warnEvery = 10 * time.Minute
+
 // keep puts a part that is complete into the store.
 func (c *Controller) keep(p *part) {
 	f := p.f
@@ -273,19 +277,24 @@ func (c *Controller) keep(p *part) {
 	if !gone {
 		err = f.store.WriteAt(b, p.off)
 	}
+	warn := false
+	defer func() {
+		if warn {
+			c.o.Logger.Warn("what is read is not kept", "err", err)
+		}
+	}()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.o.Clock()
+	if err != nil && now.Sub(c.warned) >= warnEvery {
+		c.warned, warn = now, true
+	}
 	if err != nil && p.pinned {
 		f.settle(fmt.Errorf("keep %d bytes at %d: %w", len(b), p.off, err))
 	}
 	if err == nil || f.closed || p.class == background {
 		f.drop(p)
 	} else {
-		if !f.warned {
-			f.warned = true
-			c.o.Logger.Warn("what is read is not kept", "err", err)
-		}
 		p.resident, p.used = true, now
 		c.residents[p] = struct{}{}
 		c.arm(now.Add(tidyEvery))
