@@ -131,6 +131,9 @@ func (m *Manager) Uploads(_ context.Context, name string, limit int) ([]api.Uplo
 	return d.uploads(limit), nil
 }
 
+// comingPoll is how often Sync looks whether a drive is there that comes up.
+const comingPoll = 50 * time.Millisecond
+
 // Sync has everything published now. With wait it returns when nothing is left
 // that is tried, or when ctx is done.
 func (m *Manager) Sync(ctx context.Context, name string, wait bool) (api.Synced, error) {
@@ -139,8 +142,19 @@ func (m *Manager) Sync(ctx context.Context, name string, wait bool) (api.Synced,
 		return api.Synced{}, err
 	}
 	var src *Source
-	if !d.use(func(s *Source) { src = s }) {
-		return api.Synced{}, d.cannotSync()
+	for !d.use(func(s *Source) { src = s }) {
+		// A drive that comes up, as after a crash of the service, publishes by itself.
+		switch coming := d.describe().State == api.Connecting; {
+		case !coming && !d.use(func(*Source) {}):
+			return api.Synced{}, d.cannotSync()
+		case coming && !wait:
+			return api.Synced{Pending: d.keeps().pending}, nil
+		}
+		select {
+		case <-ctx.Done():
+			return api.Synced{}, ctx.Err()
+		case <-time.After(comingPoll):
+		}
 	}
 	if src.Sync == nil {
 		return api.Synced{Pending: d.describe().Pending}, nil

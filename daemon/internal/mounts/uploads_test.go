@@ -193,6 +193,32 @@ func TestUnpublishedChangesAreKept(t *testing.T) {
 	w.nothingLeft()
 }
 
+// After a crash of the service, who waits for a drive's changes waits for the drive.
+func TestSyncWhileTheDriveComesUp(t *testing.T) {
+	w := keepingWorld(t)
+	w.add(api.AddDrive{URL: "fake:x", Remember: true})
+	w.mount("x")
+	w.change("x", "a")
+	w.leave()
+	gate := make(chan struct{})
+	w.opener.set(func(o *opener) { o.fail = func(mounts.Request) error { <-gate; return nil } })
+	w.start()
+	w.until("x", func(d api.Drive) bool { return d.State == api.Connecting })
+	if s, err := w.m.Sync(t.Context(), "x", false); err != nil || s.Pending.Files != 1 {
+		t.Errorf("Sync that does not wait: %+v, %v", s, err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		_, err := w.m.Sync(t.Context(), "x", true)
+		got <- err
+	}()
+	close(gate)
+	if err := <-got; err != nil {
+		t.Errorf("Sync: %v", err)
+	}
+	w.until("x", waiting(0))
+}
+
 // After a power failure a mount is gone, and nobody could write down what waits.
 func TestChangesOfAPowerFailure(t *testing.T) {
 	for _, remember := range []bool{false, true} {
