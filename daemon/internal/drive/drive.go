@@ -167,6 +167,7 @@ type Drive struct {
 	lost     *lostFiles
 	folders  *folders
 	storage  *diskTrouble
+	pins     *pins
 
 	turns   *turns
 	repeats repeats
@@ -215,12 +216,15 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	}
 	lost := newLostFiles()
 	d := &Drive{
-		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(lost), lost: lost, folders: newFolders(), storage: newDiskTrouble(),
+		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(lost), lost: lost, folders: newFolders(), storage: newDiskTrouble(), pins: newPins(),
 		streams: newStreams(1024), deferred: map[uint64]providers.Entry{}, disk: o.Disk, turns: newTurns(), uses: newUses(),
 	}
 	parallel := max(2, d.info.MaxParallel)
 	d.health = newHealth(o.Clock, parallel)
 	d.versions = newVersions(o.OpenFiles)
+	if err := d.loadPins(); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	if err := d.openReading(); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -233,6 +237,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	d.watcher.Go(d.keepFresh)
 	d.watcher.Go(d.dropLost)
 	d.watcher.Go(d.watchDisk)
+	d.watcher.Go(d.keepPinned)
 	if d.pub != nil {
 		d.watcher.Add(1)
 		go func() {
@@ -376,13 +381,15 @@ type Status struct {
 	Saved     int64 // bytes of them on this computer
 	Published int64 // bytes sent to the remote since the drive was opened
 
+	Pinned Pinned
+
 	CacheUsed, CacheLimit int64 // bytes of the disk
 	Fetched               int64 // bytes that came from the remote since the drive was opened, without names
 }
 
 // Status tells how the drive is. It does no I/O.
 func (d *Drive) Status() Status {
-	s := Status{Fetched: d.reader.Stats().Fetched, Disk: d.Trouble()}
+	s := Status{Fetched: d.reader.Stats().Fetched, Disk: d.Trouble(), Pinned: d.pins.sum()}
 	s.CacheUsed, s.CacheLimit = d.cache.Usage()
 	s.Online, s.Since, s.Err = d.health.state()
 	if d.pub == nil {
@@ -460,6 +467,7 @@ func (d *Drive) turnTo(v providers.Version) error {
 		return nil
 	}
 	d.health.wake()
+	d.pins.changed()
 	return d.update(func(tx *nodes.Tx) error {
 		tx.SetMeta("rev", []byte(v))
 		return nil
@@ -494,6 +502,7 @@ func (d *Drive) watch() {
 		}
 		if d.tryAgain() {
 			d.o.Logger.Info("the remote answers again")
+			d.pins.changed()
 			if d.pub != nil {
 				d.pub.online()
 			}

@@ -461,7 +461,12 @@ func (d *drive) refresh() {
 			if v.Problem != nil && v.Problem.Code == p.Code {
 				p.Time = v.Problem.Time
 			}
-		} else if p = lost; p == nil && h.Pending.Parked > 0 {
+		} else if p = lost; p == nil && h.Pending.Parked == 0 && h.PinRoom {
+			p = pinsFull(d.st.Name)
+			if v.Problem != nil && v.Problem.Code == p.Code {
+				p.Time = v.Problem.Time
+			}
+		} else if p == nil && h.Pending.Parked > 0 {
 			p = parked(h.Pending.Parked, d.st.Name)
 			if v.Problem != nil && v.Problem.Code == p.Code {
 				p.Time = v.Problem.Time

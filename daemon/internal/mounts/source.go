@@ -68,12 +68,15 @@ type Source struct {
 	Ledger  func(limit int) []Upload
 	Publish func()
 	Sync    func(ctx context.Context) error
+
+	Pinner Pinner // nil where there is nothing to be fetched
 }
 
 // Health is how the remote of a drive is.
 type Health struct {
 	Online     bool
 	Err        error // why it is not online, or the last trouble
+	PinRoom    bool  // what is pinned does not fit on this computer
 	Disk       error // why this computer's disk takes no changes; nil: it does
 	Revision   string
 	CacheUsed  int64 // bytes

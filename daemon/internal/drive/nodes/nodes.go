@@ -18,6 +18,7 @@
 //	S id region                bytes of the node that lie on this computer, see package staging
 //	U id                       an upload that was begun: what the remote may have got
 //	P slot                     number and key of a call that changed something
+//	K id                       since when the node is kept on this computer, 8 bytes
 //	R remote id                id of the node that has it, see Tx.Identify
 //
 // Format 1 had I, D, C and M, and shorter records of nodes.
