@@ -558,7 +558,7 @@ func (d *Drive) tryAgain() bool {
 				return err
 			}
 		}
-		_, err := d.p.Stat(ctx, "")
+		_, err := d.p.ReadDir(ctx, "", "") // Stat of the root may be answered without the remote
 		return err
 	})
 	return err == nil

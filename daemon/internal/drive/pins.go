@@ -50,7 +50,8 @@ func (e *CoveredError) Error() string { return fmt.Sprintf("pinned with the fold
 
 // pins are the nodes that are pinned.
 type pins struct {
-	woken chan struct{} // wakes who fetches; of one element
+	woken chan struct{} // wakes who fetches, when something may be missing; of one element
+	asked chan struct{} // wakes it when a pin was made or taken away; likewise
 
 	loading sync.Mutex // held by the one that loads
 
@@ -68,11 +69,20 @@ type pinned struct {
 	err                error
 }
 
-func newPins() *pins { return &pins{woken: make(chan struct{}, 1), m: map[uint64]*pinned{}} }
+func newPins() *pins {
+	return &pins{woken: make(chan struct{}, 1), asked: make(chan struct{}, 1), m: map[uint64]*pinned{}}
+}
 
 func (p *pins) wake() {
 	select {
 	case p.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (p *pins) ask() {
+	select {
+	case p.asked <- struct{}{}:
 	default:
 	}
 }
@@ -202,7 +212,7 @@ func (d *Drive) Pin(ctx context.Context, path string) error {
 	if err == nil {
 		err = d.loadPins()
 	}
-	d.pins.wake()
+	d.pins.ask()
 	d.health.wake()
 	return err
 }
@@ -230,7 +240,7 @@ func (d *Drive) Unpin(ctx context.Context, path string) error {
 	if err == nil {
 		err = d.loadPins()
 	}
-	d.pins.wake()
+	d.pins.ask()
 	d.health.wake()
 	return err
 }

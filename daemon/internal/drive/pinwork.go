@@ -20,8 +20,10 @@ const (
 	pinParallel = 2
 	// pinEvery is how often it is looked for what nobody told of.
 	pinEvery = 5 * time.Minute
-	// pinPause is the least time from the end of one look to the next.
+	// pinPause is the least time from the end of one look to the next that nobody
+	// asked for; after a look that took long it is pinShare times that.
 	pinPause = 100 * time.Millisecond
+	pinShare = 10
 	// pinAgain is after how many looks what was found to be here is looked at again:
 	// the folder belongs to the person.
 	pinAgain = 12
@@ -40,7 +42,7 @@ func (d *Drive) keepPinned() {
 	whole := map[uint64]string{}
 	var before map[uint64]*pinned
 	for looks := 0; ctx.Err() == nil; looks++ {
-		wait := pinEvery
+		wait, began := pinEvery, time.Now()
 		if err := d.loadPins(); err != nil {
 			d.o.Logger.Warn("what is pinned cannot be told", "err", err)
 		}
@@ -49,15 +51,22 @@ func (d *Drive) keepPinned() {
 			clear(whole)
 		}
 		before = all
+		looked := time.Duration(0)
 		if len(all) > 0 {
-			l := pinLook{d: d, whole: whole, seen: map[uint64]bool{}}
-			if l.run(ctx, all); l.again {
+			l := pinLook{d: d, whole: whole, seen: map[uint64]bool{}, full: map[*pinned]bool{}}
+			l.look(ctx, all)
+			looked = time.Since(began)
+			l.fetchAll(ctx)
+			if l.settleAll(all); l.again {
 				wait = d.o.RetryMax
 			}
+			d.health.wake()
 		}
-		timer.Reset(pinPause)
+		timer.Reset(min(max(pinPause, looked*pinShare), wait))
 		select {
 		case <-timer.C:
+		case <-d.pins.asked:
+			continue
 		case <-ctx.Done():
 			return
 		}
@@ -65,6 +74,7 @@ func (d *Drive) keepPinned() {
 		select {
 		case <-timer.C:
 		case <-d.pins.woken:
+		case <-d.pins.asked:
 		case <-ctx.Done():
 			return
 		}
@@ -78,10 +88,12 @@ type pinLook struct {
 
 	seen map[uint64]bool // files
 	todo []pinFile
+	full map[*pinned]bool // of which something does not fit; guarded by mu of pins
 
 	mu    sync.Mutex
 	here  int64 // bytes of what is pinned, once each
 	again bool  // something failed that may pass soon
+	news  bool  // something came to be here since the last look
 }
 
 // pinFile is a file of which something is missing.
@@ -98,7 +110,8 @@ type tally struct {
 	away               bool
 }
 
-func (l *pinLook) run(ctx context.Context, all map[uint64]*pinned) {
+// look finds what is missing.
+func (l *pinLook) look(ctx context.Context, all map[uint64]*pinned) {
 	d := l.d
 	order := slices.SortedFunc(maps.Values(all), func(a, b *pinned) int {
 		return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.id, b.id))
@@ -117,15 +130,14 @@ func (l *pinLook) run(ctx context.Context, all map[uint64]*pinned) {
 			p.state = PinOffline
 		case t.err != nil:
 			p.state = PinFailed
+		case t.here < t.total && p.state == PinNoRoom: // until it turns out that it fits by now
 		case t.here < t.total:
 			p.state = PinFetching
-		default:
-			p.state = PinKept
+		case p.state != PinKept:
+			p.state = PinFetching // until that is on stable storage
 		}
 		d.pins.mu.Unlock()
 	}
-	d.health.wake()
-	l.fetchAll(ctx)
 	d.health.wake()
 }
 
@@ -205,6 +217,7 @@ func (l *pinLook) file(ctx context.Context, n nodes.Node, p *pinned, t *tally, i
 		l.seen[n.ID] = true
 		l.here += size - missing
 		if missing == 0 {
+			l.news = l.news || l.whole[n.ID] == ""
 			l.whole[n.ID] = keyOf(&v).version
 			return
 		}
@@ -260,14 +273,25 @@ func (l *pinLook) fetchAll(ctx context.Context) {
 		})
 	}
 	wg.Wait()
-	// What needs nothing more is kept, as far as it was looked at.
-	l.d.pins.mu.Lock()
-	defer l.d.pins.mu.Unlock()
-	for _, f := range l.todo {
-		for _, p := range f.of {
-			if p.state == PinFetching && p.here >= p.total {
-				p.state = PinKept
-			}
+}
+
+// settleAll tells what is kept: what is here, and stays so if the power fails.
+func (l *pinLook) settleAll(all map[uint64]*pinned) {
+	d := l.d
+	if l.news {
+		if err := d.cache.Flush(); err != nil {
+			l.again = true
+			return
+		}
+	}
+	d.pins.mu.Lock()
+	defer d.pins.mu.Unlock()
+	for _, p := range all {
+		if p.state == PinNoRoom && !l.full[p] {
+			p.state = PinFetching
+		}
+		if p.state == PinFetching && p.here >= p.total {
+			p.state = PinKept
 		}
 	}
 }
@@ -290,7 +314,7 @@ func (l *pinLook) settle(f *pinFile, err error) {
 	for _, p := range f.of {
 		switch {
 		case errors.Is(err, errPinRoom), errors.Is(err, blocks.ErrFull):
-			p.state = PinNoRoom
+			p.state, l.full[p] = PinNoRoom, true
 		case p.state == PinNoRoom:
 		case passes:
 		case d.unavailable(err):
@@ -350,6 +374,7 @@ func (l *pinLook) fetch(ctx context.Context, f *pinFile) error {
 	}
 	if err == nil {
 		l.mu.Lock()
+		l.news = true
 		l.whole[f.id] = keyOf(&n).version
 		l.mu.Unlock()
 	}
