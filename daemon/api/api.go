@@ -11,6 +11,9 @@
 //	POST   /v1/drives/{name}/unmount   UnmountDrive → Drive
 //	POST   /v1/drives/{name}/sync      SyncDrive → Synced
 //	GET    /v1/drives/{name}/uploads   []Upload, what waits first; ?limit=N: so many at most (100)
+//	GET    /v1/drives/{name}/pins      []Pin, by path
+//	POST   /v1/drives/{name}/pin       PinPath → Pin, when it is stored and not when all is here
+//	POST   /v1/drives/{name}/unpin     PinPath
 //	PUT    /v1/drives/{name}/secret    Secret
 //	GET    /v1/events                  one Event a line, for ever; begins with the present drives, then "ready"
 //	GET    /v1/doctor                  []Check
@@ -62,7 +65,8 @@ type Drive struct {
 	Pending    Pending   `json:"pending"`
 	Traffic    Traffic   `json:"traffic"`
 	Problem    *Problem  `json:"problem,omitempty"`
-	Uploads    []Upload  `json:"uploads,omitempty"` // at most 100, what waits first; this and Calls only in the answer to GET /v1/drives/{name}
+	Uploads    []Upload  `json:"uploads,omitempty"` // at most 100, what waits first; this, Pins and Calls only in the answer to GET /v1/drives/{name}
+	Pins       []Pin     `json:"pins,omitempty"`    // what is kept on this computer, by path
 	Calls      []Calls   `json:"calls,omitempty"`   // since it was mounted
 }
 

@@ -27,6 +27,7 @@ const (
 	CodeDirMounted  = "dir-mounted"   // something is mounted there
 	CodeDirNotDir   = "dir-not-dir"   // the mount folder is no folder
 	CodeDirNotEmpty = "dir-not-empty" // the mount folder has something in it
+	CodeDisk        = "disk"          // this computer's disk fails
 	CodeDiskFull    = "disk-full"     // this computer has no space left
 	CodeExists      = "exists"        // there is a drive of that name
 	CodeHostKey     = "host-key"      // the server is not the one that is known
@@ -37,11 +38,14 @@ const (
 	CodeMounted     = "mounted"       // not while the drive is mounted
 	CodeNoClient    = "no-client"     // this system has no NFS client
 	CodeNoDrive     = "no-drive"      // no drive of that name
+	CodeNoFile      = "no-file"       // no such file or folder on the drive
 	CodeNoFolder    = "no-folder"     // the folder to be shown does not exist, or is none
 	CodeNoRemote    = "no-remote"     // no such repository, or hidden from this login
 	CodeNoRevision  = "no-revision"   // no such branch, tag or commit
 	CodeNotMounted  = "not-mounted"   // nothing to unmount
+	CodeNotPinned   = "not-pinned"    // no pin to be taken away
 	CodeOffline     = "offline"       // the remote cannot be reached
+	CodePinRoom     = "pin-room"      // what is pinned does not fit on this computer
 	CodePermission  = "permission"    // the remote or the disk forbids it
 	CodePortTaken   = "port-taken"    // another program has the drive's port
 	CodeRemoteFull  = "remote-full"   // the remote has no space left

@@ -102,6 +102,22 @@ func (c *Client) Uploads(ctx context.Context, name string, limit int) (l []api.U
 	return l, c.call(ctx, http.MethodGet, path(name, "/uploads")+query, nil, &l)
 }
 
+// Pins lists what is kept of a drive on this computer, by path.
+func (c *Client) Pins(ctx context.Context, name string) (l []api.Pin, err error) {
+	return l, c.call(ctx, http.MethodGet, path(name, "/pins"), nil, &l)
+}
+
+// Pin keeps a file or folder of a drive on this computer; "" is all of it. It
+// returns when that is stored; Pins tells how far it is.
+func (c *Client) Pin(ctx context.Context, name, at string) (p api.Pin, err error) {
+	return p, c.call(ctx, http.MethodPost, path(name, "/pin"), api.PinPath{Path: at}, &p)
+}
+
+// Unpin ends that; what was kept goes when there is need for room.
+func (c *Client) Unpin(ctx context.Context, name, at string) error {
+	return c.call(ctx, http.MethodPost, path(name, "/unpin"), api.PinPath{Path: at}, nil)
+}
+
 // Mount mounts a drive. With wait it returns when the drive is mounted or
 // failed to be; the drive goes on connecting if ctx is done before.
 func (c *Client) Mount(ctx context.Context, name string, wait bool) (d api.Drive, err error) {

@@ -120,6 +120,7 @@ mounted: how often, how much and how fast.`,
 			a.showStatus(all)
 			if len(args) == 1 {
 				a.showUploads(all[0])
+				a.showPins(all[0])
 				a.showCalls(all[0].Calls)
 			}
 			return nil

@@ -35,6 +35,7 @@ type fakeService struct {
 	mount   []func(d *api.Drive) *api.Error // what the next mounts do; then all succeed
 	unmount []*api.Error                    // what the next unmounts fail with
 	sync    func(ctx context.Context, wait bool) (api.Synced, *api.Error)
+	pin     func(verb, path string) (api.Pin, *api.Error)
 	checks  []api.Check
 	watcher chan api.Event
 }
@@ -70,6 +71,8 @@ func newFake(t *testing.T, drives ...api.Drive) *fakeService {
 	mux.HandleFunc("POST /v1/drives/{name}/unmount", f.doUnmount)
 	mux.HandleFunc("PUT /v1/drives/{name}/secret", f.setSecret)
 	mux.HandleFunc("POST /v1/drives/{name}/sync", f.doSync)
+	mux.HandleFunc("POST /v1/drives/{name}/pin", f.doPin("pin"))
+	mux.HandleFunc("POST /v1/drives/{name}/unpin", f.doPin("unpin"))
 	mux.HandleFunc("GET /v1/events", f.events)
 	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: mux}}
 	srv.Start()
@@ -217,6 +220,18 @@ func (f *fakeService) doSync(w http.ResponseWriter, r *http.Request) {
 	}
 	s, e := sync(r.Context(), x.Wait)
 	f.answer(w, s, e)
+}
+
+func (f *fakeService) doPin(verb string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		var x api.PinPath
+		f.read(r, &x)
+		pin := f.pin
+		f.mu.Unlock()
+		p, e := pin(verb, x.Path)
+		f.answer(w, p, e)
+	}
 }
 
 func (f *fakeService) events(w http.ResponseWriter, r *http.Request) {

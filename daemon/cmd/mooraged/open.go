@@ -149,17 +149,49 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 			ReadOnly: !d.Status().Writable,
 			Health: func() mounts.Health {
 				s := d.Status()
-				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: used() + s.CacheUsed, CacheLimit: cacheLimit,
+				return mounts.Health{Online: s.Online, Err: s.Err, Disk: s.Disk, PinRoom: s.Pinned.NoRoom, Revision: s.Revision, CacheUsed: used() + s.CacheUsed, CacheLimit: cacheLimit,
 					Pending: api.Pending{Files: s.Pending, Bytes: s.Saved, Parked: s.Parked}, Traffic: api.Traffic{Fetched: s.Fetched, Published: s.Published}}
 			},
 			Changes: d.Changes(),
+			Pinner:  pinner{d},
 		}
 		if !src.ReadOnly {
-			src.Sync = d.Sync
+			src.Publish, src.Sync = d.Publish, d.Sync
 			src.Ledger = func(limit int) []mounts.Upload { return ledger(d, limit) }
 		}
 		return src, nil
 	}
+}
+
+// pinner is what a drive keeps on this computer.
+type pinner struct{ d *drive.Drive }
+
+func (p pinner) Pin(ctx context.Context, path string) error { return p.d.Pin(ctx, path) }
+
+func (p pinner) Unpin(ctx context.Context, path string) error {
+	err := p.d.Unpin(ctx, path)
+	var covered *drive.CoveredError
+	switch {
+	case errors.Is(err, drive.ErrNotPinned):
+		return fmt.Errorf("%w: %w", mounts.ErrNotPinned, err)
+	case errors.As(err, &covered):
+		return &mounts.CoveredError{By: covered.By}
+	}
+	return err
+}
+
+// pinStates are the engine's words for how far a pin is.
+var pinStates = map[drive.PinState]api.PinState{
+	drive.PinFetching: api.PinFetching, drive.PinKept: api.PinKept, drive.PinOffline: api.PinOffline,
+	drive.PinNoRoom: api.PinNoRoom, drive.PinFailed: api.PinFailed,
+}
+
+func (p pinner) Pins() []mounts.Pin {
+	var l []mounts.Pin
+	for _, e := range p.d.Pins() {
+		l = append(l, mounts.Pin{Path: e.Path, Folder: e.Dir, State: pinStates[e.State], Here: e.Here, Total: e.Total, Files: e.Files, Since: e.Since, Err: e.Err})
+	}
+	return l
 }
 
 // states are the engine's words for what became of a change.

@@ -42,6 +42,13 @@ type Uploads interface {
 	Sync(ctx context.Context, name string, wait bool) (api.Synced, error)
 }
 
+// Pins keeps files and folders on this computer.
+type Pins interface {
+	Pins(ctx context.Context, name string) ([]api.Pin, error)
+	Pin(ctx context.Context, name, path string) (api.Pin, error)
+	Unpin(ctx context.Context, name, path string) error
+}
+
 // Feed delivers events to one reader.
 type Feed interface {
 	Next(ctx context.Context) (api.Event, error)
@@ -53,6 +60,7 @@ type Options struct {
 	Drives  Drives
 	Mounts  Mounts
 	Uploads Uploads
+	Pins    Pins
 	Events  func() Feed
 	Doctor  func(ctx context.Context) []api.Check
 	Stop    func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
@@ -147,6 +155,15 @@ func (s *Server) routes() http.Handler {
 			return nil, err
 		}
 		return s.o.Uploads.Uploads(r.Context(), r.PathValue("name"), min(max(limit, 1), maxUploads))
+	}))
+	mux.HandleFunc("GET /v1/drives/{name}/pins", s.handle(func(r *http.Request) (any, error) {
+		return s.o.Pins.Pins(r.Context(), r.PathValue("name"))
+	}))
+	mux.HandleFunc("POST /v1/drives/{name}/pin", withBody(s, func(r *http.Request, x api.PinPath) (any, error) {
+		return s.o.Pins.Pin(r.Context(), r.PathValue("name"), x.Path)
+	}))
+	mux.HandleFunc("POST /v1/drives/{name}/unpin", withBody(s, func(r *http.Request, x api.PinPath) (any, error) {
+		return struct{}{}, s.o.Pins.Unpin(r.Context(), r.PathValue("name"), x.Path)
 	}))
 	mux.HandleFunc("PUT /v1/drives/{name}/secret", withBody(s, func(r *http.Request, x api.Secret) (any, error) {
 		return struct{}{}, s.o.Drives.SetSecret(r.Context(), r.PathValue("name"), x.Secret)

@@ -53,6 +53,18 @@ func (*fakeDrives) Sync(_ context.Context, n string, wait bool) (api.Synced, err
 	}
 	return s, nil
 }
+func (*fakeDrives) Pins(_ context.Context, n string) ([]api.Pin, error) {
+	return []api.Pin{{Path: n, State: api.PinKept}}, nil
+}
+func (*fakeDrives) Pin(_ context.Context, n, path string) (api.Pin, error) {
+	return api.Pin{Path: n + ":" + path, State: api.PinFetching}, nil
+}
+func (*fakeDrives) Unpin(_ context.Context, n, path string) error {
+	if path != "a b" {
+		return &api.Error{Exit: api.ExitNotFound, Problem: api.Problem{Code: api.CodeNotPinned, What: path + " is not pinned."}}
+	}
+	return nil
+}
 func (*fakeDrives) SetSecret(context.Context, string, string) error { return nil }
 func (f *fakeDrives) Mount(ctx context.Context, n string, _ bool) (api.Drive, error) {
 	select {
@@ -79,7 +91,7 @@ func startWith(t *testing.T, read time.Duration) *world {
 	t.Helper()
 	w := &world{socket: socketPath(t), hub: new(events.Hub), drives: &fakeDrives{block: make(chan struct{})}}
 	w.client = client.New(w.socket)
-	s := New(Options{Drives: w.drives, Mounts: w.drives, Uploads: w.drives,
+	s := New(Options{Drives: w.drives, Mounts: w.drives, Uploads: w.drives, Pins: w.drives,
 		Events: func() Feed { return w.hub.Subscribe() },
 		Doctor: func(context.Context) []api.Check { return []api.Check{{Name: "x", OK: true}} },
 		Stop:   func(context.Context, api.StopService) error { return nil },
@@ -136,6 +148,24 @@ func TestClientCalls(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+func TestPins(t *testing.T) {
+	w := start(t)
+	ctx := t.Context()
+	if l, err := w.client.Pins(ctx, "a/b"); err != nil || len(l) != 1 || l[0].Path != "a/b" || l[0].State != api.PinKept {
+		t.Errorf("Pins: %+v, %v", l, err)
+	}
+	if p, err := w.client.Pin(ctx, "a/b", "d/e f"); err != nil || p.Path != "a/b:d/e f" || p.State != api.PinFetching {
+		t.Errorf("Pin: %+v, %v", p, err)
+	}
+	if err := w.client.Unpin(ctx, "x", "a b"); err != nil {
+		t.Errorf("Unpin: %v", err)
+	}
+	var e *api.Error
+	if err := w.client.Unpin(ctx, "x", "other"); !errors.As(err, &e) || e.Problem.Code != api.CodeNotPinned || e.Exit != api.ExitNotFound {
+		t.Errorf("Unpin of what is not pinned: %v", err)
 	}
 }
 

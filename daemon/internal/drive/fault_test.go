@@ -3,6 +3,7 @@ package drive
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -245,4 +246,38 @@ func TestCloseWhileHanging(t *testing.T) {
 	if _, err := b.d.GetAttr(t.Context(), owner, d.ID); !errors.Is(err, providers.ErrClosed) {
 		t.Errorf("a call after Close: %v", err)
 	}
+}
+
+// knowsRoot is a remote whose root is always there, so that its provider does not
+// ask for it.
+type knowsRoot struct{ providers.Provider }
+
+func (k knowsRoot) Stat(ctx context.Context, p string) (providers.Entry, error) {
+	if p == "" {
+		return providers.Entry{Mode: fs.ModeDir | 0o755}, nil
+	}
+	return k.Provider.Stat(ctx, p)
+}
+
+// A remote is there again when it has answered, and not when its provider has.
+func TestProviderThatKnowsTheRoot(t *testing.T) {
+	b := newBench(t, mem.New(mem.Options{}))
+	b.o.Provider = knowsRoot{plain{b.faults}}
+	b.put("d/f", "data")
+	b.open()
+	b.faults.Fail(providers.ErrOffline)
+	b.await("the drive to be offline", func() bool {
+		_, _ = b.lookup("d/f")
+		return !b.d.Status().Online
+	})
+	tries := b.faults.Calls(providertest.OpList)
+	b.await("the remote to be tried again", func() bool {
+		if b.d.Status().Online {
+			t.Fatal("a remote that does not answer counts as there")
+		}
+		return b.faults.Calls(providertest.OpList) > tries+3
+	})
+	b.faults.Fail(nil)
+	b.await("the drive to be online", func() bool { return b.d.Status().Online })
+	b.holds(b.find("d/f").ID, "data")
 }

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/nfs"
 	"github.com/moorage/moorage/providers"
 )
@@ -231,8 +230,12 @@ func (d *Drive) status(op string, err error) error {
 		return fmt.Errorf("%s: %w", op, err)
 	case errors.As(err, &down), refused(err):
 		s = nfs.ErrIO
-	case errors.Is(err, nodes.ErrFull), errors.Is(err, syscall.ENOSPC):
+	case ofDisk(err):
+		s = d.diskStatus(err)
+	case errors.Is(err, syscall.ENOSPC):
 		s = nfs.ErrNoSpace
+	case errors.Is(err, providers.ErrTooLarge):
+		s = nfs.ErrFBig
 	case errors.Is(err, providers.ErrPermission):
 		s = nfs.ErrAccess
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.As(err, &limited), errors.Is(err, providers.ErrChanged):

@@ -329,6 +329,9 @@ func (a *applier) end() {
 	if a.moved || a.touched {
 		a.tx.Put(a.n)
 	}
+	if a.moved {
+		a.d.pins.changed()
+	}
 	if gone := a.tx.HiddenGone(); gone > 0 {
 		a.d.addHidden(a.tx, -gone)
 	}
@@ -472,12 +475,15 @@ func (a *applier) renew(n nodes.Node, e providers.Entry) error {
 		// What Stat told is right.
 		e.ModTime, e.Mode = n.RemoteTime, entryOf(&n).Mode
 	}
-	was := n.RemoteID
+	was, version := n.RemoteID, n.Version
 	if err := a.tx.Identify(&n, e.ID); err != nil {
 		return err
 	}
 	if d.renewed(&n, e, a.now) || n.RemoteID != was {
 		a.tx.Put(n)
+		if n.Kind == nodes.File && (n.Version != version || version == "") {
+			d.pins.changed()
+		}
 	}
 	return nil
 }

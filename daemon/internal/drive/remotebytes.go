@@ -37,7 +37,7 @@ func (d *Drive) openReading() error {
 		}
 	}
 	var err error
-	if d.cache, err = blocks.Open(folder, blocks.Options{Limit: d.o.CacheLimit, Logger: d.o.Logger, Clock: d.o.Clock}); err != nil {
+	if d.cache, err = blocks.Open(folder, blocks.Options{Limit: d.o.CacheLimit, Logger: d.o.Logger, Clock: d.o.Clock, Pinned: d.isPinned}); err != nil {
 		return fmt.Errorf("open the drive's cache: %w", err)
 	}
 	// Its clock is not ours: it measures how long the remote takes.

@@ -85,6 +85,9 @@ func (ch *change) rename(fromDir uint64, from string, toDir uint64, to string) (
 			return fw, tw, err
 		}
 		ch.unlink(tp, &old, oe)
+		if err := ch.tx.MovePin(old.ID, n.ID); err != nil { // it is the same file to who pinned it
+			return fw, tw, err
+		}
 		if err := ch.remove(old); err != nil {
 			return fw, tw, err
 		}

@@ -19,6 +19,7 @@ func (d *drive) detail() api.Drive {
 	stats := d.stats
 	d.mu.Unlock()
 	v.Uploads = d.uploads(detailUploads)
+	v.Pins = d.pins()
 	if stats == nil {
 		return v
 	}

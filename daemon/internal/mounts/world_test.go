@@ -224,6 +224,7 @@ type opener struct {
 	fail  func(r mounts.Request) error // of Open; nil: none
 	block bool                         // Open waits for its context
 	well  func() mounts.Health
+	pins  mounts.Pinner
 	waves chan struct{}
 	keeps bool // drives keep what they are told in a journal, see journal
 }
@@ -271,6 +272,7 @@ func (o *opener) Open(ctx context.Context, r mounts.Request) (*mounts.Source, er
 		o.opens--
 		return nil
 	}}
+	src.Pinner = o.pins
 	if o.keeps {
 		journal{r.StateDir}.serve(src)
 	}

@@ -75,6 +75,14 @@ func (c *Cache) ceilingLocked() int64 {
 	return n
 }
 
+// Room is how many bytes the cache may take in all, by its limit and the disk's
+// free space.
+func (c *Cache) Room() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ceilingLocked() * page
+}
+
 // dropLocked does something that takes nodes out of the index whose pages are
 // free now.
 func (c *Cache) dropLocked(drop func()) {
