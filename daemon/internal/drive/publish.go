@@ -442,6 +442,15 @@ func (p *publisher) do(w *work) {
 // lately is how long ago a task ended whose effects a read may just have met.
 const lately = time.Second
 
+// isBaseGone reports whether a file waits for a person because what it was laid
+// over is not on the remote any more.
+func (p *publisher) isBaseGone(id uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.work[nodeTask(id)]
+	return w != nil && errors.Is(w.parked, errBaseGone)
+}
+
 // await waits until none of some tasks is being done, and reports whether one
 // was, or was lately.
 func (p *publisher) await(ctx context.Context, keys []taskKey) bool {
