@@ -71,7 +71,8 @@ func differ(got, want tree) string {
 // world is a remote, a computer with a drive of it, and a client of that.
 type world struct {
 	t       *testing.T
-	remote  *rough.Remote // nil if the drive is of another one
+	remote  *rough.Remote // nil: it is shop
+	shop    *shop
 	session *rough.Session
 	provide func(*rough.Session) providers.Provider // what the drive gets; nil: the session
 	o       drive.Options
