@@ -137,6 +137,16 @@ func (w *world) symlink(p, target string) {
 
 func (w *world) rename(from, to string) {
 	w.t.Helper()
+	if w.isDead() {
+		return
+	}
+	id := w.attr(from).ID
+	defer func() {
+		if !w.isDead() {
+			delete(w.ids, from)
+			w.ids[to] = id
+		}
+	}()
 	w.do("rename "+from+" to "+to, func(t tree) { t.rename(from, to) }, func(ctx context.Context) error {
 		dir, name, err := w.in(ctx, from)
 		if err != nil {
@@ -214,14 +224,17 @@ func (w *world) look() tree {
 	return out
 }
 
-func (w *world) lookAt(at string, dir nfs.ID, out tree) {
+// list lists a folder.
+func (w *world) list(at string) (es []nfs.DirEntry) {
 	w.t.Helper()
-	var es []nfs.DirEntry
 	err := patient(func(ctx context.Context) error {
+		dir, err := w.find(ctx, at)
+		if err != nil {
+			return err
+		}
 		es = nil
 		for cookie, eof := uint64(0), false; !eof; {
-			var err error
-			eof, err = w.d.ReadDir(ctx, owner, dir, cookie, true, func(e nfs.DirEntry) bool {
+			eof, err = w.d.ReadDir(ctx, owner, dir.ID, cookie, true, func(e nfs.DirEntry) bool {
 				es, cookie = append(es, e), e.Cookie
 				return true
 			})
@@ -233,8 +246,13 @@ func (w *world) lookAt(at string, dir nfs.ID, out tree) {
 	})
 	if err != nil {
 		w.t.Errorf("list %q: %v", at, err)
-		return
 	}
+	return es
+}
+
+func (w *world) lookAt(at string, dir nfs.ID, out tree) {
+	w.t.Helper()
+	es := w.list(at)
 	for _, e := range es {
 		p := path.Join(at, e.Name)
 		var content string
@@ -405,6 +423,11 @@ func (w *world) ends() {
 		return
 	}
 	w.verify()
+	for p, id := range w.ids {
+		if a := w.attr(p); a.ID != id {
+			w.t.Errorf("%s was %d and is %d", p, id, a.ID)
+		}
+	}
 	got := w.remoteTree()
 	if len(w.theirs) > 0 && w.both(got) {
 		w.acked, w.theirs = got, nil

@@ -19,6 +19,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/moorage/moorage/daemon/internal/drive/disk/disktest"
+	"github.com/moorage/moorage/nfs"
 	"github.com/moorage/moorage/providers/s3"
 	"github.com/moorage/moorage/providers/s3/s3test"
 )
@@ -240,7 +241,7 @@ func atShop(t *testing.T, s *shop, files tree, o s3.Options, run func(w *world, 
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{t: t, shop: s, disk: disktest.New(1), cache: disktest.New(2), acked: files.clone(), theirs: tree{}, known: map[string]bool{}}
+		w := &world{t: t, shop: s, disk: disktest.New(1), cache: disktest.New(2), acked: files.clone(), theirs: tree{}, ids: map[string]nfs.ID{}, known: map[string]bool{}}
 		w.o.Provider = r
 		defer r.Close()
 		defer w.close()

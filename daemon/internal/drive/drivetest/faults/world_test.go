@@ -83,7 +83,8 @@ type world struct {
 	acked tree // what the client knows to be there
 	maybe tree // likewise, if the call that was not answered was done; nil: there is none
 
-	theirs tree // what somebody else made of files that were changed here
+	ids    map[string]nfs.ID // of what was moved
+	theirs tree              // what somebody else made of files that were changed here
 
 	mu           sync.Mutex
 	dead         bool
@@ -96,7 +97,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, o rough.Options) *world {
-	w := &world{t: t, disk: disktest.New(1), cache: disktest.New(2), acked: tree{}, theirs: tree{}, known: map[string]bool{}}
+	w := &world{t: t, disk: disktest.New(1), cache: disktest.New(2), acked: tree{}, theirs: tree{}, ids: map[string]nfs.ID{}, known: map[string]bool{}}
 	o.Put = w.stored
 	w.remote = rough.New(1, o)
 	w.remote.Calm(true)
