@@ -461,6 +461,7 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		if err != nil {
 			return err
 		}
+		was := baseOf(n)
 		// Where the remote had it before, if that was elsewhere, there is now
 		// something to take away.
 		if rdir, rname, ok := place(&n); ok && (rdir != dir || rname != name) {
@@ -512,6 +513,9 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		if n.State&(nodes.Staged|nodes.Moved) == 0 {
 			n.State &^= nodes.Edited
 			tx.DeletePending(id)
+		}
+		if is := baseOf(n); e != nil && keyOf(&is) == keyOf(&was) {
+			d.uncache(map[uint64]bool{id: true}) // the remote cannot tell it from what was there
 		}
 		tx.Put(n)
 		return nil

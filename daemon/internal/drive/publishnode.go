@@ -248,7 +248,7 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 			d.pub.hurry(nodeTask(o.ID))
 			return errHeld
 		}
-	} else if d.o.Clock().Sub(t.Since) < time.Duration(quietDelete)*d.o.Quiet/4 {
+	} else if age := d.o.Clock().Sub(t.Since); age >= 0 && age < time.Duration(quietDelete)*d.o.Quiet/4 { // else the clock was set back
 		return laterError{pause: quietCommit} // it is usually gone in a moment
 	}
 	if o.Kind != nodes.File {

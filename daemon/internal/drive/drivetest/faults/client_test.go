@@ -162,6 +162,7 @@ func (w *world) rename(from, to string) {
 
 func (w *world) remove(p string) {
 	w.t.Helper()
+	delete(w.ids, p)
 	w.do("remove "+p, func(t tree) { t.remove(p) }, func(ctx context.Context) error {
 		dir, name, err := w.in(ctx, p)
 		if err == nil {

@@ -225,13 +225,18 @@ func (s *shop) put(t *testing.T, key, content string) {
 // atShop has a drive over a bucket, with a line between, in a bubble.
 func atShop(t *testing.T, s *shop, files tree, o s3.Options, run func(w *world, l *line)) {
 	t.Helper()
+	atShopAt(t, time.Now(), s, files, o, run) // the server looks at the clock
+}
+
+// atShopAt is atShop with another time in the bubble.
+func atShopAt(t *testing.T, now time.Time, s *shop, files tree, o s3.Options, run func(w *world, l *line)) {
+	t.Helper()
 	for p, content := range files {
 		s.put(t, p, content)
 	}
 	u := s.srv.URL(t, s.bucket, "")
-	now := time.Now()
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(now)) // the server looks at the clock
+		time.Sleep(time.Until(now))
 		l := newLine()
 		o.Transport = l
 		if o.Credentials == nil {
