@@ -214,7 +214,9 @@ func (d *Drive) conflict(ctx context.Context, at nodes.Node, there providers.Ent
 			return err
 		}
 		d.pub.notSent(id)
-		there.Name = was
+		if there.Name == "" || !d.info.CaseInsensitive { // else it may be in the way under another name
+			there.Name = was
+		}
 		if err := a.put(there); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"syscall"
 	"time"
@@ -234,7 +235,7 @@ func refused(err error) bool {
 func answered(err error) bool {
 	for _, e := range []error{
 		providers.ErrNotExist, providers.ErrNotDir, providers.ErrIsDir, providers.ErrChanged, providers.ErrPermission, providers.ErrUnsupported,
-		providers.ErrExist, providers.ErrNotEmpty, providers.ErrFull, providers.ErrTooLarge,
+		providers.ErrExist, providers.ErrNotEmpty, providers.ErrFull, providers.ErrTooLarge, fs.ErrInvalid,
 	} {
 		if errors.Is(err, e) {
 			return true

@@ -581,7 +581,7 @@ func (d *Drive) trouble(n nodes.Node, err error) error {
 // parks reports whether trying again by itself is of no use.
 func parks(err error) bool {
 	for _, e := range []error{
-		providers.ErrPermission, providers.ErrUnsupported, providers.ErrFull, providers.ErrTooLarge, errBaseGone,
+		providers.ErrPermission, providers.ErrUnsupported, providers.ErrFull, providers.ErrTooLarge, fs.ErrInvalid, errBaseGone,
 	} {
 		if errors.Is(err, e) {
 			return true

@@ -254,3 +254,29 @@ func atShopAt(t *testing.T, now time.Time, s *shop, files tree, o s3.Options, ru
 		run(w, l)
 	})
 }
+
+// besides has a store hold a file where it has a folder, which this server cannot.
+func besides(key string) trip {
+	return func(q *http.Request, next http.RoundTripper) (*http.Response, error) {
+		op, at := operation(q)
+		if op == "head" && at == key {
+			return answer(q, 200, "", "ETag", `"besides"`, "Last-Modified", "Tue, 01 Jul 2025 10:00:00 GMT", "Content-Length", "5"), nil
+		}
+		res, err := next.RoundTrip(q)
+		if err != nil || op != "list" {
+			return res, err
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+		if v := q.URL.Query(); v.Get("prefix") == "" {
+			entry := `<Contents><Key>` + key + `</Key><LastModified>2025-07-01T10:00:00.000Z</LastModified><ETag>"besides"</ETag><Size>5</Size></Contents></ListBucketResult>`
+			b = bytes.Replace(b, []byte("</ListBucketResult>"), []byte(entry), 1)
+		}
+		out := answer(q, res.StatusCode, string(b))
+		out.Header.Set("Content-Type", "application/xml")
+		return out, nil
+	}
+}
