@@ -79,6 +79,9 @@ func (d *Drive) publishFile(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 	} else if busy {
 		return laterError{quietWrite, errTransaction}
 	}
+	if err := d.health.mayAsk(); err != nil {
+		return err // before all of it is read for nothing
+	}
 	e, err := d.stage(ctx, n.ID, n.State&nodes.Staged == 0)
 	if err != nil {
 		return err

@@ -84,6 +84,7 @@ type world struct {
 	maybe tree // likewise, if the call that was not answered was done; nil: there is none
 
 	ids    map[string]nfs.ID // of what was moved
+	side   []string          // paths that stay on this computer
 	theirs tree              // what somebody else made of files that were changed here
 
 	mu           sync.Mutex
@@ -93,6 +94,7 @@ type world struct {
 	power        bool                          // and the power with it
 	next, cached *disktest.Disk
 	known        map[string]bool // contents that there were
+	counts       map[string]int  // uploads by path; nil: they are not counted
 	torn         bool            // a write was not answered: other contents can be
 }
 
@@ -203,6 +205,9 @@ func (w *world) restart() {
 func (w *world) stored(p string, b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.counts != nil {
+		w.counts[p]++
+	}
 	if !w.known[string(b)] && !w.torn {
 		w.t.Errorf("%d bytes were put on the remote as %s, which were never the content of a file: %.40q", len(b), p, b)
 	}
