@@ -268,6 +268,8 @@ func (d *Drive) status(op string, err error) error {
 		s = nfs.ErrIO
 	case errors.Is(err, nodes.ErrFull), errors.Is(err, syscall.ENOSPC):
 		s = nfs.ErrNoSpace
+	case errors.Is(err, syscall.EFBIG): // of the volume that it is kept on
+		s = nfs.ErrFBig
 	case errors.Is(err, providers.ErrPermission):
 		s = nfs.ErrAccess
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.As(err, &limited), errors.Is(err, providers.ErrChanged):

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/moorage/moorage/daemon/internal/drive"
+	"github.com/moorage/moorage/daemon/internal/drive/disk"
 	"github.com/moorage/moorage/daemon/internal/drive/disk/disktest"
 	"github.com/moorage/moorage/daemon/internal/drive/drivetest/rough"
 	"github.com/moorage/moorage/nfs"
@@ -78,6 +79,7 @@ type world struct {
 	o       drive.Options
 
 	disk, cache *disktest.Disk
+	onto        func(disk.FS) disk.FS // what the drive has of these; nil: all
 	d           *drive.Drive
 
 	acked tree // what the client knows to be there
@@ -123,6 +125,9 @@ func (w *world) open() {
 	}
 	o.StateDir, o.UID, o.GID = "state", owner.UID, owner.GID
 	o.Disk, o.Cache, o.Nodes, o.Step, o.Host = w.disk, w.cache, w.disk.Pebble(), w.step, "host"
+	if w.onto != nil {
+		o.Disk, o.Cache = w.onto(w.disk), w.onto(w.cache)
+	}
 	if o.ProbeInterval == 0 {
 		o.ProbeInterval, o.TTL = 5*time.Second, 5*time.Second
 	}
