@@ -68,13 +68,14 @@ type export struct {
 	linker  Linker
 	access  AccessChecker
 	keeper  ReplyKeeper
+	losses  LossTeller
 	// What saves asking for attributes beside the answer.
 	lookupAttr AttrLookuper
 	readAttr   AttrReader
 	readFile   FileReader
 
 	writable bool
-	verifier atomic.Uint64
+	verifier atomic.Uint64 // without what losses adds, see writeVerifier
 	rand     io.Reader
 
 	calls atomic.Int64  // those in the file system; goneCalls more once the export is gone
@@ -101,6 +102,7 @@ func newExport(e Export, now time.Time, rand io.Reader) (*export, error) {
 	x.linkRd, _ = e.FS.(LinkReader)
 	x.access, _ = e.FS.(AccessChecker)
 	x.keeper, _ = e.FS.(ReplyKeeper)
+	x.losses, _ = e.FS.(LossTeller)
 	x.lookupAttr, _ = e.FS.(AttrLookuper)
 	x.readAttr, _ = e.FS.(AttrReader)
 	x.readFile, _ = e.FS.(FileReader)
@@ -133,6 +135,16 @@ func (x *export) random() (uint64, error) {
 		return 0, fmt.Errorf("nfs: make write verifier: %w", err)
 	}
 	return binary.BigEndian.Uint64(b[:]), nil
+}
+
+// writeVerifier is what clients compare to find out whether unstable data may be
+// lost.
+func (x *export) writeVerifier() uint64 {
+	v := x.verifier.Load()
+	if x.losses != nil {
+		v += x.losses.Losses()
+	}
+	return v
 }
 
 // rotate changes the write verifier, so that clients send again what they have

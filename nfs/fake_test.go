@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ type fakeFS struct {
 	calls  []string
 	caller nfs.Caller
 	hook   func(ctx context.Context, method string) error
+	lost   atomic.Uint64 // what Losses tells
 
 	// What the last call was given.
 	set   nfs.SetAttr
@@ -263,3 +265,5 @@ func testContext(t testing.TB) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+func (f *fakeFS) Losses() uint64 { return f.lost.Load() }

@@ -229,6 +229,15 @@ type Writer interface {
 	Commit(ctx context.Context, c *Caller, id ID, off uint64, count uint32) (WCC, error)
 }
 
+// LossTeller is a Writer that may lose unstable data at other times than in a
+// Commit or a stable write that fails, for instance when it syncs by itself.
+type LossTeller interface {
+	// Losses counts the times when unstable data may have been lost. The write
+	// verifier changes with it, so it has to move before a Commit that comes after
+	// the loss succeeds. It must not block.
+	Losses() uint64
+}
+
 // CreateMode is createmode3 of RFC 1813 §3.3.8.
 type CreateMode uint32
 

@@ -328,3 +328,22 @@ func TestVerifierOfWriteIsOlder(t *testing.T) {
 		t.Error("the verifier has not changed")
 	}
 }
+
+// TestVerifierAfterLoss: a file system that has lost unstable data by itself makes
+// clients send it again, also what they wrote before and commit later.
+func TestVerifierAfterLoss(t *testing.T) {
+	e := start(t, nil)
+	file := e.handle("file")
+	w := must(e.c.Write(e.ctx, file, 0, []byte("x"), nfs.Unstable))(t)
+	if r := must(e.c.Commit(e.ctx, file, 0, 0))(t); r.Status != 0 || r.Verf != w.Verf {
+		t.Fatalf("with nothing lost: %v, verifier %x, want %x", nfs.Status(r.Status), r.Verf, w.Verf)
+	}
+	e.fs.lost.Add(1)
+	r := must(e.c.Commit(e.ctx, file, 0, 0))(t)
+	if r.Status != 0 || r.Verf == w.Verf {
+		t.Errorf("after a loss: %v, verifier %x as before: %v", nfs.Status(r.Status), r.Verf, r.Verf == w.Verf)
+	}
+	if again := must(e.c.Write(e.ctx, file, 0, []byte("x"), nfs.Unstable))(t); again.Verf != r.Verf {
+		t.Errorf("written again: verifier %x, want %x", again.Verf, r.Verf)
+	}
+}

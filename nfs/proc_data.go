@@ -152,7 +152,7 @@ func (c *call) write(d *xdr.Decoder) bool {
 	if st == OK {
 		// The verifier from before the write: if it changes meanwhile, the
 		// client must not take this data for safe.
-		verf := x.verifier.Load()
+		verf := x.writeVerifier()
 		binary.BigEndian.PutUint64(r.Verf[:], verf)
 		var w WCC
 		var got Stable
@@ -211,7 +211,7 @@ func (c *call) commit(d *xdr.Decoder) bool {
 		if w, st = c.doCommit(x, id, &a); st == OK {
 			// The verifier from after the commit: if another one failed
 			// meanwhile, this file's data may have been part of the loss.
-			binary.BigEndian.PutUint64(r.Verf[:], x.verifier.Load())
+			binary.BigEndian.PutUint64(r.Verf[:], x.writeVerifier())
 			r.Wcc = c.changed(x, id, &w)
 		} else {
 			r.Wcc = c.unchanged(x, id)

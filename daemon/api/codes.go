@@ -27,6 +27,7 @@ const (
 	CodeDirMounted  = "dir-mounted"   // something is mounted there
 	CodeDirNotDir   = "dir-not-dir"   // the mount folder is no folder
 	CodeDirNotEmpty = "dir-not-empty" // the mount folder has something in it
+	CodeDisk        = "disk"          // this computer's disk fails
 	CodeDiskFull    = "disk-full"     // this computer has no space left
 	CodeExists      = "exists"        // there is a drive of that name
 	CodeHostKey     = "host-key"      // the server is not the one that is known

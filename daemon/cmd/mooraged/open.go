@@ -149,13 +149,13 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 			ReadOnly: !d.Status().Writable,
 			Health: func() mounts.Health {
 				s := d.Status()
-				return mounts.Health{Online: s.Online, Err: s.Err, Revision: s.Revision, CacheUsed: used() + s.CacheUsed, CacheLimit: cacheLimit,
+				return mounts.Health{Online: s.Online, Err: s.Err, Disk: s.Disk, Revision: s.Revision, CacheUsed: used() + s.CacheUsed, CacheLimit: cacheLimit,
 					Pending: api.Pending{Files: s.Pending, Bytes: s.Saved, Parked: s.Parked}, Traffic: api.Traffic{Fetched: s.Fetched, Published: s.Published}}
 			},
 			Changes: d.Changes(),
 		}
 		if !src.ReadOnly {
-			src.Sync = d.Sync
+			src.Publish, src.Sync = d.Publish, d.Sync
 			src.Ledger = func(limit int) []mounts.Upload { return ledger(d, limit) }
 		}
 		return src, nil

@@ -280,7 +280,7 @@ func (d *Drive) baseGone(ctx context.Context, n nodes.Node, cause error) error {
 	if err != nil || now.Version != n.Version || now.State != n.State {
 		return errNow
 	}
-	return fmt.Errorf("publish %q: %w: %w", n.Name, errBaseGone, cause)
+	return fmt.Errorf("publish %q: %w: %w", n.Name, ErrBaseGone, cause)
 }
 
 // fillSize is how much of the base is fetched at once.

@@ -166,6 +166,7 @@ type Drive struct {
 	limbo    *limbo
 	lost     *lostFiles
 	folders  *folders
+	storage  *diskTrouble
 
 	turns   *turns
 	repeats repeats
@@ -173,7 +174,8 @@ type Drive struct {
 	writer  providers.Writer // nil: nothing can be changed
 	disk    disk.FS
 	staged  *stagedFiles
-	pub     *publisher // nil if writer is
+	pub     *publisher  // nil if writer is
+	kept    keptChanges // if pub is nil
 
 	closing sync.RWMutex // read: a call is on
 	closed  bool
@@ -184,7 +186,6 @@ type Drive struct {
 	hidden   int64
 	deferred map[uint64]providers.Entry // newer states of files that are being read
 	usage    usage
-	storeErr error // the nodes cannot be written
 
 	watcher sync.WaitGroup
 	woken   chan struct{} // wakes watch after a sleep of this computer
@@ -215,7 +216,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	}
 	lost := newLostFiles()
 	d := &Drive{
-		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(lost), lost: lost, folders: newFolders(),
+		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(lost), lost: lost, folders: newFolders(), storage: newDiskTrouble(),
 		streams: newStreams(1024), deferred: map[uint64]providers.Entry{}, disk: o.Disk, turns: newTurns(), uses: newUses(),
 		woken: make(chan struct{}, 1),
 	}
@@ -234,6 +235,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	d.watcher.Go(d.keepFresh)
 	d.watcher.Go(d.dropLost)
 	d.watcher.Go(d.watchSleep)
+	d.watcher.Go(d.watchDisk)
 	if d.pub != nil {
 		d.watcher.Add(1)
 		go func() {
@@ -267,6 +269,11 @@ func (d *Drive) begin(ctx context.Context) error {
 	}
 	if err := d.sweepStaged(); err != nil {
 		return err
+	}
+	if d.pub == nil {
+		if err := d.loadKept(); err != nil {
+			return err
+		}
 	}
 	hidden, err := d.store.Meta("hidden")
 	if err != nil {
@@ -362,6 +369,7 @@ func (d *Drive) leave() { d.closing.RUnlock() }
 type Status struct {
 	Online    bool      // the remote answers
 	Err       error     // why not, or the last trouble since it last did; nil: none
+	Disk      error     // why this computer's disk does not take changes, see Drive.Trouble; nil: it does
 	Since     time.Time // of Online
 	Revision  string    // of the remote, as it says it; "" if it cannot be probed
 	Hidden    int64     // names of the remote that no system could show
@@ -377,10 +385,12 @@ type Status struct {
 
 // Status tells how the drive is. It does no I/O.
 func (d *Drive) Status() Status {
-	s := Status{Fetched: d.reader.Stats().Fetched}
+	s := Status{Fetched: d.reader.Stats().Fetched, Disk: d.Trouble()}
 	s.CacheUsed, s.CacheLimit = d.cache.Usage()
 	s.Online, s.Since, s.Err = d.health.state()
-	if d.pub != nil {
+	if d.pub == nil {
+		s.Pending, s.Saved = len(d.kept.changes), d.kept.bytes
+	} else {
 		s.Writable = true
 		s.Pending, s.Parked, s.Published = d.pub.counts()
 		s.Saved = d.staged.store.Used()
@@ -388,32 +398,12 @@ func (d *Drive) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s.Revision, s.Hidden = d.revision, d.hidden
-	if d.storeErr != nil {
-		s.Err = d.storeErr
-	}
 	return s
 }
 
-// update changes the nodes. While they cannot be written, which the status
-// shows, what is known is still served, and nothing new.
-func (d *Drive) update(fn func(*nodes.Tx) error) error {
-	err := d.store.Update(fn)
-	var trouble error
-	if errors.Is(err, nodes.ErrBroken) || errors.Is(err, nodes.ErrFull) {
-		trouble = err
-	}
-	d.mu.Lock()
-	turned := (d.storeErr == nil) != (trouble == nil)
-	d.storeErr = trouble
-	d.mu.Unlock()
-	if turned {
-		d.health.wake()
-	}
-	if turned && trouble != nil {
-		d.o.Logger.Error("the drive's state cannot be written", "err", err)
-	}
-	return err
-}
+// update changes the nodes. While they cannot be written, which [Drive.Trouble]
+// tells, what is known is still served, and nothing new.
+func (d *Drive) update(fn func(*nodes.Tx) error) error { return d.store.Update(fn) }
 
 // Changes wakes up after Status has changed. There is one channel.
 func (d *Drive) Changes() <-chan struct{} { return d.health.changes }

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/nfs"
 	"github.com/moorage/moorage/providers"
 )
@@ -266,9 +265,11 @@ func (d *Drive) status(op string, err error) error {
 		return fmt.Errorf("%s: %w", op, err)
 	case errors.As(err, &down), refused(err):
 		s = nfs.ErrIO
-	case errors.Is(err, nodes.ErrFull), errors.Is(err, syscall.ENOSPC):
+	case ofDisk(err):
+		s = d.diskStatus(err)
+	case errors.Is(err, syscall.ENOSPC):
 		s = nfs.ErrNoSpace
-	case errors.Is(err, syscall.EFBIG): // of the volume that it is kept on
+	case errors.Is(err, providers.ErrTooLarge), errors.Is(err, syscall.EFBIG): // of the volume that it is kept on
 		s = nfs.ErrFBig
 	case errors.Is(err, providers.ErrPermission):
 		s = nfs.ErrAccess

@@ -1,10 +1,16 @@
 package drive
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 )
 
 // UploadState is what became of a change, as a person is told.
@@ -27,7 +33,7 @@ type LedgerEntry struct {
 	Err     error
 	Since   time.Time // when it was made; of Uploaded and Conflict, when that was so
 	Done    int64     // bytes sent of Total
-	Total   int64     // bytes; 0: not known
+	Total   int64     // bytes; 0: not known, or there are none to be sent
 }
 
 // Published is a change that came to its end.
@@ -103,8 +109,12 @@ func (p *publisher) counts() (pending, parked int, sent int64) {
 // it was changed, at most limit of it, and then what ended lately. Side files, which
 // stay on this computer, are left out.
 func (d *Drive) Ledger(limit int) []LedgerEntry {
-	if d.pub == nil {
+	if d.enter() != nil {
 		return nil
+	}
+	defer d.leave()
+	if d.pub == nil {
+		return slices.Clone(d.kept.changes[:min(limit, len(d.kept.changes))])
 	}
 	p := d.pub
 	p.mu.Lock()
@@ -141,11 +151,14 @@ func (d *Drive) Ledger(limit int) []LedgerEntry {
 		}
 		if it.key.node != 0 {
 			n, err := d.node(it.key.node)
-			if err != nil {
+			if err != nil || n.State&nodes.Gone != 0 {
 				continue
 			}
 			if local, err := d.isLocal(n); err != nil || local {
 				continue
+			}
+			if it.e.Total == 0 {
+				it.e.Total = toSend(&n)
 			}
 		}
 		if it.e.Path = p.name(it.key); it.e.Path != "" {
@@ -161,8 +174,84 @@ func (d *Drive) Ledger(limit int) []LedgerEntry {
 	return out
 }
 
-// Sync publishes what was changed now, also what is parked, and waits until it is
-// on the remote. The error tells what could not be.
+// toSend is how many bytes publishing a node takes.
+func toSend(n *nodes.Node) int64 {
+	if n.Kind != nodes.File || n.State&(nodes.Created|nodes.Staged) == 0 {
+		return 0
+	}
+	return max(n.Size, 0)
+}
+
+// keptChanges is what a drive that publishes nothing has for its remote: it was
+// changed when it could be.
+type keptChanges struct {
+	changes []LedgerEntry // oldest first
+	bytes   int64
+}
+
+// loadKept finds out what is kept.
+func (d *Drive) loadKept() error {
+	var l []LedgerEntry
+	var trouble error
+	err := d.store.AllPending(func(id uint64, p nodes.Pending) bool {
+		n, err := d.store.Get(id)
+		if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 {
+			return true
+		}
+		local := false
+		if err == nil {
+			local, err = d.isLocal(n)
+		}
+		var at string
+		if err == nil {
+			at, err = d.way(id, false)
+		}
+		if err != nil {
+			trouble = err
+			return false
+		}
+		if !local {
+			l = append(l, LedgerEntry{Path: at, State: Saved, Since: p.Since, Total: toSend(&n)})
+		}
+		return true
+	})
+	if err := errors.Join(err, trouble); err != nil {
+		return fmt.Errorf("list what is not published: %w", err)
+	}
+	err = d.store.Tombs(0, func(t nodes.Tomb) bool {
+		if at, err := d.way(t.Dir, false); err == nil {
+			l = append(l, LedgerEntry{Path: path.Join(at, t.Name), State: Saved, Removed: true, Since: t.Since})
+		}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("list what is not published: %w", err)
+	}
+	slices.SortStableFunc(l, func(a, b LedgerEntry) int {
+		return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.Path, b.Path))
+	})
+	d.kept = keptChanges{l, d.staged.store.Used()}
+	return nil
+}
+
+// Publish has what was changed published now, also what is parked, and waits for
+// nothing.
+func (d *Drive) Publish() {
+	if d.enter() != nil {
+		return
+	}
+	defer d.leave()
+	if d.pub == nil {
+		return
+	}
+	d.pub.mu.Lock()
+	defer d.pub.mu.Unlock()
+	d.pub.hasten()
+}
+
+// Sync is [Drive.Publish] that waits until all is on the remote. The error tells
+// what could not be. When ctx is done it waits no longer, and the publishing goes
+// on.
 func (d *Drive) Sync(ctx context.Context) error {
 	if err := d.enter(); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"path"
 	"sync"
 	"time"
 
@@ -129,6 +130,9 @@ func (p *publisher) load() error {
 func (p *publisher) touch(k taskKey, q quiet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if w := p.work[k]; w == nil || w.rests || w.parked != nil {
+		defer p.d.health.wake()
+	}
 	w := p.get(k)
 	w.again, w.rests, w.parked, w.attempts, w.turns = w.running, false, nil, 0, 0
 	p.at(w, time.Now().Add(time.Duration(q)*p.d.o.Quiet/4))
@@ -450,7 +454,7 @@ func (p *publisher) isBaseGone(id uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.work[nodeTask(id)]
-	return w != nil && errors.Is(w.parked, errBaseGone)
+	return w != nil && errors.Is(w.parked, ErrBaseGone)
 }
 
 // await waits until none of some tasks is being done, and reports whether one
@@ -492,11 +496,21 @@ func (p *publisher) name(k taskKey) string {
 		return way
 	}
 	way, _ := p.d.way(k.dir, false)
-	return way + "/" + k.name
+	return path.Join(way, k.name)
 }
 
-// sync publishes everything now, also what is parked, and waits for it. The error
-// tells what could not be published.
+// hasten has everything published now, also what is parked. p.mu is held.
+func (p *publisher) hasten() {
+	for _, w := range p.work {
+		w.parked, w.waits = nil, nil
+		if !w.running && !w.rests && p.held[w.key] == nil {
+			p.at(w, time.Now())
+		}
+	}
+}
+
+// sync is hasten that waits for the end. The error tells what could not be
+// published.
 func (p *publisher) sync(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		p.mu.Lock()
@@ -512,12 +526,7 @@ func (p *publisher) sync(ctx context.Context) error {
 	defer closed()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.work {
-		w.parked, w.waits = nil, nil
-		if !w.running && !w.rests && p.held[w.key] == nil {
-			p.at(w, time.Now())
-		}
-	}
+	p.hasten()
 	for {
 		left := 0
 		var err error

@@ -16,9 +16,12 @@ import (
 	"github.com/moorage/moorage/providers"
 )
 
-// errBaseGone means that a file was changed here in part, and the rest of it was
-// replaced on the remote before it was fetched.
-var errBaseGone = errors.New("the rest of this file was replaced on the remote before it was fetched")
+// ErrBaseGone is why a file is parked that was changed here in part, and whose
+// rest was replaced on the remote before it was fetched. What was written is
+// here; no version of the file has the rest. It ends when the file is written as
+// a whole, is removed, or the old version is on the remote again and [Drive.Sync]
+// or [Drive.Publish] is called.
+var ErrBaseGone = errors.New("the rest of this file was replaced on the remote before it was fetched")
 
 // smallPut is up to which size a file is uploaded out of memory, in bytes.
 const smallPut = 8 << 20
@@ -423,7 +426,13 @@ func (d *Drive) handOver(e *staged, entry providers.Entry) (adopt func(), err er
 	n := nodes.Node{ID: e.id, Size: entry.Size, Version: string(entry.Version), RemoteTime: entry.ModTime}
 	return func() {
 		d.step("adopt")
-		err := d.cache.Adopt(d.blockKey(keyOf(&n)), folder, name, entry.Size)
+		e.mu.Lock()
+		sent := e.spans > 0 // nobody who has it to send is told of what the cache takes away
+		e.mu.Unlock()
+		err := errBeingSent
+		if !sent {
+			err = d.cache.Adopt(d.blockKey(keyOf(&n)), folder, name, entry.Size)
+		}
 		if err == nil {
 			return
 		}
@@ -433,6 +442,8 @@ func (d *Drive) handOver(e *staged, entry providers.Entry) (adopt func(), err er
 		}
 	}, nil
 }
+
+var errBeingSent = errors.New("it is being sent to a client")
 
 // completed is the durable part of complete. It reports whether the node is
 // gone.

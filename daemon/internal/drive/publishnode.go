@@ -578,10 +578,11 @@ func (d *Drive) trouble(n nodes.Node, err error) error {
 	return fmt.Errorf("publish %q: %w", n.Name, err)
 }
 
-// parks reports whether trying again by itself is of no use.
+// parks reports whether trying again by itself is of no use. fs.ErrInvalid is of
+// names that the remote cannot hold.
 func parks(err error) bool {
 	for _, e := range []error{
-		providers.ErrPermission, providers.ErrUnsupported, providers.ErrFull, providers.ErrTooLarge, fs.ErrInvalid, errBaseGone,
+		providers.ErrPermission, providers.ErrUnsupported, providers.ErrFull, providers.ErrTooLarge, ErrBaseGone, fs.ErrInvalid,
 	} {
 		if errors.Is(err, e) {
 			return true

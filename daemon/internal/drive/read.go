@@ -114,7 +114,8 @@ func (d *Drive) readOnce(ctx context.Context, c *nfs.Caller, id uint64, p []byte
 }
 
 // ReadFile tells where in a file of the cache bytes are that were fetched and
-// read before; [nfs.ErrNotInFile] for all others.
+// read before, or where those are that were written here; [nfs.ErrNotInFile] for
+// all others.
 func (d *Drive) ReadFile(ctx context.Context, c *nfs.Caller, id nfs.ID, off uint64, count int) (nfs.FileSpan, error) {
 	if d.enter() != nil {
 		return nfs.FileSpan{}, nfs.ErrNotInFile // Read says why
@@ -132,12 +133,15 @@ func (d *Drive) span(ctx context.Context, c *nfs.Caller, id, off uint64, count i
 		return s, false
 	}
 	n, err := d.node(id)
-	if err != nil || n.Kind != nodes.File || n.State&nodes.Staged != 0 || n.Size < 0 || off >= uint64(n.Size) {
+	if err != nil || n.Kind != nodes.File || n.Size < 0 || off >= uint64(n.Size) {
 		return s, false
 	}
 	s.Attr = d.attr(&n)
 	if c.UID != s.Attr.UID && !nfs.Permits(c, &s.Attr, nfs.MayRead) && !nfs.Permits(c, &s.Attr, nfs.MayExec) {
 		return s, false
+	}
+	if n.State&nodes.Staged != 0 {
+		return d.spanStaged(ctx, s, id, off, count)
 	}
 	key := keyOf(&n)
 	v := d.versions.acquire(key) // who read the bytes did so through it
@@ -159,6 +163,37 @@ func (d *Drive) span(ctx context.Context, c *nfs.Caller, id, off uint64, count i
 	s.FD, s.Release = int(file.Fd()), func() { f.Close() }
 	v.passed(int64(off), int64(s.N))
 	d.streams.note(id, d.o.Clock(), s.EOF)
+	d.uses.note(id, d.o.Clock())
+	return s, true
+}
+
+// spanStaged is span for a file that has content of its own here.
+func (d *Drive) spanStaged(ctx context.Context, s nfs.FileSpan, id, off uint64, count int) (nfs.FileSpan, bool) {
+	e, err := d.stage(ctx, id, false)
+	if err != nil {
+		return s, false
+	}
+	size := uint64(e.f.State().Size)
+	s.N = int(min(uint64(count), size-min(off, size)))
+	s.EOF = off+uint64(s.N) == size
+	file, ok := e.f.Span(int64(off), int64(s.N))
+	if ok {
+		e.mu.Lock()
+		if ok = !e.ended; ok {
+			e.spans++
+		}
+		e.mu.Unlock()
+	}
+	if !ok {
+		d.staged.release(e)
+		return s, false
+	}
+	s.FD, s.Release = int(file.Fd()), func() {
+		e.mu.Lock()
+		e.spans--
+		e.mu.Unlock()
+		d.staged.release(e)
+	}
 	d.uses.note(id, d.o.Clock())
 	return s, true
 }

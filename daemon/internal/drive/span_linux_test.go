@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/moorage/moorage/nfs"
 	"github.com/moorage/moorage/providers/mem"
@@ -84,6 +85,41 @@ func TestCachedBytesAreSentFromTheirFile(t *testing.T) {
 	b.d = nil
 	p := make([]byte, s.N)
 	if n, err := syscall.Pread(s.FD, p, 0); n != 1<<20 || err != nil || string(p) != strings.Repeat("g", 1<<20) {
+		t.Errorf("after the end %d bytes, %v", n, err)
+	}
+	s.Release()
+}
+
+// What was written here and is not published is sent out of its file, too.
+func TestStagedBytesAreSentFromTheirFile(t *testing.T) {
+	b := newBench(t, mem.New(mem.Options{}))
+	b.o.Cache, b.o.Provider, b.o.Quiet = newRoomy(t), b.mem, time.Hour
+	b.open()
+	f := b.create("f")
+	data := noise(1<<20 + 5)
+	b.write(f, data, 0, nfs.Unstable)
+	if got, n := b.span(f, 256<<10); got != data || n != 5 {
+		t.Errorf("%d of 5 reads were answered from the file; as it is: %v", n, got == data)
+	}
+	b.write(f, "end", 2<<20, nfs.Unstable)
+	want := data + strings.Repeat("\x00", 2<<20-len(data)) + "end"
+	if got, _ := b.span(f, 256<<10); got != want {
+		t.Error("with a hole it is not as it is")
+	}
+	s, err := b.d.ReadFile(t.Context(), owner, f, 0, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It is published, and goes, while it is being sent.
+	if err := b.d.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.d = nil
+	p := make([]byte, s.N)
+	if n, err := syscall.Pread(s.FD, p, 0); n != 1<<20 || err != nil || string(p) != data[:1<<20] {
 		t.Errorf("after the end %d bytes, %v", n, err)
 	}
 	s.Release()

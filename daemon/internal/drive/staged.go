@@ -40,21 +40,24 @@ type staged struct {
 	writers      int
 	ending       chan struct{} // not nil: about to be given up if nobody writes; closed when that is decided
 	ended        bool          // given up: ask for it again
+	spans        int           // parts of f's file that are being sent
 	refs         int           // under stagedFiles.mu
 	elem         *list.Element // likewise; nil: in use
+	retired      chan struct{} // likewise; not nil: see stagedFiles.retire
 }
 
 // stagedFiles are the staged files that are open.
 type stagedFiles struct {
 	store *staging.Store
 
-	mu   sync.Mutex
-	m    map[uint64]*staged
-	idle list.List // of *staged, used last in front
+	mu      sync.Mutex
+	m       map[uint64]*staged
+	retired map[uint64]*staged // see retire
+	idle    list.List          // of *staged, used last in front
 }
 
 func newStagedFiles(store *staging.Store) *stagedFiles {
-	return &stagedFiles{store: store, m: map[uint64]*staged{}}
+	return &stagedFiles{store: store, m: map[uint64]*staged{}, retired: map[uint64]*staged{}}
 }
 
 // peek gives the open file of a node, if there is one, without holding it: its
@@ -80,12 +83,51 @@ func (s *stagedFiles) peek(id uint64) *staged {
 func (s *stagedFiles) has(id uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.m[id] != nil
+	return s.m[id] != nil || s.retired[id] != nil
 }
+
+// retire has a file loaded again by who asks for it next, as soon as nobody uses
+// e any more. It reports whether it was not retired before.
+func (s *stagedFiles) retire(e *staged) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m[e.id] != e {
+		return false
+	}
+	delete(s.m, e.id)
+	e.retired = make(chan struct{})
+	s.retired[e.id] = e
+	return true
+}
+
+// leaves waits until nobody uses a file that was retired. Who uses it may wait for
+// what the caller holds, so that it does not wait for long.
+func (e *staged) leaves(ctx context.Context) error {
+	t := time.NewTimer(retiredPatience)
+	defer t.Stop()
+	select {
+	case <-e.retired:
+		return nil
+	case <-t.C:
+		return fmt.Errorf("%w: a file that could not be written is still in use", nfs.ErrJukebox)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+const retiredPatience = time.Second
 
 // acquire gives the file of a node, which load makes if it is not open.
 func (s *stagedFiles) acquire(ctx context.Context, id uint64, load func(*staged) error) (*staged, error) {
 	s.mu.Lock()
+	for s.retired[id] != nil {
+		old := s.retired[id]
+		s.mu.Unlock()
+		if err := old.leaves(ctx); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+	}
 	e := s.m[id]
 	if e == nil {
 		e = &staged{id: id, ready: make(chan struct{}), clean: true, refs: 1}
@@ -127,6 +169,7 @@ func (s *stagedFiles) release(e *staged) {
 		s.mu.Unlock()
 		if last {
 			e.f.Close() // given up before; nothing of it counts
+			s.replaced(e)
 		}
 		return
 	}
@@ -151,6 +194,16 @@ func (s *stagedFiles) release(e *staged) {
 		if o.fresh {
 			s.store.Remove(o.id) // what is left is found at the next start
 		}
+	}
+}
+
+// replaced ends the wait for a file that was retired and is closed now.
+func (s *stagedFiles) replaced(e *staged) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.retired[e.id] == e {
+		delete(s.retired, e.id)
+		close(e.retired)
 	}
 }
 
@@ -193,15 +246,15 @@ func (s *stagedFiles) forget(e *staged) {
 	}
 }
 
-// close closes all files; nobody uses one. What is not recorded is lost, as it
-// would be in a crash.
+// close closes all files but those that are still being sent. What is not recorded
+// is lost, as it would be in a crash.
 func (s *stagedFiles) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var err error
 	for id, e := range s.m {
 		delete(s.m, id)
-		if e.err == nil {
+		if e.err == nil && e.refs == 0 {
 			err = errors.Join(err, e.f.Close())
 		}
 	}
@@ -326,8 +379,11 @@ func (d *Drive) record(e *staged, extra func(*nodes.Node)) error {
 	}
 	d.step("sync")
 	st, regions, err := e.f.Sync()
+	if errors.Is(err, staging.ErrSync) {
+		return d.loses(e, err)
+	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", nfs.ErrIO, err)
+		return err
 	}
 	d.step("record")
 	err = d.update(func(tx *nodes.Tx) error {

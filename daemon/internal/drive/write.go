@@ -27,20 +27,6 @@ func (d *Drive) writable() error {
 	return nil
 }
 
-// room fails before the disk is so full that what is here could not be kept in
-// order.
-func (d *Drive) room(n int64) error {
-	free, _, err := d.disk.Free()
-	if err == nil && free-n < journalReserve {
-		return fmt.Errorf("%w: this computer's disk is full: %d MiB are free", nfs.ErrNoSpace, free>>20)
-	}
-	return nil
-}
-
-// journalReserve is how many bytes of the disk are left free by writes, so that
-// what was accepted can still be published and forgotten.
-const journalReserve = 256 << 20
-
 // mayWrite checks that id is a file that c may write to.
 func (d *Drive) mayWrite(c *nfs.Caller, id uint64) (nodes.Node, error) {
 	n, err := d.node(id)
@@ -104,8 +90,10 @@ func (d *Drive) write(ctx context.Context, c *nfs.Caller, id uint64, p []byte, o
 		return 0, nfs.WCC{}, err
 	}
 	w, err := d.changeStaged(e, before, func(f *staging.File) error {
-		_, err := f.WriteAt(p, int64(off))
-		return err
+		if _, err := f.WriteAt(p, int64(off)); err != nil {
+			return d.failsToWrite(err)
+		}
+		return nil
 	})
 	if err != nil {
 		return 0, w, err

@@ -455,6 +455,12 @@ func (d *drive) refresh() {
 			if v.Problem != nil && v.Problem.Code == p.Code {
 				p.Time = v.Problem.Time
 			}
+		} else if h.Disk != nil {
+			state = api.Degraded
+			p = diskTrouble(h.Disk, d.st.URL)
+			if v.Problem != nil && v.Problem.Code == p.Code {
+				p.Time = v.Problem.Time
+			}
 		} else if p = lost; p == nil && h.Pending.Parked > 0 {
 			p = parked(h.Pending.Parked, d.st.Name)
 			if v.Problem != nil && v.Problem.Code == p.Code {
@@ -482,6 +488,21 @@ func offline(err error, url string, writable bool) *api.Problem {
 		p.Code = api.CodeOffline
 		p.What = fmt.Sprintf("%s does not answer: %v.", url, err)
 		p.Do = "Nothing: it is tried again by itself."
+	}
+	return &p
+}
+
+// diskTrouble is what a mounted drive shows while this computer's disk takes no
+// changes.
+func diskTrouble(err error, url string) *api.Problem {
+	p := problem.Of(err, url).Problem
+	if p.Code != api.CodeDiskFull {
+		p = api.Problem{Code: api.CodeDisk, What: "This computer's disk does not take what is written: " + err.Error() + "."}
+	}
+	p.Means = "Nothing can be changed on the drive meanwhile. What was saved before is safe."
+	p.Do = "Free some space; the rest goes by itself."
+	if p.Code == api.CodeDisk {
+		p.Do = "Look after the disk and its cable; it is tried again by itself."
 	}
 	return &p
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -371,6 +372,18 @@ func TestDegraded(t *testing.T) {
 	waves <- struct{}{}
 	if d := w.until("x", in(api.Mounted)); d.Problem != nil || d.Revision != "r2" {
 		t.Errorf("mounted again: %+v", d)
+	}
+	for err, code := range map[error]string{syscall.ENOSPC: api.CodeDiskFull, syscall.EIO: api.CodeDisk} {
+		w.opener.set(func(*opener) { h.Disk = err })
+		waves <- struct{}{}
+		d := w.until("x", in(api.Degraded))
+		if d.Problem == nil {
+			t.Fatalf("with a disk that takes nothing: %+v", d)
+		}
+		problem(t, &api.Error{Exit: api.ExitFailed, Problem: *d.Problem}, code, api.ExitFailed)
+		w.opener.set(func(*opener) { h.Disk = nil })
+		waves <- struct{}{}
+		w.until("x", in(api.Mounted))
 	}
 }
 

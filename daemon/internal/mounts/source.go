@@ -60,19 +60,21 @@ type Source struct {
 	Health  func() Health
 	Changes <-chan struct{}
 
-	// Ledger lists at most limit changes, what waits first. Sync publishes what
-	// was changed now and waits until it is on the remote; if ctx is done, it
-	// only begins. The error tells what could not be, which goes on waiting. Both
-	// are nil where changes need no publishing. Ledger is not called during Close
-	// or after it; Sync may be, and fails.
-	Ledger func(limit int) []Upload
-	Sync   func(ctx context.Context) error
+	// Ledger lists at most limit changes, what waits first. Publish has what was
+	// changed published now and does not wait; Sync also waits until it is on the
+	// remote, or ctx is done. Its error tells what could not be, which goes on
+	// waiting. All are nil where changes need no publishing. Ledger is not called
+	// during Close or after it; the others may be, and do nothing or fail.
+	Ledger  func(limit int) []Upload
+	Publish func()
+	Sync    func(ctx context.Context) error
 }
 
 // Health is how the remote of a drive is.
 type Health struct {
 	Online     bool
 	Err        error // why it is not online, or the last trouble
+	Disk       error // why this computer's disk takes no changes; nil: it does
 	Revision   string
 	CacheUsed  int64 // bytes
 	CacheLimit int64 // bytes; 0: none

@@ -146,12 +146,11 @@ func (m *Manager) Sync(ctx context.Context, name string, wait bool) (api.Synced,
 		return api.Synced{Pending: d.describe().Pending}, nil
 	}
 	began := d.m.o.Clock()
-	sctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if !wait {
-		cancel() // it only begins
+	if wait {
+		err = src.Sync(ctx)
+	} else {
+		src.Publish()
 	}
-	err = src.Sync(sctx)
 	if ctx.Err() != nil {
 		return api.Synced{}, ctx.Err()
 	}

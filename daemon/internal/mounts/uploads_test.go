@@ -65,6 +65,7 @@ func (j journal) serve(s *mounts.Source) {
 		}
 		return h
 	}
+	s.Publish = func() {}
 	s.Sync = func(ctx context.Context) error {
 		var left []string
 		var err error

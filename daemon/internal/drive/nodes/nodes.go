@@ -54,7 +54,9 @@ var (
 	ErrFormat   = errors.New("the drive's state was written by a newer version of Moorage")
 	ErrCorrupt  = errors.New("the drive's state is damaged")
 	ErrFull     = fmt.Errorf("no room for the drive's state: %w", syscall.ENOSPC)
-	ErrBroken   = errors.New("the drive's state cannot be written") // after a failed write, until reopened
+	// ErrBroken means that the disk failed to write. What was being made durable
+	// may become so later, see [Store.Trouble].
+	ErrBroken = errors.New("the drive's state cannot be written")
 )
 
 // KV is an ordered map on stable storage. Its methods may be called
@@ -135,6 +137,30 @@ func New(kv KV) (*Store, error) {
 		return s, s.applyNow([]Change{{metaKey("format"), binary.BigEndian.AppendUint32(nil, formatVersion)}})
 	}
 	return s, nil
+}
+
+// Trouble is why nothing can be stored at this time: ErrFull or ErrBroken. It
+// passes by itself when the disk lets it. Nothing that was stored is lost, and
+// all of it can be read meanwhile.
+func (s *Store) Trouble() error {
+	if t, ok := s.kv.(troubled); ok {
+		return t.Trouble()
+	}
+	return nil
+}
+
+// Troubles wakes up after Trouble has changed. There is one channel.
+func (s *Store) Troubles() <-chan struct{} {
+	if t, ok := s.kv.(troubled); ok {
+		return t.Troubles()
+	}
+	return nil
+}
+
+// troubled is a KV that gets over failures of its disk.
+type troubled interface {
+	Trouble() error
+	Troubles() <-chan struct{}
 }
 
 // applyNow makes changes and waits until they are on stable storage.

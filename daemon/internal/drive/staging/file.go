@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -359,6 +360,28 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 			return len(p), nil
 		}
 	}
+}
+
+// Span gives the operating system's file that has all of [off, off+n), at the
+// same place; ok is false if there is none, or they are not all in it. The file
+// is valid until the File is closed. What is truncated away meanwhile may be gone
+// from it.
+func (f *File) Span(off, n int64) (file *os.File, ok bool) {
+	o, ok := f.f.(disk.OSFile)
+	if !ok || n <= 0 {
+		return nil, false
+	}
+	f.mu.Lock()
+	local := f.layout().local(off, n)
+	f.mu.Unlock()
+	if !local {
+		return nil, false
+	}
+	// Of what was truncated away before a power failure the end may be missing.
+	if i, err := f.f.Stat(); err != nil || i.Size < off+n {
+		return nil, false
+	}
+	return o.OS(), true
 }
 
 // read reads the staging file, behind whose end there are zeros.
