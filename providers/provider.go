@@ -120,6 +120,15 @@ type Prober interface {
 	Probe(ctx context.Context) (Version, error)
 }
 
+// Waker holds connections that wait for their next use.
+type Waker interface {
+	// Woke tells that this computer has slept, or may be in another network by
+	// now: connections that nobody uses at the moment are closed, as they may be
+	// dead without a word, and calls that begin later make new ones. It does no
+	// I/O that could take long.
+	Woke()
+}
+
 // Source is what Put uploads. It may be read several times and in parallel.
 type Source interface {
 	io.ReaderAt

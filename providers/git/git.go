@@ -215,6 +215,9 @@ func (r *Remote) Info() providers.Info {
 // does no I/O.
 func (r *Remote) CacheUsed() int64 { return r.store.Used() }
 
+// Woke closes the connections that nobody uses.
+func (r *Remote) Woke() { r.web.DropIdle() }
+
 // Close ends all requests and everything that goes on in the background.
 // Objects that are open stay readable.
 func (r *Remote) Close() error {
@@ -299,4 +302,5 @@ var (
 	_ providers.Provider = (*Remote)(nil)
 	_ providers.Sizer    = (*Remote)(nil)
 	_ providers.Prober   = (*Remote)(nil)
+	_ providers.Waker    = (*Remote)(nil)
 )

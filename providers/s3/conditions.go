@@ -67,14 +67,14 @@ const noETag = "00000000000000000000000000000000"
 // try changes an object of its own under conditions that do not hold.
 func (c *call) try(kind cond) (keeps bool, err error) {
 	key := c.r.prefix + probePrefix + rand.Text()
-	if _, err := c.putBytes(key, []byte("x"), match{}, nil); err != nil {
-		return false, err
-	}
-	defer func() {
+	defer func() { // also if the answer to the first request was lost
 		if derr := c.deleteObject(key, ""); err == nil && !errors.Is(derr, providers.ErrNotExist) {
 			err = derr
 		}
 	}()
+	if _, err := c.putBytes(key, []byte("x"), match{}, nil); err != nil {
+		return false, err
+	}
 	for _, m := range []match{{absent: true}, {etag: noETag}} {
 		switch kind {
 		case condPut:

@@ -209,18 +209,21 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 
 // head asks for what is known about the object of that key. Answers to HEAD
 // have no body that could say why it is refused, so that another request must
-// find out, which gets the same answer.
+// find out, which gets the same answer. If it gets a better one, it may have
+// found out by how much the clocks differ, so that the first is asked again.
 func (c *call) head(key string) (*object, error) {
-	out, err := ask(c, func(ctx context.Context, conn *connection) (*awss3.HeadObjectOutput, error) {
-		return conn.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: &c.r.bucket, Key: &key})
-	})
-	if err == nil {
-		return newObject(key, out)
-	}
-	if errors.Is(err, errRefused) || errors.Is(err, providers.ErrPermission) {
+	for again := false; ; again = true {
+		out, err := ask(c, func(ctx context.Context, conn *connection) (*awss3.HeadObjectOutput, error) {
+			return conn.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: &c.r.bucket, Key: &key})
+		})
+		if err == nil {
+			return newObject(key, out)
+		}
+		if again || !errors.Is(err, errRefused) && !errors.Is(err, providers.ErrPermission) {
+			return nil, err
+		}
 		if _, lerr := c.list(listing{prefix: c.r.prefix, max: 1}); lerr != nil {
 			return nil, lerr
 		}
 	}
-	return nil, err
 }

@@ -102,6 +102,7 @@ var (
 	_ providers.Symlinker   = (*Remote)(nil)
 	_ providers.Uploader    = (*Remote)(nil)
 	_ providers.Walker      = (*Remote)(nil)
+	_ providers.Waker       = (*Remote)(nil)
 )
 
 const (
@@ -173,6 +174,16 @@ func (r *Remote) Close() error {
 		r.net.close()
 	}
 	return nil
+}
+
+// Woke closes the connections that nobody uses.
+func (r *Remote) Woke() {
+	r.mu.Lock()
+	n := r.net
+	r.mu.Unlock()
+	if n != nil {
+		n.close()
+	}
 }
 
 // call is one call of a method: its context, and words for its errors.

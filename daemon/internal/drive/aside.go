@@ -19,6 +19,9 @@ func (d *Drive) stepAside(ctx context.Context, o nodes.Node) error {
 	if err != nil {
 		return errNow
 	}
+	if err := d.beginAside(o); err != nil {
+		return err
+	}
 	aside := path.Join(path.Dir(from), asideName(o.ID))
 	err = d.moveTree(ctx, branch{id: o.ID, from: from, to: aside, kind: o.Kind})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,9 +36,38 @@ func (d *Drive) stepAside(ctx context.Context, o nodes.Node) error {
 	return errNow
 }
 
+// beginAside notes that o steps aside: until it has done so, what is in either
+// place is of o, and no news.
+func (d *Drive) beginAside(o nodes.Node) error {
+	dir, _, ok := place(&o)
+	if !ok || o.Kind != nodes.Dir && o.Version == "" {
+		return nil
+	}
+	u := nodes.Upload{Dir: dir, Name: asideName(o.ID), Size: o.Size, Moved: o.Version}
+	if o.Kind == nodes.Dir {
+		u = nodes.Upload{Dir: dir, Name: asideName(o.ID), Moved: movesTree}
+	}
+	err := d.update(func(tx *nodes.Tx) error {
+		now, err := tx.Get(o.ID)
+		if err != nil || !samePlace(&now, &o) {
+			return errNow
+		}
+		if was, err := tx.Upload(o.ID); err == nil && was.Moved == movesTree && (was.Dir != u.Dir || was.Name != u.Name) {
+			d.pub.hurry(nodeTask(o.ID)) // it is on its way elsewhere
+			return errHeld
+		}
+		tx.PutUpload(o.ID, u)
+		return nil
+	})
+	if err == nil {
+		d.pub.noteSent(o.ID, u)
+	}
+	return err
+}
+
 // isAside notes that o has stepped aside.
 func (d *Drive) isAside(o nodes.Node) error {
-	return d.update(func(tx *nodes.Tx) error {
+	err := d.update(func(tx *nodes.Tx) error {
 		n, err := tx.Get(o.ID)
 		if err != nil {
 			return ignoreNotFound(err)
@@ -57,6 +89,11 @@ func (d *Drive) isAside(o nodes.Node) error {
 		}
 		n.RName = t.Name
 		tx.Put(n)
+		tx.DeleteUpload(n.ID)
 		return nil
 	})
+	if err == nil {
+		d.pub.notSent(o.ID)
+	}
+	return err
 }

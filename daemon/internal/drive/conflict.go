@@ -214,7 +214,9 @@ func (d *Drive) conflict(ctx context.Context, at nodes.Node, there providers.Ent
 			return err
 		}
 		d.pub.notSent(id)
-		there.Name = was
+		if there.Name == "" || !d.info.CaseInsensitive { // else it may be in the way under another name
+			there.Name = was
+		}
 		if err := a.put(there); err != nil {
 			return err
 		}
@@ -386,7 +388,8 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 	}
 	d.step("move dir done")
 	defer d.pub.notSent(n.ID)
-	return d.update(func(tx *nodes.Tx) error {
+	on := false
+	err = d.update(func(tx *nodes.Tx) error {
 		now, err := tx.Get(n.ID)
 		if err != nil {
 			return ignoreNotFound(err)
@@ -412,12 +415,17 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 			now.RParent, now.RName = n.Parent, n.Name
 			tx.PutTomb(nodes.Tomb{Dir: n.Parent, Name: n.Name, Kind: nodes.Dir, Node: n.ID, Since: d.o.Clock()})
 			tx.Put(now)
+			on = true
 			return nil
 		}
 		tx.DeletePending(n.ID)
 		tx.Put(now)
 		return nil
 	})
+	if on {
+		return orNow(err)
+	}
+	return err
 }
 
 // parentGoneFor has a directory that is gone on the remote made anew.

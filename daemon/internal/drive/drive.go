@@ -189,6 +189,7 @@ type Drive struct {
 	usage    usage
 
 	watcher sync.WaitGroup
+	woken   chan struct{} // wakes watch after a sleep of this computer
 }
 
 var (
@@ -218,6 +219,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	d := &Drive{
 		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(lost), lost: lost, folders: newFolders(), storage: newDiskTrouble(), pins: newPins(),
 		streams: newStreams(1024), deferred: map[uint64]providers.Entry{}, disk: o.Disk, turns: newTurns(), uses: newUses(),
+		woken: make(chan struct{}, 1),
 	}
 	parallel := max(2, d.info.MaxParallel)
 	d.health = newHealth(o.Clock, parallel)
@@ -236,6 +238,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	go d.watch()
 	d.watcher.Go(d.keepFresh)
 	d.watcher.Go(d.dropLost)
+	d.watcher.Go(d.watchSleep)
 	d.watcher.Go(d.watchDisk)
 	d.watcher.Go(d.keepPinned)
 	if d.pub != nil {
@@ -486,6 +489,8 @@ func (d *Drive) watch() {
 			timer.Stop()
 			return
 		case <-timer.C:
+		case <-d.woken:
+			timer.Stop()
 		case <-d.health.wentDown:
 			timer.Stop()
 			pause, retry = d.o.RetryMin, d.o.RetryMin

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"syscall"
 	"time"
@@ -19,6 +20,10 @@ const (
 	maxFailures   = 3
 	failureWindow = 10 * time.Second
 )
+
+// longRest is how long a remote may ask to be left alone without counting as
+// unreachable.
+const longRest = time.Minute
 
 // attempts is how often a call that failed for a passing reason is made.
 const attempts = 3
@@ -38,7 +43,8 @@ type health struct {
 	err      error
 	since    time.Time
 	failures []time.Time
-	counted  uint64 // failures, ever
+	counted  uint64    // failures, ever
+	rests    time.Time // until when the remote asked to be left alone
 }
 
 func newHealth(clock func() time.Time, parallel int) *health {
@@ -89,18 +95,28 @@ func (h *health) put(ctx context.Context, fn func(context.Context) error) error 
 	return h.repeat(ctx, h.puts, fn)
 }
 
+// mayAsk fails while the remote is not to be asked.
+func (h *health) mayAsk() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down {
+		return &downError{h.err}
+	}
+	if wait := time.Until(h.rests); wait > 0 {
+		return fmt.Errorf("it was asked before: %w", &providers.RateLimitedError{After: wait})
+	}
+	return nil
+}
+
 func (h *health) repeat(ctx context.Context, slots chan struct{}, fn func(context.Context) error) error {
 	pause := 50 * time.Millisecond
 	for i := 1; ; i++ {
-		h.mu.Lock()
-		down, cause := h.down, h.err
-		h.mu.Unlock()
-		if down {
-			return &downError{cause}
+		if err := h.mayAsk(); err != nil {
+			return err
 		}
 		err := h.once(ctx, slots, fn)
 		h.record(ctx, err)
-		if !passing(err) || i == attempts || ctx.Err() != nil {
+		if !passing(err) && !garbled(err) || i == attempts || ctx.Err() != nil {
 			return err
 		}
 		t := time.NewTimer(pause)
@@ -116,6 +132,12 @@ func (h *health) repeat(ctx context.Context, slots chan struct{}, fn func(contex
 
 // try makes one call whether or not the remote is reachable.
 func (h *health) try(ctx context.Context, fn func(context.Context) error) error {
+	h.mu.Lock()
+	wait := time.Until(h.rests)
+	h.mu.Unlock()
+	if wait > 0 {
+		return &providers.RateLimitedError{After: wait}
+	}
 	err := h.once(ctx, h.names, fn)
 	h.record(ctx, err)
 	return err
@@ -136,10 +158,18 @@ func (h *health) record(ctx context.Context, err error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return // the drive is closing
 	}
+	limit, limited := rateLimited(err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.clock()
 	switch {
+	case limited:
+		if until := time.Now().Add(limit); until.After(h.rests) {
+			h.rests = until
+		}
+		if limit > longRest {
+			h.goDown(now, err)
+		}
 	case refused(err), err != nil && ctx.Err() != nil: // the call had its time
 		h.goDown(now, err)
 	case passing(err):
@@ -185,6 +215,11 @@ func passing(err error) bool {
 	return errors.Is(err, providers.ErrOffline) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
+// garbled reports whether what came is no answer of the remote: what is in between
+// may have made it up, and the next one may be right. It says nothing of whether
+// the remote can be reached.
+func garbled(err error) bool { return errors.Is(err, providers.ErrProtocol) }
+
 // refused reports whether no call will succeed until somebody does something.
 func refused(err error) bool {
 	for _, e := range []error{providers.ErrAuth, providers.ErrHostKey, providers.ErrNoRemote, providers.ErrNoRevision} {
@@ -199,7 +234,7 @@ func refused(err error) bool {
 func answered(err error) bool {
 	for _, e := range []error{
 		providers.ErrNotExist, providers.ErrNotDir, providers.ErrIsDir, providers.ErrChanged, providers.ErrPermission, providers.ErrUnsupported,
-		providers.ErrExist, providers.ErrNotEmpty, providers.ErrFull, providers.ErrTooLarge,
+		providers.ErrExist, providers.ErrNotEmpty, providers.ErrFull, providers.ErrTooLarge, fs.ErrInvalid,
 	} {
 		if errors.Is(err, e) {
 			return true
@@ -213,7 +248,7 @@ func answered(err error) bool {
 func (d *Drive) unavailable(err error) bool {
 	var down *downError
 	var limited *providers.RateLimitedError
-	return errors.As(err, &down) || errors.As(err, &limited) || passing(err) || refused(err) ||
+	return errors.As(err, &down) || errors.As(err, &limited) || passing(err) || garbled(err) || refused(err) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, nfs.ErrJukebox)
 }
 
@@ -234,7 +269,7 @@ func (d *Drive) status(op string, err error) error {
 		s = d.diskStatus(err)
 	case errors.Is(err, syscall.ENOSPC):
 		s = nfs.ErrNoSpace
-	case errors.Is(err, providers.ErrTooLarge):
+	case errors.Is(err, providers.ErrTooLarge), errors.Is(err, syscall.EFBIG): // of the volume that it is kept on
 		s = nfs.ErrFBig
 	case errors.Is(err, providers.ErrPermission):
 		s = nfs.ErrAccess

@@ -173,13 +173,14 @@ func (p *publisher) poke() {
 	}
 }
 
-// online has everything tried at once that failed while the remote was away.
+// online has everything tried at once that failed while the remote was away, or
+// refused us.
 func (p *publisher) online() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.work {
-		if w.err != nil && w.parked == nil && !w.running {
-			w.attempts = 0
+		if w.err != nil && (w.parked == nil || refused(w.parked)) && !w.running {
+			w.attempts, w.parked = 0, nil
 			p.at(w, time.Now())
 		}
 	}
@@ -435,7 +436,8 @@ func (p *publisher) do(w *work) {
 		w.err = err
 		w.attempts++
 		pause := min(p.d.o.RetryMin<<min(w.attempts-1, 16), maxBackoff)
-		p.at(w, now.Add(pause/2+rand.N(pause/2+1)))
+		asked, _ := rateLimited(err)
+		p.at(w, now.Add(asked+pause/2+rand.N(pause/2+1)))
 		p.log.Info("not published yet", "task", p.name(w.key), "err", err, "attempts", w.attempts)
 	}
 	p.idle.Broadcast()
@@ -445,6 +447,15 @@ func (p *publisher) do(w *work) {
 
 // lately is how long ago a task ended whose effects a read may just have met.
 const lately = time.Second
+
+// isBaseGone reports whether a file waits for a person because what it was laid
+// over is not on the remote any more.
+func (p *publisher) isBaseGone(id uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.work[nodeTask(id)]
+	return w != nil && errors.Is(w.parked, ErrBaseGone)
+}
 
 // await waits until none of some tasks is being done, and reports whether one
 // was, or was lately.

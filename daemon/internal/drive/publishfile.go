@@ -82,6 +82,9 @@ func (d *Drive) publishFile(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 	} else if busy {
 		return laterError{quietWrite, errTransaction}
 	}
+	if err := d.health.mayAsk(); err != nil {
+		return err // before all of it is read for nothing
+	}
 	e, err := d.stage(ctx, n.ID, n.State&nodes.Staged == 0)
 	if err != nil {
 		return err
@@ -472,6 +475,7 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		if err != nil {
 			return err
 		}
+		was := baseOf(n)
 		// Where the remote had it before, if that was elsewhere, there is now
 		// something to take away.
 		if rdir, rname, ok := place(&n); ok && (rdir != dir || rname != name) {
@@ -523,6 +527,9 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		if n.State&(nodes.Staged|nodes.Moved) == 0 {
 			n.State &^= nodes.Edited
 			tx.DeletePending(id)
+		}
+		if is := baseOf(n); e != nil && keyOf(&is) == keyOf(&was) {
+			d.uncache(map[uint64]bool{id: true}) // the remote cannot tell it from what was there
 		}
 		tx.Put(n)
 		return nil

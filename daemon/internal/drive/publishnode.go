@@ -248,7 +248,7 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 			d.pub.hurry(nodeTask(o.ID))
 			return errHeld
 		}
-	} else if d.o.Clock().Sub(t.Since) < time.Duration(quietDelete)*d.o.Quiet/4 {
+	} else if age := d.o.Clock().Sub(t.Since); age >= 0 && age < time.Duration(quietDelete)*d.o.Quiet/4 { // else the clock was set back
 		return laterError{pause: quietCommit} // it is usually gone in a moment
 	}
 	if o.Kind != nodes.File {
@@ -505,7 +505,7 @@ func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) e
 		e, err = d.p.Stat(ctx, to)
 		return err
 	})
-	if err == nil && sameContent(&n, e) {
+	if err == nil && (sameContent(&n, e) || d.isCopy(n, e)) {
 		return d.complete(n.ID, nil, 0, n.Parent, n.Name, e)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -536,6 +536,19 @@ func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) e
 		tx.DeletePending(n.ID)
 		return tx.Remove(p.ID, nodes.Entry{ID: n.ID, Cookie: cookie, Name: n.Name})
 	})
+}
+
+// isCopy reports whether what is in n's place can only be what a move of n has made
+// there: another version of the same size, as a copy may be, and not what was to
+// be replaced.
+func (d *Drive) isCopy(n nodes.Node, there providers.Entry) (yes bool) {
+	err := d.update(func(tx *nodes.Tx) error {
+		u, err := tx.Upload(n.ID)
+		yes = err == nil && u.Moved == n.Version && u.Dir == n.Parent && u.Name == n.Name && string(there.Version) != u.Version
+		return ignoreNotFound(err)
+	})
+	kind, _ := kindOf(there)
+	return yes && err == nil && kind == n.Kind && there.Size == n.Size
 }
 
 // over is the condition under which a file that is known may be replaced or

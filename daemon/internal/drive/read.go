@@ -34,8 +34,12 @@ func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, of
 		}
 	}
 	if changed(err) {
-		if g, gerr := d.node(id); gerr == nil && g.State&nodes.Gone != 0 {
+		g, gerr := d.node(id)
+		switch {
+		case gerr == nil && g.State&nodes.Gone != 0:
 			err = fmt.Errorf("%w: %q was removed: %w", nfs.ErrStale, g.Name, err)
+		case gerr == nil && d.pub != nil && d.pub.isBaseGone(id):
+			err = fmt.Errorf("%w: %w", nfs.ErrIO, err) // no time brings it back
 		}
 	}
 	return n, eof, err

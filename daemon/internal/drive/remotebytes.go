@@ -80,7 +80,7 @@ func (d *Drive) closeReading() error {
 // retryable reports whether another request may bring what failed.
 func retryable(err error) bool {
 	var down *downError
-	return passing(err) && !errors.As(err, &down)
+	return (passing(err) || garbled(err)) && !errors.As(err, &down)
 }
 
 func rateLimited(err error) (time.Duration, bool) {
@@ -94,12 +94,12 @@ func rateLimited(err error) (time.Duration, bool) {
 // fetch is call for bytes, which come while they are read: it keeps its place
 // until the body is closed. It is made once.
 func (h *health) fetch(ctx context.Context, n int64, get func(context.Context) (io.ReadCloser, error)) (io.ReadCloser, error) {
-	h.mu.Lock()
-	down, cause, counted := h.down, h.err, h.counted
-	h.mu.Unlock()
-	if down {
-		return nil, &downError{cause}
+	if err := h.mayAsk(); err != nil {
+		return nil, err
 	}
+	h.mu.Lock()
+	counted := h.counted
+	h.mu.Unlock()
 	select {
 	case h.data <- struct{}{}:
 	case <-ctx.Done():

@@ -106,6 +106,9 @@ func (d *Drive) failsToWrite(err error) error {
 	if errors.Is(err, staging.ErrSync) { // an earlier change, and somebody was told
 		return err
 	}
+	if errors.Is(err, syscall.EFBIG) { // the disk is well, and takes no file that large
+		return fmt.Errorf("%w: %w", nfs.ErrFBig, err)
+	}
 	err = fmt.Errorf("%w: %w", ErrDisk, err)
 	d.storage.note(err, d.o.Clock())
 	s := nfs.ErrIO
@@ -154,7 +157,7 @@ func (d *Drive) watchDisk() {
 	tick := time.NewTicker(diskPoll)
 	tick.Stop()
 	defer tick.Stop()
-	for {
+	for broken := false; ; {
 		polled := false
 		select {
 		case <-d.flights.done():
@@ -164,7 +167,14 @@ func (d *Drive) watchDisk() {
 		case <-tick.C:
 			polled = true
 		}
-		if !d.diskPassed(d.store.Trouble() != nil) {
+		was := broken
+		if broken = d.store.Trouble() != nil; was && !broken && d.pub != nil {
+			// A change that was refused may be in the store all the same.
+			if err := d.pub.load(); err != nil {
+				d.o.Logger.Warn("what waits to be published is not all known", "err", err)
+			}
+		}
+		if !d.diskPassed(broken) {
 			tick.Reset(diskPoll)
 			if !polled {
 				d.health.wake()

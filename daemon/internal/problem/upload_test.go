@@ -3,6 +3,7 @@ package problem
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -23,6 +24,7 @@ func TestUpload(t *testing.T) {
 		"permission":  {wrap(providers.ErrPermission), api.UploadParked, api.CodePermission, "does not let this login change a/plan: 403"},
 		"full":        {wrap(providers.ErrFull), api.UploadParked, api.CodeRemoteFull, "no space left for a/plan"},
 		"large":       {wrap(providers.ErrTooLarge), api.UploadParked, api.CodeTooLarge, "a/plan is larger than s3://bucket takes"},
+		"name":        {wrap(fs.ErrInvalid), api.UploadParked, api.CodeUnsupported, "takes no such name as a/plan"},
 		"unsupported": {wrap(providers.ErrUnsupported), api.UploadParked, api.CodeUnsupported, "cannot do what was done to a/plan"},
 		"auth":        {wrap(providers.ErrAuth), api.UploadParked, api.CodeAuth, "wants a sign-in"},
 		"base gone":   {wrap(providers.ErrChanged), api.UploadParked, api.CodeConflict, "the rest of it was replaced"},

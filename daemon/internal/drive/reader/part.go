@@ -81,7 +81,8 @@ type attempt struct {
 	pos       int64  // up to where it filled buf
 	cancel    context.CancelFunc
 	begun     time.Time
-	last      time.Time // when a byte came; begun if none did
+	last      time.Time // when it was last seen to go on; begun if it was not
+	trickled  int64     // bytes that came since
 	first     bool      // a byte came
 	dead      bool      // nobody waits for it any more
 	over      bool      // it writes to buf no more
@@ -145,6 +146,9 @@ func (a *attempt) read(body io.Reader) error {
 	return nil
 }
 
+// trickle is how many bytes a request has to bring within Options.Inactivity.
+const trickle = 1 << 10
+
 // arrived notes n more bytes of an attempt; false if no more are wanted of it.
 func (c *Controller) arrived(a *attempt, n int64) bool {
 	c.mu.Lock()
@@ -152,13 +156,16 @@ func (c *Controller) arrived(a *attempt, n int64) bool {
 	p, now := a.p, c.o.Clock()
 	c.stats.Fetched += n
 	p.f.stats.Fetched += n
+	a.trickled += n
+	if !a.first || a.trickled >= trickle {
+		a.last, a.trickled = now, 0
+	}
 	if !a.first {
 		a.first = true
 		c.meter.delay(now, now.Sub(a.begun))
 	}
 	c.meter.arrived(now, n, c.under() > c.meter.pipe()*3/2)
 	c.ahead.bytes += n
-	a.last = now
 	a.pos += n
 	if a.dead {
 		return false

@@ -64,7 +64,7 @@ type Options struct {
 	Budget     *Budget       // memory for bytes on their way; nil: DefaultBudget bytes for this Controller alone
 	Parallel   int           // requests at a time, at most; 0: 16
 	Preferred  int64         // bytes that the remote does well to be asked for at once; 0: it does not matter
-	Inactivity time.Duration // a request that brings no byte for so long is given up; 0: 15 s
+	Inactivity time.Duration // a request that brings next to nothing for so long is given up; 0: 15 s
 	Attempts   int           // requests for the same bytes before a Retryable error is passed on; 0: 4
 
 	// Retryable says that another request may bring what failed. Bodies that

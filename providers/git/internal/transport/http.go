@@ -204,9 +204,12 @@ func NewWeb(client *http.Client, drive *url.URL, user string, l Login, to Timeou
 // Close ends all requests.
 func (w *Web) Close() error {
 	w.end()
-	w.client.CloseIdleConnections()
+	w.DropIdle()
 	return nil
 }
+
+// DropIdle closes the connections that nobody uses.
+func (w *Web) DropIdle() { w.client.CloseIdleConnections() }
 
 func originOf(u *url.URL) string {
 	port := u.Port()
@@ -366,7 +369,7 @@ func (w *Web) netError(ctx, rctx context.Context, op string, err error) error {
 	if errors.Is(err, providers.ErrClosed) {
 		return fmt.Errorf("%s: %w", op, providers.ErrClosed)
 	}
-	w.client.CloseIdleConnections() // they may be as dead as this one
+	w.DropIdle() // they may be as dead as this one
 	var urlErr *url.Error
 	if errors.As(err, &urlErr) {
 		err = urlErr.Err // its URL may say more than a log should hold

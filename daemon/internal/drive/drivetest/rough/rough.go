@@ -146,12 +146,15 @@ func (r *Remote) Moved() [][]byte {
 func (r *Remote) Inner() *mem.Remote { return r.inner }
 
 // Edit has somebody else store a file, over whatever file is there.
-func (r *Remote) Edit(p string, content []byte) error {
+func (r *Remote) Edit(p string, content []byte) error { return r.EditAt(p, content, time.Time{}) }
+
+// EditAt is Edit with a modification time.
+func (r *Remote) EditAt(p string, content []byte, at time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ctx := context.Background()
 	was, werr := r.inner.Stat(ctx, p)
-	e, err := r.inner.Put(ctx, p, bytes.NewReader(content), providers.PutOptions{})
+	e, err := r.inner.Put(ctx, p, bytes.NewReader(content), providers.PutOptions{ModTime: at})
 	if err != nil {
 		return err
 	}
