@@ -1,0 +1,228 @@
+package drive
+
+import (
+	"context"
+	"maps"
+	"path"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moorage/moorage/daemon/internal/drive/drivetest/rough"
+	"github.com/moorage/moorage/nfs"
+	"github.com/moorage/moorage/providers"
+)
+
+// sender is a drive whose changes are published when a test says so, and the
+// remote that they go to.
+type sender struct {
+	*testing.T
+	remote *rough.Remote
+	d      *Drive
+}
+
+// newSender opens a drive of a remote. wrap, if not nil, comes in between.
+func newSender(t *testing.T, kind rough.Kind, files map[string]string, wrap func(*rough.Session) providers.Provider) *sender {
+	s := &sender{T: t, remote: rough.New(1, rough.Options{Kind: kind})}
+	for _, p := range slices.Sorted(maps.Keys(files)) {
+		for i, c := range p {
+			if c == '/' {
+				s.remote.Mkdir(p[:i])
+			}
+		}
+		s.edit(p, files[p])
+	}
+	session := s.remote.Connect()
+	o := Options{
+		Provider: session, StateDir: t.TempDir(), UID: uid, GID: gid, Quiet: time.Hour,
+		TTL: time.Nanosecond, RefreshInterval: time.Hour, ProbeInterval: time.Nanosecond,
+	}
+	if wrap != nil {
+		o.Provider = wrap(session)
+	}
+	var err error
+	if s.d, err = Open(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// edit has somebody else store a file.
+func (s *sender) edit(p, content string) {
+	s.Helper()
+	if err := s.remote.Edit(p, []byte(content)); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *sender) find(p string) nfs.Attr {
+	s.Helper()
+	a, err := walk(s.Context(), s.d, p)
+	if err != nil {
+		s.Fatalf("find %q: %v", p, err)
+	}
+	return a
+}
+
+// parent finds the directory that a path is in.
+func (s *sender) parent(p string) nfs.ID {
+	s.Helper()
+	if dir := path.Dir(p); dir != "." {
+		return s.find(dir).ID
+	}
+	return s.d.Root()
+}
+
+func (s *sender) rename(from, to string) {
+	s.Helper()
+	_, _, err := s.d.Rename(s.Context(), owner, s.parent(from), path.Base(from), s.parent(to), path.Base(to))
+	if err != nil {
+		s.Fatalf("rename %q to %q: %v", from, to, err)
+	}
+}
+
+// publish has all changes published, and nothing left of them.
+func (s *sender) publish() {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(s.Context(), 2*time.Minute)
+	defer cancel()
+	for {
+		if err := s.d.Sync(ctx); err != nil {
+			s.Fatal(err)
+		}
+		if s.d.Status().Pending == 0 {
+			return
+		}
+		select {
+		case <-s.d.Changes():
+		case <-ctx.Done():
+			s.Fatalf("not published: %+v", s.d.Ledger(10))
+		}
+	}
+}
+
+// wantRemote compares what the remote has with files, and folders whose names
+// end in a slash.
+func (s *sender) wantRemote(want map[string]string) {
+	s.Helper()
+	got, err := s.remote.Tree("")
+	if err != nil {
+		s.Fatal(err)
+	}
+	if !maps.Equal(got, want) {
+		s.Errorf("the remote has %q, not %q", got, want)
+	}
+}
+
+// holds wants the drive to show a file, as soon as it has looked.
+func (s *sender) holds(p, want string) {
+	s.Helper()
+	var got string
+	for range 200 {
+		a, err := walk(s.Context(), s.d, p)
+		if err == nil {
+			b := make([]byte, 100)
+			var n int
+			n, _, err = s.d.Read(s.Context(), owner, a.ID, b, 0)
+			got = string(b[:n])
+		}
+		if err != nil {
+			got = err.Error()
+		}
+		if got == want {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.Errorf("%q holds %q, not %q", p, got, want)
+}
+
+// deaf loses the answers to the first moves of files.
+type deaf struct {
+	*rough.Session
+	mu   sync.Mutex
+	left int
+}
+
+func (p *deaf) Move(ctx context.Context, from, to string, c providers.Cond) (providers.Entry, error) {
+	e, err := p.Session.Move(ctx, from, to, c)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil && p.left > 0 {
+		p.left--
+		return providers.Entry{}, providers.ErrOffline
+	}
+	return e, err
+}
+
+// Remove is deaf, too: a remote that moves nothing is copied on, and taken away
+// from.
+func (p *deaf) Remove(ctx context.Context, at string, c providers.Cond) error {
+	err := p.Session.Remove(ctx, at, c)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil && p.left > 0 {
+		p.left--
+		return providers.ErrOffline
+	}
+	return err
+}
+
+// A folder that is moved piece by piece arrives whole, and goes from where it was,
+// though the answer to one of the moves is lost.
+func TestFolderMovedThoughAnAnswerIsLost(t *testing.T) {
+	for _, kind := range []rough.Kind{rough.Objects, rough.Still} {
+		t.Run(kind.String(), func(t *testing.T) {
+			s := newSender(t, kind, map[string]string{"a/x": "one", "a/y": "two", "a/d/z": "three"}, func(s *rough.Session) providers.Provider {
+				return &deaf{Session: s, left: 1}
+			})
+			x := s.find("a/x").ID
+			s.find("a/d/z")
+			s.rename("a", "b")
+			s.publish()
+			s.wantRemote(map[string]string{"b/": "", "b/x": "one", "b/y": "two", "b/d/": "", "b/d/z": "three"})
+			if _, _, err := s.d.Write(t.Context(), owner, x, []byte("O"), 0, nfs.FileSync); err != nil {
+				t.Fatal(err)
+			}
+			s.publish()
+			s.wantRemote(map[string]string{"b/": "", "b/x": "One", "b/y": "two", "b/d/": "", "b/d/z": "three"})
+		})
+	}
+}
+
+// Somebody else makes a folder of a file that is renamed here, over another one
+// that somebody else replaces: what that is shows.
+func TestRenamedFileBecomesAFolder(t *testing.T) {
+	s := newSender(t, rough.Objects, map[string]string{"f": "mine", "g": "old"}, nil)
+	s.find("f")
+	s.find("g")
+	s.rename("f", "g")
+	if err := s.remote.Delete("f"); err != nil {
+		t.Fatal(err)
+	}
+	s.remote.Mkdir("f")
+	s.edit("g", "new")
+	s.publish()
+	s.wantRemote(map[string]string{"f/": "", "g": "new"})
+	s.holds("g", "new")
+}
+
+// A folder can be removed that something was in on the remote which has become a
+// side file here, and so stays on this computer.
+func TestRemovedFolderHadASideFile(t *testing.T) {
+	s := newSender(t, rough.Full, map[string]string{"d/f": "bytes"}, nil)
+	s.find("d/f")
+	s.rename("d/f", "._f")
+	if _, err := s.d.Rmdir(t.Context(), owner, s.d.Root(), "d"); err != nil {
+		t.Fatal(err)
+	}
+	s.publish()
+	s.wantRemote(map[string]string{})
+	s.holds("._f", "bytes")
+}
