@@ -110,13 +110,6 @@ func (d *Drive) publishGone(ctx context.Context, n nodes.Node) error {
 	return nil
 }
 
-func heldIf(held bool) error {
-	if held {
-		return errHeld
-	}
-	return nil
-}
-
 func (d *Drive) isPending(id uint64) (yes bool, err error) {
 	err = d.update(func(tx *nodes.Tx) error {
 		_, err := tx.Pending(id)
@@ -512,7 +505,7 @@ func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) e
 		return d.trouble(n, err)
 	}
 	d.o.Logger.Warn("a file was removed on the remote before it could be moved there", "from", from, "to", to)
-	return d.update(func(tx *nodes.Tx) error {
+	err = d.update(func(tx *nodes.Tx) error {
 		n, err := tx.Get(n.ID)
 		if err != nil {
 			return ignoreNotFound(err)
@@ -520,6 +513,7 @@ func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) e
 		if n.State&(nodes.Staged|nodes.Created) != 0 || n.State&nodes.Moved == 0 {
 			return errNow // there is something of our own in it now
 		}
+		tx.DeleteUpload(n.ID)
 		tx.DeleteTomb(n.RParent, n.RName)
 		p, err := tx.Get(n.Parent)
 		if err != nil {
@@ -536,6 +530,10 @@ func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) e
 		tx.DeletePending(n.ID)
 		return tx.Remove(p.ID, nodes.Entry{ID: n.ID, Cookie: cookie, Name: n.Name})
 	})
+	if err == nil {
+		d.pub.notSent(n.ID) // what is there now is somebody else's
+	}
+	return err
 }
 
 // over is the condition under which a file that is known may be replaced or
