@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -317,6 +316,10 @@ var errBusy = errors.New("waits for something else on its way")
 // errStays means that a task is of a file that stays on this computer.
 var errStays = errors.New("stays on this computer")
 
+// errOther means that there is nothing to do for a task, because another one sees
+// to what it is about. Nobody who is held waits for that.
+var errOther = errors.New("is seen to elsewhere")
+
 // errNow means that a task is to be looked at again at once.
 var errNow = errors.New("has changed meanwhile")
 
@@ -399,7 +402,7 @@ func (p *publisher) do(w *work) {
 	case w.again:
 		w.err = nil
 		p.at(w, w.due)
-	case err == nil:
+	case err == nil, errors.Is(err, errOther):
 		delete(p.work, w.key)
 	case errors.Is(err, errHeld), errors.Is(err, errBusy):
 		w.err = nil
@@ -431,7 +434,7 @@ func (p *publisher) do(w *work) {
 		w.err = err
 		w.attempts++
 		pause := min(p.d.o.RetryMin<<min(w.attempts-1, 16), maxBackoff)
-		p.at(w, now.Add(pause/2+rand.N(pause/2+1)))
+		p.at(w, now.Add(pause/2+p.d.o.Rand(pause/2+1)))
 		p.log.Info("not published yet", "task", p.name(w.key), "err", err, "attempts", w.attempts)
 	}
 	p.idle.Broadcast()
