@@ -13,13 +13,17 @@ import (
 // asideName is where a node waits on the remote for its place.
 func asideName(id uint64) string { return fmt.Sprintf(".moorage-%x", id) }
 
-// stepAside moves o on the remote to a name that nothing else has.
-func (d *Drive) stepAside(ctx context.Context, o nodes.Node) error {
+// stepAside moves o on the remote into dir, to a name that nothing else has.
+func (d *Drive) stepAside(ctx context.Context, o nodes.Node, dir uint64) error {
 	from, err := d.path(o.ID)
 	if err != nil {
 		return errNow
 	}
-	aside := path.Join(path.Dir(from), asideName(o.ID))
+	to, err := d.path(dir)
+	if err != nil {
+		return errNow
+	}
+	aside := path.Join(to, asideName(o.ID))
 	err = d.moveTree(ctx, branch{id: o.ID, from: from, to: aside, kind: o.Kind})
 	if errors.Is(err, fs.ErrNotExist) {
 		_, err = d.statDir(ctx, aside) // an answer may have been lost
@@ -27,14 +31,31 @@ func (d *Drive) stepAside(ctx context.Context, o nodes.Node) error {
 	if err != nil {
 		return d.trouble(o, err)
 	}
-	if err := d.isAside(o); err != nil {
+	if err := d.isAside(o, dir); err != nil {
 		return err
 	}
 	return errNow
 }
 
-// isAside notes that o has stepped aside.
-func (d *Drive) isAside(o nodes.Node) error {
+// asideIn gives the directory in which o has stepped aside, if it has and nobody
+// has noted that: the one that it was in, or if that is removed here, one above.
+func (d *Drive) asideIn(ctx context.Context, o nodes.Node) (dir uint64, ok bool) {
+	for dir = o.RParent; ; {
+		if at, err := d.path(dir); err == nil && o.RName != asideName(o.ID) {
+			if _, err := d.statDir(ctx, path.Join(at, asideName(o.ID))); err == nil {
+				return dir, true
+			}
+		}
+		n, err := d.store.Get(dir)
+		if err != nil || n.State&nodes.Gone == 0 {
+			return 0, false
+		}
+		dir = n.RParent
+	}
+}
+
+// isAside notes that o has stepped aside into a directory.
+func (d *Drive) isAside(o nodes.Node, into uint64) error {
 	return d.update(func(tx *nodes.Tx) error {
 		n, err := tx.Get(o.ID)
 		if err != nil {
@@ -50,12 +71,12 @@ func (d *Drive) isAside(o nodes.Node) error {
 		}
 		tx.DeleteTomb(dir, name)
 		d.turns.turn(dir, name)
-		t.Name = asideName(n.ID)
+		t.Dir, t.Name = into, asideName(n.ID)
 		tx.PutTomb(t)
 		if n.State&nodes.Gone != 0 { // it was removed here meanwhile
 			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
 		}
-		n.RName = t.Name
+		n.RParent, n.RName = t.Dir, t.Name
 		tx.Put(n)
 		return nil
 	})

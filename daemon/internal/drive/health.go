@@ -229,7 +229,7 @@ func (d *Drive) status(op string, err error) error {
 		return nil
 	case errors.As(err, &s):
 		return fmt.Errorf("%s: %w", op, err)
-	case errors.As(err, &down), refused(err):
+	case errors.As(err, &down), refused(err), errors.Is(err, errBaseGone): // to come again does not help
 		s = nfs.ErrIO
 	case errors.Is(err, nodes.ErrFull), errors.Is(err, syscall.ENOSPC):
 		s = nfs.ErrNoSpace

@@ -226,3 +226,153 @@ func TestRemovedFolderHadASideFile(t *testing.T) {
 	s.wantRemote(map[string]string{})
 	s.holds("._f", "bytes")
 }
+
+// hooked has a test come in between the drive and its remote.
+type hooked struct {
+	*rough.Session
+	mkdir func(error) error
+	put   func(func() (providers.Entry, error)) (providers.Entry, error)
+	open  func()
+}
+
+func (h *hooked) Mkdir(ctx context.Context, p string) (providers.Entry, error) {
+	e, err := h.Session.Mkdir(ctx, p)
+	if h.mkdir != nil {
+		err = h.mkdir(err)
+	}
+	return e, err
+}
+
+func (h *hooked) Put(ctx context.Context, p string, src providers.Source, o providers.PutOptions) (providers.Entry, error) {
+	put := func() (providers.Entry, error) { return h.Session.Put(ctx, p, src, o) }
+	if h.put == nil {
+		return put()
+	}
+	return h.put(put)
+}
+
+func (h *hooked) Open(ctx context.Context, p string, v providers.Version) (providers.Object, error) {
+	if h.open != nil {
+		h.open()
+	}
+	return h.Session.Open(ctx, p, v)
+}
+
+func newHooked(t *testing.T, kind rough.Kind, files map[string]string) (*sender, *hooked) {
+	h := &hooked{}
+	return newSender(t, kind, files, func(s *rough.Session) providers.Provider {
+		h.Session = s
+		return h
+	}), h
+}
+
+func (s *sender) write(p, data string, off uint64) {
+	s.Helper()
+	if _, _, err := s.d.Write(s.Context(), owner, s.find(p).ID, []byte(data), off, nfs.FileSync); err != nil {
+		s.Fatalf("write %q: %v", p, err)
+	}
+}
+
+func (s *sender) delete(p string) {
+	s.Helper()
+	remove := s.d.Remove
+	if s.find(p).Type == nfs.TypeDirectory {
+		remove = s.d.Rmdir
+	}
+	if _, err := remove(s.Context(), owner, s.parent(p), path.Base(p)); err != nil {
+		s.Fatalf("remove %q: %v", p, err)
+	}
+}
+
+// What was in a folder can take the folder's place.
+func TestContentTakesItsFoldersPlace(t *testing.T) {
+	for _, kind := range []rough.Kind{rough.Full, rough.Objects, rough.Still} {
+		t.Run(kind.String(), func(t *testing.T) {
+			s := newSender(t, kind, map[string]string{"d/f": "file", "e/e/f": "deeper", "e/e/e/g": "deepest"}, nil)
+			for _, p := range []string{"d/f", "e/e"} {
+				s.find(p)
+				s.rename(p, "t")
+				s.delete(path.Dir(p))
+				s.rename("t", path.Dir(p))
+			}
+			s.publish()
+			s.wantRemote(map[string]string{"d": "file", "e/": "", "e/f": "deeper", "e/e/": "", "e/e/g": "deepest"})
+			s.holds("d", "file")
+			s.holds("e/e/g", "deepest")
+		})
+	}
+}
+
+// A folder that was made on the remote, though the answer said otherwise, goes with
+// the one that was made here.
+func TestFolderMadeUnseen(t *testing.T) {
+	s, h := newHooked(t, rough.Objects, nil)
+	h.mkdir = func(error) error { return providers.ErrPermission }
+	if _, _, err := s.d.Mkdir(t.Context(), owner, s.d.Root(), "d", nfs.SetAttr{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.d.Sync(t.Context()); err == nil {
+		t.Fatal("it was published")
+	}
+	s.wantRemote(map[string]string{"d/": ""})
+	s.delete("d")
+	s.publish()
+	s.wantRemote(map[string]string{})
+}
+
+// A file that goes before it could replace another one takes that with it.
+func TestReplacedAndRemoved(t *testing.T) {
+	s, h := newHooked(t, rough.Objects, map[string]string{"f": "old"})
+	h.put = func(func() (providers.Entry, error)) (providers.Entry, error) {
+		return providers.Entry{}, providers.ErrPermission
+	}
+	s.find("f")
+	if _, _, err := s.d.Create(t.Context(), owner, s.d.Root(), "new", nfs.CreateHow{}); err != nil {
+		t.Fatal(err)
+	}
+	s.rename("new", "f")
+	if err := s.d.Sync(t.Context()); err == nil {
+		t.Fatal("it was published")
+	}
+	s.delete("f")
+	s.publish()
+	s.wantRemote(map[string]string{})
+}
+
+// A file that gets its old name back while it is on its way to another one, which
+// is not seen to end, is no conflict with itself.
+func TestRenamedBackWhileOnItsWay(t *testing.T) {
+	s, h := newHooked(t, rough.Full, map[string]string{"f": "old"})
+	s.find("f")
+	s.rename("f", "g")
+	s.write("g", "new", 0)
+	first := true
+	h.put = func(put func() (providers.Entry, error)) (providers.Entry, error) {
+		e, err := put()
+		if first {
+			first, err = false, providers.ErrOffline
+		}
+		return e, err
+	}
+	h.open = func() {
+		h.open = nil
+		s.rename("g", "f")
+	}
+	s.publish()
+	if h.open != nil {
+		t.Fatal("it was not looked whether the upload came through")
+	}
+	s.wantRemote(map[string]string{"f": "new"})
+	s.holds("f", "new")
+}
+
+// What cannot be had any more is an error, and nothing to wait for.
+func TestReadOfAFileWhoseRestIsGone(t *testing.T) {
+	s := newSender(t, rough.Still, map[string]string{"f": "0123456789"}, nil)
+	s.write("f", "x", 0)
+	s.edit("f", "something else")
+	_, _, err := s.d.Read(t.Context(), owner, s.find("f").ID, make([]byte, 10), 0)
+	if nfs.StatusOf(err) != nfs.ErrIO {
+		t.Errorf("read: %v", err)
+	}
+}

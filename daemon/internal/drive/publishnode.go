@@ -245,7 +245,7 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 		return laterError{pause: quietCommit} // it is usually gone in a moment
 	}
 	if o.Kind != nodes.File {
-		return d.stepAside(ctx, o)
+		return d.stepAside(ctx, o, o.RParent)
 	}
 	return d.uprootNow(ctx, o)
 }
@@ -297,70 +297,6 @@ func (d *Drive) uproot(ctx context.Context, o nodes.Node) error {
 		n.RParent, n.RName, n.Version = 0, "", ""
 		tx.Put(n)
 		return d.pend(tx, n.ID)
-	})
-}
-
-// publishDir makes or moves a directory.
-func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
-	if n.State&nodes.Created == 0 {
-		if n.State&nodes.Moved != 0 {
-			return d.publishMoveDir(ctx, n)
-		}
-		return d.update(func(tx *nodes.Tx) error {
-			tx.DeletePending(n.ID)
-			return nil
-		})
-	}
-	dir, err := d.path(n.Parent)
-	if err != nil {
-		return errNow
-	}
-	at := path.Join(dir, n.Name)
-	d.step("mkdir")
-	var e providers.Entry
-	err = d.health.put(ctx, func(ctx context.Context) (err error) {
-		e, err = d.writer.Mkdir(ctx, at)
-		return err
-	})
-	if errors.Is(err, fs.ErrExist) {
-		var there providers.Entry
-		err = d.health.put(ctx, func(ctx context.Context) (err error) {
-			there, err = d.p.Stat(ctx, at)
-			return err
-		})
-		if err == nil && !there.Mode.IsDir() {
-			return d.conflict(ctx, n, there)
-		}
-	}
-	if err != nil {
-		return d.trouble(n, err)
-	}
-	d.step("mkdir done")
-	return d.update(func(tx *nodes.Tx) error {
-		d.turns.turn(n.Parent, n.Name)
-		now, err := tx.Get(n.ID)
-		if errors.Is(err, nodes.ErrNotFound) || err == nil && (now.Parent != n.Parent || now.Name != n.Name) {
-			// It was removed or moved here while it was made there.
-			t := nodes.Tomb{Dir: n.Parent, Name: n.Name, Kind: nodes.Dir, Since: d.o.Clock()}
-			if err == nil {
-				t.Node = n.ID
-				now.State = now.State&^nodes.Created | nodes.Moved
-				now.RParent, now.RName = n.Parent, n.Name
-				tx.Put(now)
-			}
-			tx.PutTomb(t)
-			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		now.State &^= nodes.Created
-		now.Version, now.RemoteTime, now.ListedAt = string(e.Version), e.ModTime, d.o.Clock()
-		tx.Put(now)
-		tx.DeletePending(n.ID)
-		d.stamps.update(n.ID, func(s *stamp) { s.listAt, s.listRev = d.now() })
-		return nil
 	})
 }
 
@@ -515,6 +451,9 @@ func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) e
 		}
 		tx.DeleteUpload(n.ID)
 		tx.DeleteTomb(n.RParent, n.RName)
+		if t, err := tx.Tomb(n.Parent, n.Name); err == nil && t.Node == 0 {
+			tx.DeleteTomb(t.Dir, t.Name) // nothing replaces that
+		}
 		p, err := tx.Get(n.Parent)
 		if err != nil {
 			return ignoreNotFound(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/providers"
@@ -126,7 +127,7 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 		return err
 	}
 	for _, c := range inside {
-		if err := d.clearOut(ctx, c); err != nil {
+		if err := d.clearOut(ctx, t, c); err != nil {
 			return err
 		}
 	}
@@ -163,22 +164,69 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 	return fmt.Errorf("remove %q: %w", at, err)
 }
 
-// clearOut has something leave a directory on the remote that is removed here.
-func (d *Drive) clearOut(ctx context.Context, t nodes.Tomb) error {
+// clearOut has something that t tells of leave the directory of ghost on the
+// remote, which is removed here.
+func (d *Drive) clearOut(ctx context.Context, ghost, t nodes.Tomb) error {
 	o, err := d.node(t.Node)
 	if t.Node == 0 || err != nil {
 		d.pub.hurry(tombTask(t.Dir, t.Name))
 		return nil
 	}
-	local, err := d.isLocal(o)
+	stuck, err := d.isLocal(o) // it goes nowhere there
+	if err == nil && !stuck {
+		stuck, err = d.waitsForGhost(o)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !stuck:
+		d.pub.hurry(nodeTask(o.ID))
+		return nil
+	case o.Kind != nodes.Dir:
+		return d.uprootNow(ctx, o)
+	}
+	above, err := d.above(o.RParent)
 	if err != nil {
 		return err
 	}
-	if local && o.Kind != nodes.Dir { // it goes nowhere there
-		return d.uprootNow(ctx, o)
+	if !d.pub.claim(tombTask(ghost.Dir, ghost.Name), []taskKey{tombTask(o.RParent, o.RName)}, o.ID, above) {
+		return errBusy
 	}
-	d.pub.hurry(nodeTask(o.ID))
-	return nil
+	dir := ghost.Dir
+	for {
+		n, err := d.store.Get(dir)
+		if err != nil {
+			return errNow
+		}
+		if n.State&nodes.Gone == 0 {
+			return d.stepAside(ctx, o, dir)
+		}
+		dir = n.RParent
+	}
+}
+
+// waitsForGhost reports whether o's place is taken, through any number of others,
+// by a removed directory that o is in on the remote.
+func (d *Drive) waitsForGhost(o nodes.Node) (bool, error) {
+	above, err := d.above(o.RParent)
+	if err != nil {
+		return false, err
+	}
+	for range 64 {
+		t, err := d.store.Tomb(o.Parent, o.Name)
+		if err != nil {
+			return false, ignoreNotFound(err)
+		}
+		n, err := d.store.Get(t.Node)
+		if err != nil {
+			return false, ignoreNotFound(err)
+		}
+		if n.Kind == nodes.Dir && n.State&nodes.Gone != 0 {
+			return slices.Contains(above, n.ID), nil
+		}
+		o = n
+	}
+	return true, nil
 }
 
 // endGhost forgets a directory that was removed.
