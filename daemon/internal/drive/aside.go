@@ -81,3 +81,58 @@ func (d *Drive) isAside(o nodes.Node, into uint64) error {
 		return nil
 	})
 }
+
+// maxWaits bounds how many nodes are looked at to find out what one waits for.
+const maxWaits = 1024
+
+// waitsFor reports whether o waits, through any number of others, for node id: for
+// what the remote has in its place, for a directory above it that is not in its own
+// place, or for what is in a removed directory.
+func (d *Drive) waitsFor(o nodes.Node, id uint64) (bool, error) {
+	seen := map[uint64]bool{0: true}
+	for todo := []uint64{o.ID}; len(todo) > 0 && len(seen) < maxWaits; {
+		next := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if next == id {
+			return true, nil
+		}
+		if seen[next] {
+			continue
+		}
+		seen[next] = true
+		n, err := d.store.Get(next)
+		if errors.Is(err, nodes.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if n.Kind == nodes.Dir && n.State&nodes.Gone != 0 {
+			err := d.store.Tombs(n.ID, func(t nodes.Tomb) bool {
+				todo = append(todo, t.Node)
+				return true
+			})
+			if err != nil {
+				return false, err
+			}
+			continue
+		}
+		t, err := d.store.Tomb(n.Parent, n.Name)
+		if err == nil {
+			todo = append(todo, t.Node)
+		} else if !errors.Is(err, nodes.ErrNotFound) {
+			return false, err
+		}
+		for up, i := n.Parent, 0; up != nodes.Root && i < maxDepth; i++ {
+			p, err := d.store.Get(up)
+			if err != nil {
+				break
+			}
+			if p.State&(nodes.Created|nodes.Moved) != 0 {
+				todo = append(todo, up)
+			}
+			up = p.Parent
+		}
+	}
+	return false, nil
+}

@@ -376,3 +376,28 @@ func TestReadOfAFileWhoseRestIsGone(t *testing.T) {
 		t.Errorf("read: %v", err)
 	}
 }
+
+// Two that go into each other's place arrive, whatever holds the other.
+func TestPlacesThatWaitForEachOther(t *testing.T) {
+	for _, kind := range []rough.Kind{rough.Full, rough.Objects, rough.Still} {
+		t.Run(kind.String(), func(t *testing.T) {
+			s := newSender(t, kind, map[string]string{"f": "file", "d/x": "one", "a/y": "two", "b/z": "three", "p": "four", "q": "five"}, nil)
+			for _, p := range []string{"f", "d/x", "a/y", "b/z", "p", "q"} {
+				s.find(p)
+			}
+			s.rename("f", "d/f") // a file into the folder that takes its place
+			s.rename("d", "f")
+			s.rename("a", "b/a") // likewise a folder
+			s.rename("b", "a")
+			s.rename("p", "t") // names are swapped
+			s.rename("q", "p")
+			s.rename("t", "q")
+			s.publish()
+			s.wantRemote(map[string]string{
+				"f/": "", "f/x": "one", "f/f": "file", "a/": "", "a/z": "three", "a/a/": "", "a/a/y": "two", "p": "five", "q": "four",
+			})
+			s.holds("f/f", "file")
+			s.holds("a/a/y", "two")
+		})
+	}
+}

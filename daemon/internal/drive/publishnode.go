@@ -250,30 +250,6 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 	return d.uprootNow(ctx, o)
 }
 
-// waitsFor reports whether o's place is taken, through any number of others, by
-// the file id.
-func (d *Drive) waitsFor(o nodes.Node, id uint64) (bool, error) {
-	for range 64 {
-		t, err := d.store.Tomb(o.Parent, o.Name)
-		if errors.Is(err, nodes.ErrNotFound) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		if t.Node == id {
-			return true, nil
-		}
-		if t.Node == 0 {
-			return false, nil
-		}
-		if o, err = d.node(t.Node); err != nil {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
 // uproot makes o independent of what the remote has of it.
 func (d *Drive) uproot(ctx context.Context, o nodes.Node) error {
 	if err := d.localise(ctx, o.ID, true); err != nil {

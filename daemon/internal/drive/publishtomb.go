@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/providers"
@@ -174,7 +173,7 @@ func (d *Drive) clearOut(ctx context.Context, ghost, t nodes.Tomb) error {
 	}
 	stuck, err := d.isLocal(o) // it goes nowhere there
 	if err == nil && !stuck {
-		stuck, err = d.waitsForGhost(o)
+		stuck, err = d.waitsFor(o, t.Dir)
 	}
 	switch {
 	case err != nil:
@@ -203,30 +202,6 @@ func (d *Drive) clearOut(ctx context.Context, ghost, t nodes.Tomb) error {
 		}
 		dir = n.RParent
 	}
-}
-
-// waitsForGhost reports whether o's place is taken, through any number of others,
-// by a removed directory that o is in on the remote.
-func (d *Drive) waitsForGhost(o nodes.Node) (bool, error) {
-	above, err := d.above(o.RParent)
-	if err != nil {
-		return false, err
-	}
-	for range 64 {
-		t, err := d.store.Tomb(o.Parent, o.Name)
-		if err != nil {
-			return false, ignoreNotFound(err)
-		}
-		n, err := d.store.Get(t.Node)
-		if err != nil {
-			return false, ignoreNotFound(err)
-		}
-		if n.Kind == nodes.Dir && n.State&nodes.Gone != 0 {
-			return slices.Contains(above, n.ID), nil
-		}
-		o = n
-	}
-	return true, nil
 }
 
 // endGhost forgets a directory that was removed.
