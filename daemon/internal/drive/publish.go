@@ -137,6 +137,11 @@ func (p *publisher) touch(k taskKey, q quiet) {
 func (p *publisher) hurry(k taskKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.hasten(k)
+}
+
+// hasten is hurry with p.mu held.
+func (p *publisher) hasten(k taskKey) {
 	if w := p.get(k); w.err == nil && !w.running && p.held[k] == nil {
 		p.at(w, time.Now())
 	}

@@ -401,3 +401,27 @@ func TestPlacesThatWaitForEachOther(t *testing.T) {
 		})
 	}
 }
+
+// A folder goes with a file that arrived in it unseen, before it was removed here.
+func TestRemovedFolderHadAnUpload(t *testing.T) {
+	s, h := newHooked(t, rough.Full, map[string]string{"d/old": "old"})
+	h.put = func(put func() (providers.Entry, error)) (providers.Entry, error) {
+		if _, err := put(); err != nil {
+			return providers.Entry{}, err
+		}
+		return providers.Entry{}, providers.ErrPermission
+	}
+	d := s.find("d").ID
+	s.delete("d/old")
+	if _, _, err := s.d.Create(t.Context(), owner, d, "new", nfs.CreateHow{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.d.Sync(t.Context()); err == nil {
+		t.Fatal("it was published")
+	}
+	s.wantRemote(map[string]string{"d/": "", "d/new": ""})
+	s.delete("d/new")
+	s.delete("d")
+	s.publish()
+	s.wantRemote(map[string]string{})
+}

@@ -133,6 +133,9 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 	if len(inside) > 0 {
 		return errHeld
 	}
+	if d.pub.coming(t.Node) {
+		return errBusy
+	}
 	at, err := d.path(t.Node)
 	if err != nil {
 		return d.endGhost(t)
