@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// usual is how many cycles there are if nothing else is asked for.
-const usual = 400
-
 // hang is after what time a cycle counts as one that never ends.
 const hang = 5 * time.Minute
 
