@@ -273,11 +273,12 @@ func (p *publisher) claim(k taskKey, places []taskKey, dir uint64, above []uint6
 	if w == nil || w.claimed != nil {
 		return w != nil
 	}
-	w.claimed = &claimed{places, dir, above}
+	w.claimed = &claimed{places: places, above: above}
 	for _, s := range places {
 		p.places[s] = k
 	}
 	if dir != 0 {
+		w.claimed.dirs = append(w.claimed.dirs, dir)
 		p.moving[dir] = k
 	}
 	for _, id := range above {
@@ -286,10 +287,32 @@ func (p *publisher) claim(k taskKey, places []taskKey, dir uint64, above []uint6
 	return true
 }
 
+// claimDir adds a directory that is to be moved to what a task has reserved.
+func (p *publisher) claimDir(k taskKey, dir uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.work[k]
+	if w == nil || w.claimed == nil {
+		return false
+	}
+	mine := 0
+	for _, id := range w.claimed.above {
+		if id == dir {
+			mine++
+		}
+	}
+	if o, ok := p.moving[dir]; ok && o != k || p.below[dir] > mine {
+		return false
+	}
+	w.claimed.dirs = append(w.claimed.dirs, dir)
+	p.moving[dir] = k
+	return true
+}
+
 // claimed is what a task has reserved.
 type claimed struct {
 	places []taskKey
-	dir    uint64
+	dirs   []uint64 // that are moved or removed
 	above  []uint64
 }
 
@@ -304,7 +327,9 @@ func (p *publisher) unclaim(w *work) {
 		delete(p.places, s)
 		p.ended[s] = time.Now()
 	}
-	delete(p.moving, c.dir)
+	for _, dir := range c.dirs {
+		delete(p.moving, dir)
+	}
 	for _, id := range c.above {
 		if p.below[id]--; p.below[id] == 0 {
 			delete(p.below, id)

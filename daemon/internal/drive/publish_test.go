@@ -233,6 +233,14 @@ type hooked struct {
 	mkdir func(error) error
 	put   func(func() (providers.Entry, error)) (providers.Entry, error)
 	open  func()
+	move  func()
+}
+
+func (h *hooked) Move(ctx context.Context, from, to string, c providers.Cond) (providers.Entry, error) {
+	if h.move != nil {
+		h.move()
+	}
+	return h.Session.Move(ctx, from, to, c)
 }
 
 func (h *hooked) Mkdir(ctx context.Context, p string) (providers.Entry, error) {
@@ -424,4 +432,46 @@ func TestRemovedFolderHadAnUpload(t *testing.T) {
 	s.delete("d")
 	s.publish()
 	s.wantRemote(map[string]string{})
+}
+
+// A folder does not step aside while a file is on its way into it.
+func TestFolderWaitsForAnUpload(t *testing.T) {
+	s, h := newHooked(t, rough.Full, map[string]string{"a/f": "old", "b/z": "other"})
+	s.find("b/z")
+	s.write("a/f", "new", 0)
+	sending, send := make(chan struct{}), make(chan struct{})
+	var mu sync.Mutex
+	var once sync.Once
+	busy, moved := false, false
+	h.put = func(put func() (providers.Entry, error)) (providers.Entry, error) {
+		mu.Lock()
+		busy = true
+		mu.Unlock()
+		once.Do(func() { close(sending) })
+		<-send
+		e, err := put()
+		mu.Lock()
+		defer mu.Unlock()
+		busy = false
+		return e, err
+	}
+	h.move = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		moved = moved || busy
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { s.d.Sync(t.Context()) })
+	<-sending
+	s.rename("a", "b/a")
+	s.rename("b", "a")
+	wg.Go(func() { s.d.Sync(t.Context()) })
+	time.Sleep(200 * time.Millisecond) // a move that is wrong would come now
+	close(send)
+	wg.Wait()
+	s.publish()
+	if moved {
+		t.Error("a folder was moved with a file on its way into it")
+	}
+	s.wantRemote(map[string]string{"a/": "", "a/z": "other", "a/a/": "", "a/a/f": "new"})
 }

@@ -245,6 +245,9 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 		return laterError{pause: quietCommit} // it is usually gone in a moment
 	}
 	if o.Kind != nodes.File {
+		if o.Kind == nodes.Dir && !d.pub.claimDir(nodeTask(n.ID), o.ID) {
+			return errBusy
+		}
 		return d.stepAside(ctx, o, o.RParent)
 	}
 	return d.uprootNow(ctx, o)
