@@ -13,16 +13,20 @@ import (
 // asideName is where a node waits on the remote for its place.
 func asideName(id uint64) string { return fmt.Sprintf(".moorage-%x", id) }
 
-// stepAside moves o on the remote to a name that nothing else has.
-func (d *Drive) stepAside(ctx context.Context, o nodes.Node) error {
+// stepAside moves o on the remote into dir, to a name that nothing else has.
+func (d *Drive) stepAside(ctx context.Context, o nodes.Node, dir uint64) error {
 	from, err := d.path(o.ID)
 	if err != nil {
 		return errNow
 	}
-	if err := d.beginAside(o); err != nil {
+	to, err := d.path(dir)
+	if err != nil {
+		return errNow
+	}
+	if err := d.beginAside(o, dir); err != nil {
 		return err
 	}
-	aside := path.Join(path.Dir(from), asideName(o.ID))
+	aside := path.Join(to, asideName(o.ID))
 	err = d.moveTree(ctx, branch{id: o.ID, from: from, to: aside, kind: o.Kind})
 	if errors.Is(err, fs.ErrNotExist) {
 		_, err = d.statDir(ctx, aside) // an answer may have been lost
@@ -30,17 +34,16 @@ func (d *Drive) stepAside(ctx context.Context, o nodes.Node) error {
 	if err != nil {
 		return d.trouble(o, err)
 	}
-	if err := d.isAside(o); err != nil {
+	if err := d.isAside(o, dir); err != nil {
 		return err
 	}
 	return errNow
 }
 
-// beginAside notes that o steps aside: until it has done so, what is in either
-// place is of o, and no news.
-func (d *Drive) beginAside(o nodes.Node) error {
-	dir, _, ok := place(&o)
-	if !ok || o.Kind != nodes.Dir && o.Version == "" {
+// beginAside notes that o steps aside into a directory: until it has done so, what
+// is in either place is of o, and no news.
+func (d *Drive) beginAside(o nodes.Node, dir uint64) error {
+	if _, _, ok := place(&o); !ok || o.Kind != nodes.Dir && o.Version == "" {
 		return nil
 	}
 	u := nodes.Upload{Dir: dir, Name: asideName(o.ID), Size: o.Size, Moved: o.Version}
@@ -65,8 +68,25 @@ func (d *Drive) beginAside(o nodes.Node) error {
 	return err
 }
 
-// isAside notes that o has stepped aside.
-func (d *Drive) isAside(o nodes.Node) error {
+// asideIn gives the directory in which o has stepped aside, if it has and nobody
+// has noted that: the one that it was in, or if that is removed here, one above.
+func (d *Drive) asideIn(ctx context.Context, o nodes.Node) (dir uint64, ok bool) {
+	for dir = o.RParent; ; {
+		if at, err := d.path(dir); err == nil && o.RName != asideName(o.ID) {
+			if _, err := d.statDir(ctx, path.Join(at, asideName(o.ID))); err == nil {
+				return dir, true
+			}
+		}
+		n, err := d.store.Get(dir)
+		if err != nil || n.State&nodes.Gone == 0 {
+			return 0, false
+		}
+		dir = n.RParent
+	}
+}
+
+// isAside notes that o has stepped aside into a directory.
+func (d *Drive) isAside(o nodes.Node, into uint64) error {
 	err := d.update(func(tx *nodes.Tx) error {
 		n, err := tx.Get(o.ID)
 		if err != nil {
@@ -82,12 +102,12 @@ func (d *Drive) isAside(o nodes.Node) error {
 		}
 		tx.DeleteTomb(dir, name)
 		d.turns.turn(dir, name)
-		t.Name = asideName(n.ID)
+		t.Dir, t.Name = into, asideName(n.ID)
 		tx.PutTomb(t)
 		if n.State&nodes.Gone != 0 { // it was removed here meanwhile
 			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
 		}
-		n.RName = t.Name
+		n.RParent, n.RName = t.Dir, t.Name
 		tx.Put(n)
 		tx.DeleteUpload(n.ID)
 		return nil
@@ -96,4 +116,59 @@ func (d *Drive) isAside(o nodes.Node) error {
 		d.pub.notSent(o.ID)
 	}
 	return err
+}
+
+// maxWaits bounds how many nodes are looked at to find out what one waits for.
+const maxWaits = 1024
+
+// waitsFor reports whether o waits, through any number of others, for node id: for
+// what the remote has in its place, for a directory above it that is not in its own
+// place, or for what is in a removed directory.
+func (d *Drive) waitsFor(o nodes.Node, id uint64) (bool, error) {
+	seen := map[uint64]bool{0: true}
+	for todo := []uint64{o.ID}; len(todo) > 0 && len(seen) < maxWaits; {
+		next := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if next == id {
+			return true, nil
+		}
+		if seen[next] {
+			continue
+		}
+		seen[next] = true
+		n, err := d.store.Get(next)
+		if errors.Is(err, nodes.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if n.Kind == nodes.Dir && n.State&nodes.Gone != 0 {
+			err := d.store.Tombs(n.ID, func(t nodes.Tomb) bool {
+				todo = append(todo, t.Node)
+				return true
+			})
+			if err != nil {
+				return false, err
+			}
+			continue
+		}
+		t, err := d.store.Tomb(n.Parent, n.Name)
+		if err == nil {
+			todo = append(todo, t.Node)
+		} else if !errors.Is(err, nodes.ErrNotFound) {
+			return false, err
+		}
+		for up, i := n.Parent, 0; up != nodes.Root && i < maxDepth; i++ {
+			p, err := d.store.Get(up)
+			if err != nil {
+				break
+			}
+			if p.State&(nodes.Created|nodes.Moved) != 0 {
+				todo = append(todo, up)
+			}
+			up = p.Parent
+		}
+	}
+	return false, nil
 }

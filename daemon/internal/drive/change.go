@@ -119,8 +119,12 @@ func (ch *change) link(dir *nodes.Node, n *nodes.Node, cookie uint64) {
 	ch.d.forgetMissing(dir.ID, n.Name)
 }
 
-// unlink takes a name of dir away and leaves the node.
+// unlink takes a name of dir away and leaves the node. If the node was to replace
+// something on the remote, that is taken away now.
 func (ch *change) unlink(dir *nodes.Node, n *nodes.Node, e nodes.Entry) {
+	if t, err := ch.tx.Tomb(dir.ID, e.Name); err == nil && t.Node == 0 {
+		ch.tasks = append(ch.tasks, task{tombTask(dir.ID, e.Name), quietDelete})
+	}
 	ch.tx.Unlink(dir.ID, e)
 	if n.Kind == nodes.Dir && dir.Subdirs > 0 {
 		dir.Subdirs--

@@ -370,9 +370,11 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 		if _, err := d.statDir(ctx, to); err == nil {
 			break
 		}
-		aside := path.Join(path.Dir(from), asideName(n.ID))
-		if _, err := d.statDir(ctx, aside); err == nil && aside != from {
-			return orNow(errors.Join(d.endUpload(ctx, n.ID, nodes.Upload{Dir: n.Parent}), d.isAside(n)))
+		if dir, ok := d.asideIn(ctx, n); ok {
+			return orNow(errors.Join(d.endUpload(ctx, n.ID, nodes.Upload{Dir: n.Parent}), d.isAside(n, dir)))
+		}
+		if _, err := d.statDir(ctx, from); err == nil {
+			return d.parentGone(ctx, n, fs.ErrNotExist) // it is the place to go to that is not there
 		}
 		return d.parentGoneFor(n)
 	case errors.Is(err, fs.ErrExist) && (n.Parent != here.Parent || n.Name != here.Name):

@@ -63,6 +63,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -80,11 +81,12 @@ import (
 
 // Options say what a Drive shows and how. Provider and StateDir must be set.
 type Options struct {
-	Provider providers.Provider // stays the caller's: the Drive does not close it
-	StateDir string             // folder of the nodes; of this drive alone
-	UID, GID uint32             // owner of everything
-	Logger   *slog.Logger       // nil: silent
-	Clock    func() time.Time   // nil: time.Now
+	Provider providers.Provider                      // stays the caller's: the Drive does not close it
+	StateDir string                                  // folder of the nodes; of this drive alone
+	UID, GID uint32                                  // owner of everything
+	Logger   *slog.Logger                            // nil: silent
+	Clock    func() time.Time                        // nil: time.Now
+	Rand     func(below time.Duration) time.Duration // a duration at random, so that drives do not try again in step; nil: rand.N
 
 	TTL             time.Duration // how long attributes and listings count where the remote cannot be probed; 0: 30 s
 	ProbeInterval   time.Duration // 0: 30 s
@@ -144,6 +146,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.N[time.Duration]
 	}
 }
 

@@ -263,7 +263,7 @@ func (d *Drive) status(op string, err error) error {
 		return nil
 	case errors.As(err, &s):
 		return fmt.Errorf("%s: %w", op, err)
-	case errors.As(err, &down), refused(err):
+	case errors.As(err, &down), refused(err), errors.Is(err, ErrBaseGone): // to come again does not help
 		s = nfs.ErrIO
 	case ofDisk(err):
 		s = d.diskStatus(err)

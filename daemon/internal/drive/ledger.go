@@ -246,7 +246,7 @@ func (d *Drive) Publish() {
 	}
 	d.pub.mu.Lock()
 	defer d.pub.mu.Unlock()
-	d.pub.hasten()
+	d.pub.hastenAll()
 }
 
 // Sync is [Drive.Publish] that waits until all is on the remote. The error tells

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"time"
 
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/nfs"
@@ -79,9 +78,7 @@ func (p *publisher) blocked(k taskKey, places []taskKey, above []uint64) bool {
 		if id == k.node {
 			return false
 		}
-		if o := p.get(nodeTask(id)); o.err == nil && !o.running && p.held[o.key] == nil {
-			p.at(o, time.Now())
-		}
+		p.hasten(nodeTask(id))
 		return true
 	}
 	for _, s := range places {
@@ -95,6 +92,20 @@ func (p *publisher) blocked(k taskKey, places []taskKey, above []uint64) bool {
 		}
 	}
 	return false
+}
+
+// coming reports whether something is on its way into a directory, and has that
+// looked at.
+func (p *publisher) coming(dir uint64) (some bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, id := range p.onWay {
+		if k.dir == dir {
+			p.hasten(nodeTask(id))
+			some = true
+		}
+	}
+	return some
 }
 
 // halfMoved reports whether a directory, or one above it, is moved piece by piece:

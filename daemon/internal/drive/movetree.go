@@ -72,13 +72,15 @@ func (d *Drive) moveTree(ctx context.Context, t branch) error {
 			if t.id != 0 && kind == nodes.Dir {
 				sub.id = d.nodeThere(t.id, e.Name)
 			}
-			if err := d.moveTree(ctx, sub); err != nil {
-				if !errors.Is(err, fs.ErrExist) {
-					return err
-				}
-				if err := d.movedBefore(ctx, sub); err != nil {
-					return err
-				}
+			err := d.moveTree(ctx, sub)
+			if errors.Is(err, fs.ErrExist) {
+				err = d.movedBefore(ctx, sub)
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				err = d.movedAway(ctx, sub, err)
+			}
+			if err != nil {
+				return err
 			}
 		}
 		if page.Next == "" && len(page.Entries) == 0 {
@@ -132,6 +134,19 @@ func (d *Drive) turnInto(dir uint64, was, is providers.Entry) error {
 	})
 }
 
+// movedAway is called when a piece of a directory was not found, or not the place
+// where it goes. The piece was moved, and the answer lost, or somebody took it
+// away: the rest is moved then. The error is none of the directory as a whole.
+func (d *Drive) movedAway(ctx context.Context, t branch, cause error) error {
+	switch _, err := d.statDir(ctx, t.from); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("move to %q: %w: %v", t.to, providers.ErrChanged, cause)
+}
+
 // movedBefore ends the move of a file that was copied and not yet taken away. If
 // something else is in its place, it gets another name.
 func (d *Drive) movedBefore(ctx context.Context, t branch) error {
@@ -156,7 +171,7 @@ func (d *Drive) movedBefore(ctx context.Context, t branch) error {
 		return d.moveTree(ctx, t)
 	}
 	err = d.health.put(ctx, func(ctx context.Context) error {
-		return d.writer.Remove(ctx, t.from, providers.Cond{IfVersion: e.Version})
+		return ignoreNotExist(d.writer.Remove(ctx, t.from, providers.Cond{IfVersion: e.Version}))
 	})
 	if err == nil && t.dir != 0 && there.Version != e.Version {
 		err = d.turnInto(t.dir, e, there)
@@ -190,6 +205,7 @@ func (d *Drive) sameBytes(ctx context.Context, a, b string) (bool, error) {
 // carry moves a file or link on a remote that can move nothing: its bytes come here
 // and go back.
 func (d *Drive) carry(ctx context.Context, from, to string) (there providers.Entry, err error) {
+	var was providers.Version
 	err = d.health.put(ctx, func(ctx context.Context) error {
 		e, err := d.p.Stat(ctx, from)
 		if err != nil {
@@ -206,12 +222,24 @@ func (d *Drive) carry(ctx context.Context, from, to string) (there providers.Ent
 		} else {
 			there, err = d.carryLink(ctx, to, src)
 		}
-		if err != nil {
-			return err
-		}
-		return d.writer.Remove(ctx, from, providers.Cond{IfVersion: e.Version})
+		was = e.Version
+		return err
+	})
+	if err != nil {
+		return there, err
+	}
+	err = d.health.put(ctx, func(ctx context.Context) error {
+		return ignoreNotExist(d.writer.Remove(ctx, from, providers.Cond{IfVersion: was}))
 	})
 	return there, err
+}
+
+// ignoreNotExist is err of a removal of something that is to be gone.
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (d *Drive) carryLink(ctx context.Context, to string, src *carried) (providers.Entry, error) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"path"
 	"sync"
 	"time"
@@ -142,6 +141,11 @@ func (p *publisher) touch(k taskKey, q quiet) {
 func (p *publisher) hurry(k taskKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.hasten(k)
+}
+
+// hasten is hurry with p.mu held.
+func (p *publisher) hasten(k taskKey) {
 	if w := p.get(k); w.err == nil && !w.running && p.held[k] == nil {
 		p.at(w, time.Now())
 	}
@@ -274,11 +278,12 @@ func (p *publisher) claim(k taskKey, places []taskKey, dir uint64, above []uint6
 	if w == nil || w.claimed != nil {
 		return w != nil
 	}
-	w.claimed = &claimed{places, dir, above}
+	w.claimed = &claimed{places: places, above: above}
 	for _, s := range places {
 		p.places[s] = k
 	}
 	if dir != 0 {
+		w.claimed.dirs = append(w.claimed.dirs, dir)
 		p.moving[dir] = k
 	}
 	for _, id := range above {
@@ -287,10 +292,32 @@ func (p *publisher) claim(k taskKey, places []taskKey, dir uint64, above []uint6
 	return true
 }
 
+// claimDir adds a directory that is to be moved to what a task has reserved.
+func (p *publisher) claimDir(k taskKey, dir uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.work[k]
+	if w == nil || w.claimed == nil {
+		return false
+	}
+	mine := 0
+	for _, id := range w.claimed.above {
+		if id == dir {
+			mine++
+		}
+	}
+	if o, ok := p.moving[dir]; ok && o != k || p.below[dir] > mine {
+		return false
+	}
+	w.claimed.dirs = append(w.claimed.dirs, dir)
+	p.moving[dir] = k
+	return true
+}
+
 // claimed is what a task has reserved.
 type claimed struct {
 	places []taskKey
-	dir    uint64
+	dirs   []uint64 // that are moved or removed
 	above  []uint64
 }
 
@@ -305,7 +332,9 @@ func (p *publisher) unclaim(w *work) {
 		delete(p.places, s)
 		p.ended[s] = time.Now()
 	}
-	delete(p.moving, c.dir)
+	for _, dir := range c.dirs {
+		delete(p.moving, dir)
+	}
 	for _, id := range c.above {
 		if p.below[id]--; p.below[id] == 0 {
 			delete(p.below, id)
@@ -321,6 +350,10 @@ var errBusy = errors.New("waits for something else on its way")
 
 // errStays means that a task is of a file that stays on this computer.
 var errStays = errors.New("stays on this computer")
+
+// errOther means that there is nothing to do for a task, because another one sees
+// to what it is about. Nobody who is held waits for that.
+var errOther = errors.New("is seen to elsewhere")
 
 // errNow means that a task is to be looked at again at once.
 var errNow = errors.New("has changed meanwhile")
@@ -404,7 +437,7 @@ func (p *publisher) do(w *work) {
 	case w.again:
 		w.err = nil
 		p.at(w, w.due)
-	case err == nil:
+	case err == nil, errors.Is(err, errOther):
 		delete(p.work, w.key)
 	case errors.Is(err, errHeld), errors.Is(err, errBusy):
 		w.err = nil
@@ -437,7 +470,7 @@ func (p *publisher) do(w *work) {
 		w.attempts++
 		pause := min(p.d.o.RetryMin<<min(w.attempts-1, 16), maxBackoff)
 		asked, _ := rateLimited(err)
-		p.at(w, now.Add(asked+pause/2+rand.N(pause/2+1)))
+		p.at(w, now.Add(asked+pause/2+p.d.o.Rand(pause/2+1)))
 		p.log.Info("not published yet", "task", p.name(w.key), "err", err, "attempts", w.attempts)
 	}
 	p.idle.Broadcast()
@@ -499,8 +532,8 @@ func (p *publisher) name(k taskKey) string {
 	return path.Join(way, k.name)
 }
 
-// hasten has everything published now, also what is parked. p.mu is held.
-func (p *publisher) hasten() {
+// hastenAll has everything published now, also what is parked. p.mu is held.
+func (p *publisher) hastenAll() {
 	for _, w := range p.work {
 		w.parked, w.waits = nil, nil
 		if !w.running && !w.rests && p.held[w.key] == nil {
@@ -509,7 +542,7 @@ func (p *publisher) hasten() {
 	}
 }
 
-// sync is hasten that waits for the end. The error tells what could not be
+// sync is hastenAll that waits for the end. The error tells what could not be
 // published.
 func (p *publisher) sync(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
@@ -526,7 +559,7 @@ func (p *publisher) sync(ctx context.Context) error {
 	defer closed()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.hasten()
+	p.hastenAll()
 	for {
 		left := 0
 		var err error

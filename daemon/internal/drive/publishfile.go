@@ -291,6 +291,9 @@ func (d *Drive) settleUpload(ctx context.Context, id uint64) error {
 	if err != nil {
 		return err
 	}
+	if u.Moved == makesDir {
+		return d.settleDir(ctx, id, u)
+	}
 	if _, err := d.store.Get(id); err == nil && u.Moved == movesTree {
 		return nil // see publishMoveDir
 	}
@@ -481,14 +484,20 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		if rdir, rname, ok := place(&n); ok && (rdir != dir || rname != name) {
 			d.turns.turn(rdir, rname)
 			t, err := tx.Tomb(rdir, rname)
-			if err == nil && t.Node == id {
-				if e == nil && n.State&nodes.Staged == 0 {
-					tx.DeleteTomb(rdir, rname) // it was moved
-				} else {
-					t.Node = 0
-					tx.PutTomb(t)
-					d.pub.touch(tombTask(rdir, rname), quietNow)
-				}
+			moved := e == nil && n.State&nodes.Staged == 0
+			switch {
+			case err == nil && t.Node == id && moved:
+				tx.DeleteTomb(rdir, rname)
+			case err == nil && t.Node == id:
+				t.Node = 0
+				tx.PutTomb(t)
+				d.pub.touch(tombTask(rdir, rname), quietNow)
+			case errors.Is(err, nodes.ErrNotFound) && !moved:
+				// It was renamed back there meanwhile, and replaces what it was.
+				tx.PutTomb(nodes.Tomb{
+					Dir: rdir, Name: rname, Kind: n.Kind, Version: n.Version, Size: baseOf(n).Size, RemoteTime: n.RemoteTime, Since: d.o.Clock(),
+				})
+				d.pub.touch(tombTask(rdir, rname), quietNow)
 			}
 		}
 		tx.DeleteTomb(dir, name)

@@ -110,13 +110,6 @@ func (d *Drive) publishGone(ctx context.Context, n nodes.Node) error {
 	return nil
 }
 
-func heldIf(held bool) error {
-	if held {
-		return errHeld
-	}
-	return nil
-}
-
 func (d *Drive) isPending(id uint64) (yes bool, err error) {
 	err = d.update(func(tx *nodes.Tx) error {
 		_, err := tx.Pending(id)
@@ -252,33 +245,12 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 		return laterError{pause: quietCommit} // it is usually gone in a moment
 	}
 	if o.Kind != nodes.File {
-		return d.stepAside(ctx, o)
+		if o.Kind == nodes.Dir && !d.pub.claimDir(nodeTask(n.ID), o.ID) {
+			return errBusy
+		}
+		return d.stepAside(ctx, o, o.RParent)
 	}
 	return d.uprootNow(ctx, o)
-}
-
-// waitsFor reports whether o's place is taken, through any number of others, by
-// the file id.
-func (d *Drive) waitsFor(o nodes.Node, id uint64) (bool, error) {
-	for range 64 {
-		t, err := d.store.Tomb(o.Parent, o.Name)
-		if errors.Is(err, nodes.ErrNotFound) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		if t.Node == id {
-			return true, nil
-		}
-		if t.Node == 0 {
-			return false, nil
-		}
-		if o, err = d.node(t.Node); err != nil {
-			return false, nil
-		}
-	}
-	return true, nil
 }
 
 // uproot makes o independent of what the remote has of it.
@@ -304,70 +276,6 @@ func (d *Drive) uproot(ctx context.Context, o nodes.Node) error {
 		n.RParent, n.RName, n.Version = 0, "", ""
 		tx.Put(n)
 		return d.pend(tx, n.ID)
-	})
-}
-
-// publishDir makes or moves a directory.
-func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
-	if n.State&nodes.Created == 0 {
-		if n.State&nodes.Moved != 0 {
-			return d.publishMoveDir(ctx, n)
-		}
-		return d.update(func(tx *nodes.Tx) error {
-			tx.DeletePending(n.ID)
-			return nil
-		})
-	}
-	dir, err := d.path(n.Parent)
-	if err != nil {
-		return errNow
-	}
-	at := path.Join(dir, n.Name)
-	d.step("mkdir")
-	var e providers.Entry
-	err = d.health.put(ctx, func(ctx context.Context) (err error) {
-		e, err = d.writer.Mkdir(ctx, at)
-		return err
-	})
-	if errors.Is(err, fs.ErrExist) {
-		var there providers.Entry
-		err = d.health.put(ctx, func(ctx context.Context) (err error) {
-			there, err = d.p.Stat(ctx, at)
-			return err
-		})
-		if err == nil && !there.Mode.IsDir() {
-			return d.conflict(ctx, n, there)
-		}
-	}
-	if err != nil {
-		return d.trouble(n, err)
-	}
-	d.step("mkdir done")
-	return d.update(func(tx *nodes.Tx) error {
-		d.turns.turn(n.Parent, n.Name)
-		now, err := tx.Get(n.ID)
-		if errors.Is(err, nodes.ErrNotFound) || err == nil && (now.Parent != n.Parent || now.Name != n.Name) {
-			// It was removed or moved here while it was made there.
-			t := nodes.Tomb{Dir: n.Parent, Name: n.Name, Kind: nodes.Dir, Since: d.o.Clock()}
-			if err == nil {
-				t.Node = n.ID
-				now.State = now.State&^nodes.Created | nodes.Moved
-				now.RParent, now.RName = n.Parent, n.Name
-				tx.Put(now)
-			}
-			tx.PutTomb(t)
-			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		now.State &^= nodes.Created
-		now.Version, now.RemoteTime, now.ListedAt = string(e.Version), e.ModTime, d.o.Clock()
-		tx.Put(now)
-		tx.DeletePending(n.ID)
-		d.stamps.update(n.ID, func(s *stamp) { s.listAt, s.listRev = d.now() })
-		return nil
 	})
 }
 
@@ -512,7 +420,7 @@ func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) e
 		return d.trouble(n, err)
 	}
 	d.o.Logger.Warn("a file was removed on the remote before it could be moved there", "from", from, "to", to)
-	return d.update(func(tx *nodes.Tx) error {
+	err = d.update(func(tx *nodes.Tx) error {
 		n, err := tx.Get(n.ID)
 		if err != nil {
 			return ignoreNotFound(err)
@@ -520,7 +428,11 @@ func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) e
 		if n.State&(nodes.Staged|nodes.Created) != 0 || n.State&nodes.Moved == 0 {
 			return errNow // there is something of our own in it now
 		}
+		tx.DeleteUpload(n.ID)
 		tx.DeleteTomb(n.RParent, n.RName)
+		if t, err := tx.Tomb(n.Parent, n.Name); err == nil && t.Node == 0 {
+			tx.DeleteTomb(t.Dir, t.Name) // nothing replaces that
+		}
 		p, err := tx.Get(n.Parent)
 		if err != nil {
 			return ignoreNotFound(err)
@@ -536,6 +448,10 @@ func (d *Drive) lostSource(ctx context.Context, n nodes.Node, from, to string) e
 		tx.DeletePending(n.ID)
 		return tx.Remove(p.ID, nodes.Entry{ID: n.ID, Cookie: cookie, Name: n.Name})
 	})
+	if err == nil {
+		d.pub.notSent(n.ID) // what is there now is somebody else's
+	}
+	return err
 }
 
 // isCopy reports whether what is in n's place can only be what a move of n has made

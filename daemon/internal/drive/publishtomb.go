@@ -27,7 +27,7 @@ func (d *Drive) publishTomb(ctx context.Context, dir uint64, name string) error 
 		case err == nil && o.State&nodes.Gone != 0:
 			return d.publishRmdir(ctx, t)
 		case err == nil:
-			return nil // it is moved, and that node's task sees to it
+			return errOther // it is moved, and that node's task sees to it
 		case !errors.Is(err, nodes.ErrNotFound):
 			return err
 		}
@@ -35,8 +35,12 @@ func (d *Drive) publishTomb(ctx context.Context, dir uint64, name string) error 
 	if id, _, err := d.store.Child(dir, name); err == nil {
 		n, err := d.node(id)
 		if err == nil && n.Kind == nodes.File && t.Kind == nodes.File && d.changedHere(&n) {
-			if pending, err := d.isPending(id); err != nil || pending {
-				return err // what is here now replaces it
+			pending, err := d.isPending(id)
+			if err == nil && pending {
+				err = errOther // what is here now replaces it
+			}
+			if err != nil {
+				return err
 			}
 		}
 	}
@@ -113,17 +117,24 @@ func (d *Drive) endTomb(t nodes.Tomb, back bool) error {
 // publishRmdir takes a directory away on the remote, after what was in it. If
 // there is something in it that was not known here, it is back.
 func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
-	wait := false
+	var inside []nodes.Tomb
 	err := d.store.Tombs(t.Node, func(c nodes.Tomb) bool {
-		wait = true
-		d.pub.hurry(tombTask(c.Dir, c.Name))
-		if c.Node != 0 {
-			d.pub.hurry(nodeTask(c.Node))
-		}
+		inside = append(inside, c)
 		return true
 	})
-	if err != nil || wait {
-		return errors.Join(err, heldIf(wait))
+	if err != nil {
+		return err
+	}
+	for _, c := range inside {
+		if err := d.clearOut(ctx, t, c); err != nil {
+			return err
+		}
+	}
+	if len(inside) > 0 {
+		return errHeld
+	}
+	if d.pub.coming(t.Node) {
+		return errBusy
 	}
 	at, err := d.path(t.Node)
 	if err != nil {
@@ -153,6 +164,47 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 		return d.revive(t)
 	}
 	return fmt.Errorf("remove %q: %w", at, err)
+}
+
+// clearOut has something that t tells of leave the directory of ghost on the
+// remote, which is removed here.
+func (d *Drive) clearOut(ctx context.Context, ghost, t nodes.Tomb) error {
+	o, err := d.node(t.Node)
+	if t.Node == 0 || err != nil {
+		d.pub.hurry(tombTask(t.Dir, t.Name))
+		return nil
+	}
+	stuck, err := d.isLocal(o) // it goes nowhere there
+	if err == nil && !stuck {
+		stuck, err = d.waitsFor(o, t.Dir)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !stuck:
+		d.pub.hurry(nodeTask(o.ID))
+		return nil
+	case o.Kind != nodes.Dir:
+		return d.uprootNow(ctx, o)
+	}
+	above, err := d.above(o.RParent)
+	if err != nil {
+		return err
+	}
+	if !d.pub.claim(tombTask(ghost.Dir, ghost.Name), []taskKey{tombTask(o.RParent, o.RName)}, o.ID, above) {
+		return errBusy
+	}
+	dir := ghost.Dir
+	for {
+		n, err := d.store.Get(dir)
+		if err != nil {
+			return errNow
+		}
+		if n.State&nodes.Gone == 0 {
+			return d.stepAside(ctx, o, dir)
+		}
+		dir = n.RParent
+	}
 }
 
 // endGhost forgets a directory that was removed.

@@ -224,7 +224,9 @@ func (d *Drive) readStaged(ctx context.Context, id uint64, p []byte, off uint64)
 				err = fmt.Errorf("%w: %q is being cut off", nfs.ErrJukebox, n.Name)
 			}
 		case staging.Base:
-			err = d.readFull(ctx, base, b, piece.Off)
+			if err = d.readFull(ctx, base, b, piece.Off); errors.Is(err, providers.ErrChanged) {
+				err = fmt.Errorf("%w: %w", ErrBaseGone, err)
+			}
 		default:
 			err = nil
 		}

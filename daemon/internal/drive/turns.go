@@ -1,9 +1,6 @@
 package drive
 
-import (
-	"hash/maphash"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // turns tell which names of the remote were changed from here since some moment.
 // What the remote said of a name before that is not to be believed after: it
@@ -11,8 +8,7 @@ import (
 // Names share a counter now and then, which only makes one of them be looked at
 // once more.
 type turns struct {
-	seed maphash.Seed
-	n    [turnsSize]atomic.Uint32
+	n [turnsSize]atomic.Uint32
 }
 
 const turnsSize = 1 << 12
@@ -20,16 +16,18 @@ const turnsSize = 1 << 12
 // moment is the state of turns at some time.
 type moment [turnsSize]uint32
 
-func newTurns() *turns { return &turns{seed: maphash.MakeSeed()} }
+func newTurns() *turns { return &turns{} }
 
+// slot is FNV-1a: who makes names share a counter gains nothing.
 func (t *turns) slot(dir uint64, name string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(t.seed)
+	h := uint64(14695981039346656037)
 	for i := range 8 {
-		h.WriteByte(byte(dir >> (8 * i)))
+		h = (h ^ dir>>(8*i)&0xff) * 1099511628211
 	}
-	h.WriteString(name)
-	return h.Sum64() % turnsSize
+	for i := range len(name) {
+		h = (h ^ uint64(name[i])) * 1099511628211
+	}
+	return h % turnsSize
 }
 
 // turn says that a name was changed on the remote. It is called in the update

@@ -33,6 +33,7 @@ import (
 	"log/slog"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -250,7 +251,14 @@ type Tx struct {
 	pending map[string][]byte // nil: deleted
 	touched []uint64          // nodes that the cache must forget
 	hidden  int64             // Hidden of directories that were removed
+	halves  []half            // directories that are being removed, each in the one before it
 	removed func(Node)
+}
+
+// half is a directory some of whose names are removed.
+type half struct {
+	id      uint64
+	subdirs uint32 // removed since the node was stored
 }
 
 // Update runs fn and then makes its changes, all or none; they are on stable
@@ -379,7 +387,7 @@ func (tx *Tx) Remove(dir uint64, e Entry) error {
 const flushAt = 1 << 14
 
 // removeNode removes from the leaves up, so that a crash in between leaves
-// nothing that no name leads to.
+// nothing that no name leads to. What is left then does not count as whole.
 func (tx *Tx) removeNode(id uint64) error {
 	n, err := tx.Get(id)
 	if errors.Is(err, ErrNotFound) {
@@ -391,10 +399,12 @@ func (tx *Tx) removeNode(id uint64) error {
 	tx.hidden += int64(n.Hidden)
 	if err != nil || n.Kind == Dir {
 		var removeErr error
+		tx.halves = append(tx.halves, half{id: id})
 		err := tx.s.Children(id, 0, func(e Entry) bool {
 			removeErr = tx.Remove(id, e)
 			return removeErr == nil
 		})
+		tx.halves = tx.halves[:len(tx.halves)-1]
 		if err := errors.Join(err, removeErr); err != nil {
 			return err
 		}
@@ -402,8 +412,34 @@ func (tx *Tx) removeNode(id uint64) error {
 	if err := tx.drop(n, id); err != nil {
 		return err
 	}
+	if n.Kind == Dir && len(tx.halves) > 0 {
+		tx.halves[len(tx.halves)-1].subdirs++
+	}
 	if len(tx.changes) >= flushAt {
+		if err := tx.storeHalves(); err != nil {
+			return err
+		}
 		return tx.Flush()
+	}
+	return nil
+}
+
+// storeHalves stores that directories do not have all their names any more, so
+// that they are listed anew if their removal does not come to its end.
+func (tx *Tx) storeHalves() error {
+	for i, h := range tx.halves {
+		n, err := tx.Get(h.id)
+		if errors.Is(err, ErrCorrupt) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		n.Complete, n.Missed = false, true // and clients may believe in names that are gone
+		n.ListRev, n.ListVersion, n.ListedAt = 0, "", time.Time{}
+		n.Subdirs -= min(h.subdirs, n.Subdirs)
+		tx.Put(n)
+		tx.halves[i].subdirs = 0
 	}
 	return nil
 }

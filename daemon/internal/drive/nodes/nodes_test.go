@@ -335,6 +335,85 @@ func (b *brokenKV) Apply(c []Change) (func() error, error) {
 	return b.KV.Apply(c)
 }
 
+// limitedKV is of a process that ends: it writes a few times.
+type limitedKV struct {
+	KV
+	left int
+}
+
+func (l *limitedKV) Apply(c []Change) (func() error, error) {
+	if l.left--; l.left < 0 {
+		return nil, ErrBroken
+	}
+	return l.KV.Apply(c)
+}
+
+// The removal of a huge directory that is broken off leaves no directory that
+// seems to be whole and is not.
+func TestRemovalBrokenOff(t *testing.T) {
+	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), vfs.Default, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &limitedKV{KV: kv, left: 1 << 30}
+	s, err := New(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const many = flushAt / 2
+	var top, sub uint64
+	err = s.Update(func(tx *Tx) error {
+		root := sampleDir()
+		root.ID, root.Complete = Root, true
+		tx.Put(root)
+		id := func() uint64 {
+			id, iderr := tx.NewID()
+			err = errors.Join(err, iderr)
+			return id
+		}
+		dir := func(parent, cookie uint64, name string, subdirs uint32) uint64 {
+			n := Node{ID: id(), Parent: parent, Name: name, Kind: Dir, NextCookie: many + 10, Complete: true, ListedAt: time.Unix(1, 0), Subdirs: subdirs}
+			tx.Put(n)
+			tx.Link(parent, name, n.ID, cookie)
+			return n.ID
+		}
+		top = dir(Root, FirstCookie, "top", 2)
+		dir(top, FirstCookie, "first", 0)
+		sub = dir(top, FirstCookie+1, "second", 0)
+		for i := range uint64(many) {
+			n := Node{ID: id(), Parent: sub, Name: fmt.Sprint("n", i), Kind: File}
+			tx.Put(n)
+			tx.Link(sub, n.Name, n.ID, FirstCookie+i)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.left = 1
+	err = s.Update(func(tx *Tx) error { return tx.Remove(Root, Entry{ID: top, Cookie: FirstCookie, Name: "top"}) })
+	if !errors.Is(err, ErrBroken) {
+		t.Fatalf("the removal: %v", err)
+	}
+	if left := len(children(t, s, sub, 0)); left == 0 || left == many {
+		t.Fatalf("%d names are left: the test shows nothing", left)
+	}
+	for id, subdirs := range map[uint64]uint32{top: 1, sub: 0} {
+		n, err := s.Get(id)
+		if err != nil || n.Complete || !n.ListedAt.IsZero() || n.Subdirs != subdirs {
+			t.Errorf("what is left: %+v, %v", n, err)
+		}
+	}
+	l.left = 1 << 30
+	if err := s.Update(func(tx *Tx) error { return tx.Remove(Root, Entry{ID: top, Cookie: FirstCookie, Name: "top"}) }); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Get(top); !errors.Is(err, ErrNotFound) {
+		t.Errorf("after the second time: %v", err)
+	}
+}
+
 func TestFailedWrite(t *testing.T) {
 	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), vfs.Default, discard)
 	if err != nil {

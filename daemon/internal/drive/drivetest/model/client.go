@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -162,7 +163,7 @@ func (c *client) name() string {
 func (c *client) op() {
 	files := c.nodes(nfs.TypeRegular)
 	f, some := pick(c.rng, files)
-	k := c.rng.IntN(100)
+	k := c.rng.IntN(112)
 	switch {
 	case k < 14 || !some:
 		if f := c.create(c.dir(), c.name()); f != nil {
@@ -210,8 +211,17 @@ func (c *client) op() {
 		c.saveAsVim(f)
 	case k < 95:
 		c.transaction(f)
-	default:
+	case k < 100:
 		c.list(c.dir())
+	case k < 105:
+		n, _ := pick(c.rng, append(files, c.dir()))
+		c.setAttr(n)
+	case k < 109:
+		c.removeOpen(f)
+	default:
+		if d := c.dir(); d != c.root {
+			c.removeAll(d)
+		}
 	}
 }
 
@@ -314,17 +324,86 @@ func (c *client) remove(n *node) bool {
 	}, func(at func(*node) *node, _ nfs.ID) { at(n).drop() })
 }
 
-func (c *client) rmdir(n *node) {
-	c.change("rmdir "+n.path(), func(ctx context.Context) (nfs.ID, error) {
+func (c *client) rmdir(n *node) bool {
+	return c.change("rmdir "+n.path(), func(ctx context.Context) (nfs.ID, error) {
 		_, err := c.w.d.Rmdir(ctx, owner, n.up.id, n.name)
 		return 0, err
 	}, func(at func(*node) *node, _ nfs.ID) { at(n).drop() })
+}
+
+// removeAll removes a directory and what is in it.
+func (c *client) removeAll(d *node) bool {
+	for _, name := range slices.Sorted(maps.Keys(d.kids)) {
+		k := d.kids[name]
+		if ok := k.typ == nfs.TypeDirectory && c.removeAll(k) || k.typ != nfs.TypeDirectory && c.remove(k); !ok {
+			return false
+		}
+	}
+	return c.rmdir(d)
+}
+
+// removeOpen removes a file that is in use, and goes on using it.
+func (c *client) removeOpen(n *node) {
+	c.read(n)
+	p := n.path()
+	if !c.remove(n) {
+		return
+	}
+	f := n.f.clone()
+	if c.rng.IntN(2) == 0 && !f.fuzzy {
+		e := edit{off: int64(c.rng.IntN(len(f.now()) + 1)), data: c.bytes(1 + c.size())}
+		f.later = append(f.later, e)
+		c.w.remember(f.now())
+		r, _ := c.w.call(c.who, fmt.Sprintf("write %s, removed, %d+%d", p, e.off, len(e.data)), func(ctx context.Context) error {
+			_, _, err := c.w.d.Write(ctx, owner, n.id, e.data, uint64(e.off), nfs.FileSync)
+			return err
+		}, nfs.ErrStale, nfs.ErrIO)
+		if r != done {
+			return
+		}
+	}
+	if c.rng.IntN(2) == 0 {
+		time.Sleep(time.Duration(c.rng.Int64N(int64(20 * time.Second))))
+	}
+	var b []byte
+	r, _ := c.w.call(c.who, "read "+p+", removed", func(ctx context.Context) (err error) {
+		b, err = readAll(ctx, c.w.d, n.id)
+		return err
+	}, nfs.ErrStale, nfs.ErrIO)
+	if why := f.check(b); r == done && (why != "" || !f.fuzzy && !bytes.Equal(b, f.now())) {
+		c.w.fail("%s: read %s, which is removed: %d bytes, not the %d that were written: %s", c.who, p, len(b), len(f.now()), why)
+	}
+}
+
+// setAttr gives a file or directory a mode, and a file a time.
+func (c *client) setAttr(n *node) {
+	set := nfs.SetAttr{Valid: nfs.SetMode, Mode: 0o600 | uint32(c.rng.IntN(0o200))}
+	if n.typ == nfs.TypeDirectory {
+		set.Mode |= 0o700
+	} else if c.rng.IntN(2) == 0 {
+		set.Valid |= nfs.SetMtime
+		set.Mtime = time.Unix(1e9+int64(c.rng.IntN(1e9)), int64(c.rng.IntN(1e9))).UTC()
+	}
+	mtime := n.mtime
+	n.hasMode, n.mtime = false, time.Time{}
+	r, _ := c.w.call(c.who, fmt.Sprintf("set mode %o and time %v of %s", set.Mode, set.Mtime, n.path()), func(ctx context.Context) error {
+		_, err := c.w.d.SetAttr(ctx, owner, n.id, set, nil)
+		return err
+	})
+	if r != done {
+		return
+	}
+	n.mode, n.hasMode, n.mtime = set.Mode, true, mtime
+	if set.Valid&nfs.SetMtime != 0 {
+		n.mtime = set.Mtime
+	}
 }
 
 // edit makes a call that changes bytes; durable tells that they are on stable
 // storage when it succeeds.
 func (c *client) edit(n *node, what string, e edit, durable bool, f func(ctx context.Context) error) bool {
 	n.f.later = append(n.f.later, e)
+	n.mtime = time.Time{}
 	if !n.f.fuzzy {
 		c.w.remember(n.f.now())
 	}

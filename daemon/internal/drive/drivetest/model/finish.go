@@ -65,7 +65,7 @@ func (w *world) look(d *drive.Drive, p string) (*seen, error) {
 }
 
 func (w *world) lookAt(d *drive.Drive, a nfs.Attr) (*seen, error) {
-	s := &seen{id: a.ID, typ: a.Type}
+	s := &seen{id: a.ID, typ: a.Type, mode: a.Mode & 0o7777, mtime: a.Mtime}
 	switch a.Type {
 	case nfs.TypeDirectory:
 		s.kids = map[string]*seen{}
@@ -313,7 +313,6 @@ func (s *shared) final(remote map[string]string) {
 			lost = append(lost, id)
 		}
 	}
-	ops := s.ops
 	s.mu.Unlock()
 	slices.Sort(lost)
 	for _, id := range lost {
@@ -323,12 +322,7 @@ func (s *shared) final(remote map[string]string) {
 		if r.Foreign && r.Told == 0 {
 			s.w.fail("%s %s took away %s, of which the drive was never told", r.By, r.Path, r.Version)
 		}
-		if !r.Foreign || !strings.HasPrefix(r.Path, "shared/") {
-			continue
-		}
-		if !slices.ContainsFunc(ops, func(o sharedOp) bool {
-			return o.end >= r.Told && slices.ContainsFunc(o.paths, func(p string) bool { return p == r.Path || strings.HasPrefix(r.Path, p+"/") })
-		}) {
+		if r.Foreign && strings.HasPrefix(r.Path, "shared/") && !s.mayGo(r.Path, r.Told) && !s.w.remote.Kept(r.Content, r.Path) {
 			s.w.fail("%s %s took away %s of somebody else, after which no client changed anything there", r.By, r.Path, r.Version)
 		}
 	}

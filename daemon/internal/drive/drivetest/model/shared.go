@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type shared struct {
 // sharedOp is a call of a client that may take something away.
 type sharedOp struct {
 	paths []string
+	moves bool // what is at the first path goes to the second
 	end   uint64
 }
 
@@ -49,7 +51,7 @@ func newShared(w *world) *shared {
 		w.remote.Mkdir(d)
 		for _, n := range sharedNames {
 			if s.rng.IntN(2) == 0 {
-				w.remote.Edit(d+"/"+n, s.othersContent())
+				w.remote.Edit(d+"/"+n, s.othersContent(s.rng))
 			}
 		}
 	}
@@ -57,13 +59,13 @@ func newShared(w *world) *shared {
 }
 
 // othersContent is new content by somebody else.
-func (s *shared) othersContent() []byte {
+func (s *shared) othersContent(rng *rand.Rand) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
 	group := s.next
 	var ids []uint64
-	for range 1 + s.rng.IntN(8) {
+	for range 1 + rng.IntN(8) {
 		s.next++
 		id := s.next | othersBit
 		s.group[id] = group
@@ -88,7 +90,7 @@ func (s *shared) others(n int) {
 		p := dir + "/" + name
 		switch k := s.rng.IntN(20); {
 		case k < 9:
-			w.remote.Edit(p, s.othersContent())
+			w.remote.Edit(p, s.othersContent(s.rng))
 		case k < 12:
 			w.remote.Delete(p)
 		case k < 14:
@@ -167,11 +169,12 @@ func (s *shared) op(c *client) {
 	case k < 6 || !there: // write it anew
 		end := s.destroys(p)
 		defer end()
+		was := f.ID
 		if !call("create "+p, func(ctx context.Context) (err error) {
 			f, _, err = s.w.d.Create(ctx, owner, d.ID, name, nfs.CreateHow{Set: nfs.SetAttr{Valid: nfs.SetSize}})
 			return err
 		}) {
-			s.gone(f.ID)
+			s.gone(was) // it may have been cut off
 			return
 		}
 		s.gone(f.ID)
@@ -189,7 +192,7 @@ func (s *shared) op(c *client) {
 		}) || !s.fill(c, a.ID, dir+"/"+t, 0) {
 			return
 		}
-		end := s.destroys(p, dir+"/"+t)
+		end := s.moves(dir+"/"+t, p)
 		call(fmt.Sprintf("rename %s/%s to %s", dir, t, p), func(ctx context.Context) error {
 			_, _, err := s.w.d.Rename(ctx, owner, d.ID, t, d.ID, name)
 			return err
@@ -218,7 +221,7 @@ func (s *shared) op(c *client) {
 			tf, err = s.w.d.Lookup(ctx, owner, td.ID, toName)
 			return err
 		})
-		end := s.destroys(p, q)
+		end := s.moves(p, q)
 		call("rename "+p+" to "+q, func(ctx context.Context) error {
 			_, _, err := s.w.d.Rename(ctx, owner, d.ID, name, td.ID, toName)
 			return err
@@ -229,10 +232,11 @@ func (s *shared) op(c *client) {
 		}
 	default:
 		var b []byte
-		if call("read "+p, func(ctx context.Context) (err error) {
+		r, _ := s.w.call(c.who, "read "+p, func(ctx context.Context) (err error) {
 			b, err = readAll(ctx, s.w.d, f.ID)
 			return err
-		}) {
+		}, append(slices.Clone(sharedMay), nfs.ErrIO)...) // somebody else replaced what was not changed here
+		if r == done {
 			s.check("read of "+p, b)
 		}
 	}
@@ -252,8 +256,39 @@ func (s *shared) destroys(paths ...string) func() {
 		at := s.w.remote.Next()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.ops = append(s.ops, sharedOp{paths, at})
+		s.ops = append(s.ops, sharedOp{paths: paths, end: at})
 	}
+}
+
+// moves is destroys for a rename.
+func (s *shared) moves(from, to string) func() {
+	end := s.destroys(from, to)
+	return func() {
+		end()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.ops[len(s.ops)-1].moves = true
+	}
+}
+
+// mayGo reports whether a client did something, after the drive was told of a
+// version, that may have taken it away from a path, or from one to which what was
+// there was renamed.
+func (s *shared) mayGo(p string, told uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := map[string]bool{p: true}
+	for _, o := range s.ops {
+		for _, q := range o.paths {
+			if o.end >= told && (at[q] || strings.HasPrefix(p, q+"/")) {
+				return true
+			}
+		}
+		if o.moves && at[o.paths[0]] {
+			at[o.paths[1]] = true
+		}
+	}
+	return false
 }
 
 // gone notes that the cells that clients put into a file need not be there any

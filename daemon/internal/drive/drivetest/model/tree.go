@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/moorage/moorage/nfs"
 )
@@ -19,7 +20,11 @@ type node struct {
 	kids   map[string]*node
 	f      *file
 	target string
-	past   []string // paths that it had
+	past   []string  // paths that it had
+	mode   uint32    // with hasMode
+	mtime  time.Time // of a file; zero: not known
+
+	hasMode bool // mode is known
 }
 
 func newDir(id nfs.ID) *node {
@@ -85,6 +90,8 @@ type seen struct {
 	kids   map[string]*seen
 	data   []byte
 	target string
+	mode   uint32
+	mtime  time.Time
 	err    error // data cannot be read
 }
 
@@ -98,6 +105,10 @@ func (n *node) match(s *seen) string {
 		return fmt.Sprintf("%s has id %d, not %d", n.path(), s.id, n.id)
 	case n.typ == nfs.TypeSymlink && n.target != s.target:
 		return fmt.Sprintf("%s leads to %q, not %q", n.path(), s.target, n.target)
+	case n.hasMode && n.mode != s.mode:
+		return fmt.Sprintf("%s has mode %o, not %o", n.path(), s.mode, n.mode)
+	case !n.mtime.IsZero() && !n.mtime.Equal(s.mtime):
+		return fmt.Sprintf("%s is of %v, not %v", n.path(), s.mtime, n.mtime)
 	case n.typ == nfs.TypeRegular && s.err != nil:
 		return fmt.Sprintf("%s cannot be read: %v", n.path(), s.err)
 	case n.typ == nfs.TypeRegular:

@@ -73,6 +73,7 @@ type world struct {
 	next    *disktest.Disk
 	cached  *disktest.Disk // next of cache
 	steps   int            // until the fault; 0: never
+	power   bool           // the fault is of the power
 	errs    []string
 	history map[uint64]bool // hashes of the contents that there were
 	fuzzies []*file         // what crashes left
@@ -118,7 +119,7 @@ func Run(seed uint64, trace *Trace) (Stats, []string) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	w := &world{seed: seed, rng: rng, began: time.Now(), history: map[uint64]bool{}, trace: trace}
 	w.kind = rough.Kind(rng.IntN(rough.Kinds))
-	o := rough.Options{Kind: w.kind, KeepVersions: rng.IntN(2) == 0, Log: w.log, Put: w.stored}
+	o := rough.Options{Kind: w.kind, KeepVersions: rng.IntN(2) == 0, Log: w.log, Put: w.stored, Before: w.meets}
 	if rng.IntN(3) > 0 {
 		o.FailBefore = 0.1 * rng.Float64()
 		o.FailAfter = 0.1 * rng.Float64()
@@ -176,7 +177,7 @@ func (w *world) open() bool {
 func (w *world) start(disk, cache *disktest.Disk, s *rough.Session, step func(string)) (*drive.Drive, error) {
 	return drive.Open(context.Background(), drive.Options{
 		Provider: s, StateDir: "state", UID: uid, GID: gid, Disk: disk, Cache: cache, Nodes: disk.Pebble(), Step: step, Host: "host",
-		ProbeInterval: 5 * time.Second, TTL: 5 * time.Second,
+		ProbeInterval: 5 * time.Second, TTL: 5 * time.Second, Rand: func(below time.Duration) time.Duration { return below / 2 },
 		Logger: slog.New(slog.NewTextHandler(logWriter{w}, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == "time" || a.Key == "level" {
 				return slog.Attr{}
@@ -218,10 +219,11 @@ func (w *world) cut(why string) {
 		return
 	}
 	w.dead = true
+	power := w.power
 	w.mu.Unlock()
 	w.session.Cut()
 	var next, cached *disktest.Disk
-	if w.rng.IntN(2) == 0 {
+	if !power {
 		w.log("KILLED %s", why)
 		w.stats.Kills++
 		next, cached = w.disk.Kill(), w.cache.Kill()
@@ -238,6 +240,9 @@ func (w *world) cut(why string) {
 // round has all of them do something, until a fault.
 func (w *world) round() {
 	w.remote.Calm(false)
+	w.mu.Lock()
+	w.power = w.rng.IntN(2) == 0
+	w.mu.Unlock()
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	switch w.rng.IntN(4) {
@@ -289,6 +294,19 @@ func (w *world) round() {
 	}
 	w.session.Cut()
 	w.open()
+}
+
+// meets has somebody else change something in the shared folder now and then,
+// when the engine is about to.
+func (w *world) meets(p string, dice *rand.Rand) {
+	if !strings.HasPrefix(p, "shared/") || dice.IntN(12) > 0 || w.isFailed() {
+		return
+	}
+	if dice.IntN(4) == 0 {
+		w.remote.Delete(p)
+		return
+	}
+	w.remote.Edit(p, w.shared.othersContent(dice))
 }
 
 // stored is told of what the engine puts on the remote.

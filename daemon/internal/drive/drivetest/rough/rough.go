@@ -9,9 +9,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
 	"path"
 	"sync"
@@ -40,12 +37,13 @@ func (k Kind) String() string { return [...]string{"full", "objects", "still"}[k
 // Options are how rough the remote is. The probabilities are between 0 and 1.
 type Options struct {
 	Kind         Kind
-	KeepVersions bool                              // replaced versions can be read
-	FailBefore   float64                           // that a call fails and nothing was done
-	FailAfter    float64                           // that a call fails although it was done
-	Latency      time.Duration                     // the longest that a call takes
-	Log          func(format string, args ...any)  // of calls; nil: none
-	Put          func(path string, content []byte) // is told of what a process stores; nil: nobody
+	KeepVersions bool                               // replaced versions can be read
+	FailBefore   float64                            // that a call fails and nothing was done
+	FailAfter    float64                            // that a call fails although it was done
+	Latency      time.Duration                      // the longest that a call takes
+	Log          func(format string, args ...any)   // of calls; nil: none
+	Put          func(path string, content []byte)  // is told of what a process stores; nil: nobody
+	Before       func(path string, dice *rand.Rand) // may have somebody else change something right before a process does; nil: nobody does
 }
 
 // Removal is a version that a process replaced or took away.
@@ -64,9 +62,10 @@ type Removal struct {
 type Remote struct {
 	o     Options
 	inner *mem.Remote
+	seed  uint64
 
 	mu       sync.Mutex
-	rng      *rand.Rand
+	calls    map[string]uint64 // how often each was made
 	seq      uint64
 	calm     bool
 	away     bool
@@ -74,8 +73,9 @@ type Remote struct {
 	foreign  map[providers.Version]bool
 	content  map[providers.Version][]byte
 	removals []Removal
-	replaced [][]byte // by somebody else
-	moved    [][]byte // likewise
+	replaced [][]byte                   // by somebody else
+	moved    [][]byte                   // likewise
+	stored   map[string]map[string]bool // by processes: contents, and the paths that they put them to
 }
 
 // New makes an empty remote.
@@ -86,8 +86,11 @@ func New(seed uint64, o Options) *Remote {
 	if o.Put == nil {
 		o.Put = func(string, []byte) {}
 	}
+	if o.Before == nil {
+		o.Before = func(string, *rand.Rand) {}
+	}
 	return &Remote{
-		o: o, inner: mem.New(mem.Options{PageSize: 5, KeepVersions: o.KeepVersions}), rng: rand.New(rand.NewPCG(seed, 7)),
+		o: o, inner: mem.New(mem.Options{PageSize: 5, KeepVersions: o.KeepVersions}), seed: seed, calls: map[string]uint64{}, stored: map[string]map[string]bool{},
 		told: map[providers.Version]uint64{}, foreign: map[providers.Version]bool{}, content: map[providers.Version][]byte{},
 	}
 }
@@ -133,6 +136,14 @@ func (r *Remote) Replaced() [][]byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([][]byte(nil), r.replaced...)
+}
+
+// Kept reports whether a process stored a content at another path than p.
+func (r *Remote) Kept(content []byte, p string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := r.stored[string(content)]
+	return len(at) > 1 || len(at) == 1 && !at[p]
 }
 
 // Moved are the contents that somebody else gave other names.
@@ -259,291 +270,6 @@ func (r *Remote) lose(by, p string, instead []byte) func() {
 		})
 	}
 }
-
-// Session is the connection of one process. It is a provider with all powers.
-type Session struct {
-	r    *Remote
-	dead bool // under r.mu
-}
-
-var (
-	_ providers.Provider  = (*Session)(nil)
-	_ providers.Writer    = (*Session)(nil)
-	_ providers.Mover     = (*Session)(nil)
-	_ providers.Symlinker = (*Session)(nil)
-	_ providers.Prober    = (*Session)(nil)
-)
-
-// Connect gives a new process its connection.
-func (r *Remote) Connect() *Session { return &Session{r: r} }
-
-// Cut ends the process that has the connection: no call of it is done any more.
-func (s *Session) Cut() {
-	s.r.mu.Lock()
-	defer s.r.mu.Unlock()
-	s.dead = true
-}
-
-var errLine = fmt.Errorf("%w: the line is broken", providers.ErrOffline)
-
-// call does one call: fn runs with mu held.
-func (s *Session) call(ctx context.Context, what string, fn func() error) error {
-	r := s.r
-	r.mu.Lock()
-	before, after := r.rng.Float64() < r.o.FailBefore, r.rng.Float64() < r.o.FailAfter
-	go1, go2 := r.pause(), r.pause()
-	if r.calm {
-		before, after, go1, go2 = false, false, 0, 0
-	}
-	r.mu.Unlock()
-	if err := sleep(ctx, go1); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	var err error
-	switch {
-	case s.dead, r.away, before:
-		err = errLine
-		r.o.Log("remote: %s: not reached", what)
-	default:
-		err = fn()
-		if after && err == nil {
-			err = errLine
-			r.o.Log("remote: %s: done, and the line broke", what)
-		} else {
-			r.o.Log("remote: %s: %v", what, err)
-		}
-	}
-	r.mu.Unlock()
-	if serr := sleep(ctx, go2); serr != nil {
-		return serr
-	}
-	return err
-}
-
-func (r *Remote) pause() time.Duration {
-	if r.o.Latency <= 0 || r.rng.IntN(3) == 0 {
-		return 0
-	}
-	return time.Duration(r.rng.Int64N(int64(r.o.Latency)))
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// Info tells what the kind of remote is.
-func (s *Session) Info() providers.Info {
-	i := s.r.inner.Info()
-	if s.r.o.Kind != Full {
-		i.TreeVersion = false
-	}
-	i.MaxParallel = 8
-	return i
-}
-
-// Stat passes on.
-func (s *Session) Stat(ctx context.Context, p string) (e providers.Entry, err error) {
-	err = s.call(ctx, "stat "+p, func() error {
-		if e, err = s.r.inner.Stat(ctx, p); err == nil {
-			e = s.r.tell(e)
-		}
-		return err
-	})
-	return e, err
-}
-
-// ReadDir passes on.
-func (s *Session) ReadDir(ctx context.Context, p, cursor string) (page providers.Page, err error) {
-	err = s.call(ctx, "list "+p, func() error {
-		if page, err = s.r.inner.ReadDir(ctx, p, cursor); err == nil {
-			for i, e := range page.Entries {
-				page.Entries[i] = s.r.tell(e)
-			}
-		}
-		return err
-	})
-	return page, err
-}
-
-// Open passes on.
-func (s *Session) Open(ctx context.Context, p string, v providers.Version) (o providers.Object, err error) {
-	err = s.call(ctx, "open "+p+" "+string(v), func() error {
-		o, err = s.r.inner.Open(ctx, p, s.r.cond(p, providers.Cond{IfVersion: v}).IfVersion)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &object{o, s, p}, nil
-}
-
-type object struct {
-	providers.Object
-	s *Session
-	p string
-}
-
-func (o *object) Entry() providers.Entry {
-	o.s.r.mu.Lock()
-	defer o.s.r.mu.Unlock()
-	return o.s.r.shown(o.Object.Entry())
-}
-
-func (o *object) ReadRange(ctx context.Context, off, n int64) (rc io.ReadCloser, err error) {
-	err = o.s.call(ctx, fmt.Sprintf("read %s %d+%d", o.p, off, n), func() error {
-		rc, err = o.Object.ReadRange(ctx, off, n)
-		return err
-	})
-	return rc, err
-}
-
-// Probe passes on where there is one revision.
-func (s *Session) Probe(ctx context.Context) (v providers.Version, err error) {
-	if s.r.o.Kind != Full {
-		return "", providers.ErrUnsupported
-	}
-	err = s.call(ctx, "probe", func() error {
-		v, err = s.r.inner.Probe(ctx)
-		return err
-	})
-	return v, err
-}
-
-// Put passes on.
-func (s *Session) Put(ctx context.Context, p string, src providers.Source, o providers.PutOptions) (e providers.Entry, err error) {
-	data := make([]byte, src.Size())
-	if n, err := src.ReadAt(data, 0); n < len(data) {
-		return e, fmt.Errorf("put %q: %w", p, err)
-	}
-	err = s.call(ctx, fmt.Sprintf("put %s %d bytes if %q absent %v", p, len(data), o.IfVersion, o.IfAbsent), func() error {
-		e, err = s.put(ctx, "put", p, data, o)
-		return err
-	})
-	return e, err
-}
-
-// put stores a file. Called with mu held.
-func (s *Session) put(ctx context.Context, by, p string, data []byte, o providers.PutOptions) (providers.Entry, error) {
-	o.Cond = s.r.cond(p, o.Cond)
-	note := s.r.lose(by, p, data)
-	e, err := s.r.inner.Put(ctx, p, bytes.NewReader(data), o)
-	if err == nil {
-		note()
-		s.r.content[e.Version] = data
-		e = s.r.tell(e)
-		s.r.o.Put(p, data)
-		s.r.o.Log("remote: %s is %s now", p, e.Version)
-	}
-	return e, err
-}
-
-// Remove passes on.
-func (s *Session) Remove(ctx context.Context, p string, c providers.Cond) error {
-	return s.call(ctx, fmt.Sprintf("remove %s if %q", p, c.IfVersion), func() error { return s.remove(ctx, p, c) })
-}
-
-func (s *Session) remove(ctx context.Context, p string, c providers.Cond) error {
-	note := s.r.lose("remove", p, nil)
-	err := s.r.inner.Remove(ctx, p, s.r.cond(p, c))
-	if err == nil {
-		note()
-	}
-	return err
-}
-
-// Mkdir passes on.
-func (s *Session) Mkdir(ctx context.Context, p string) (e providers.Entry, err error) {
-	err = s.call(ctx, "mkdir "+p, func() error {
-		if e, err = s.r.inner.Mkdir(ctx, p); err == nil {
-			e = s.r.tell(e)
-		}
-		return err
-	})
-	return e, err
-}
-
-// Rmdir passes on.
-func (s *Session) Rmdir(ctx context.Context, p string) error {
-	return s.call(ctx, "rmdir "+p, func() error { return s.r.inner.Rmdir(ctx, p) })
-}
-
-// Move passes on where that can be. An object store copies, and takes away
-// then.
-func (s *Session) Move(ctx context.Context, from, to string, c providers.Cond) (e providers.Entry, err error) {
-	if s.r.o.Kind == Still {
-		return e, providers.ErrUnsupported
-	}
-	what := fmt.Sprintf("move %s to %s if %q absent %v", from, to, c.IfVersion, c.IfAbsent)
-	if s.r.o.Kind == Full {
-		err = s.call(ctx, what, func() error {
-			was, _ := s.r.inner.Stat(ctx, from)
-			note := s.r.lose("move", to, s.r.content[was.Version])
-			if e, err = s.r.inner.Move(ctx, from, to, c); err == nil {
-				note()
-				e = s.r.tell(e)
-			}
-			return err
-		})
-		return e, err
-	}
-	var was providers.Entry
-	err = s.call(ctx, what+", copy", func() error {
-		if was, err = s.r.inner.Stat(ctx, from); err != nil {
-			return err
-		}
-		if was.Mode.IsDir() {
-			return providers.ErrUnsupported
-		}
-		if was.Mode.IsRegular() {
-			e, err = s.put(ctx, "move", to, s.r.content[was.Version], providers.PutOptions{Cond: c, ModTime: was.ModTime})
-			return err
-		}
-		if e, err = s.r.inner.Symlink(ctx, to, string(s.r.content[was.Version])); err == nil {
-			s.r.content[e.Version] = s.r.content[was.Version]
-			e = s.r.tell(e)
-		}
-		return err
-	})
-	if err != nil {
-		return e, err
-	}
-	err = s.call(ctx, what+", remove", func() error { // it is elsewhere: nothing is lost
-		return s.r.inner.Remove(ctx, from, s.r.cond(from, providers.Cond{IfVersion: s.r.shown(was).Version}))
-	})
-	if errors.Is(err, providers.ErrNotExist) {
-		err = nil
-	}
-	return e, err
-}
-
-// Symlink passes on where there are links.
-func (s *Session) Symlink(ctx context.Context, p, target string) (e providers.Entry, err error) {
-	if s.r.o.Kind == Still {
-		return e, providers.ErrUnsupported
-	}
-	err = s.call(ctx, "symlink "+p, func() error {
-		if e, err = s.r.inner.Symlink(ctx, p, target); err == nil {
-			s.r.content[e.Version] = []byte(target)
-			e = s.r.tell(e)
-		}
-		return err
-	})
-	return e, err
-}
-
-// Close ends the connection.
-func (s *Session) Close() error { return nil }
 
 // Tree is everything on the remote below a folder: contents by path. A folder's
 // path ends in a slash and a link's content begins with "-> ".
