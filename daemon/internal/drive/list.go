@@ -51,15 +51,21 @@ func (d *Drive) way(id uint64, remote bool) (string, error) {
 // node is what is known of an id; ErrStale if nothing, or if it was removed.
 func (d *Drive) node(id uint64) (nodes.Node, error) {
 	n, err := d.store.Get(id)
-	if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 && n.Kind == nodes.Dir {
+	if errors.Is(err, nodes.ErrNotFound) || err == nil && !d.overlaid(&n) {
 		return n, fmt.Errorf("%w: id %d", nfs.ErrStale, id)
 	}
-	if err == nil && n.Kind == nodes.File && d.staged != nil {
-		if e := d.staged.peek(id); e != nil {
-			e.overlay(&n)
+	return n, err
+}
+
+// overlaid adds to a node what is not stored yet, and reports whether it is still
+// there.
+func (d *Drive) overlaid(n *nodes.Node) bool {
+	if n.Kind == nodes.File && d.staged != nil {
+		if e := d.staged.peek(n.ID); e != nil {
+			e.overlay(n)
 		}
 	}
-	return n, err
+	return n.State&nodes.Gone == 0 || n.Kind != nodes.Dir
 }
 
 func flightKey(op string, id uint64) string { return op + ":" + strconv.FormatUint(id, 10) }
@@ -269,6 +275,8 @@ type applier struct {
 	seen   *marks // cookies of names that were listed; nil: it does not matter
 	kept   *marks // cookies of names that are there though they may not be listed; as seen
 	limit  uint64 // cookies below were given before the listing
+	next   uint64 // cookie of the next name, as long as all names of the directory are from this listing
+	last   string // the greatest name of them
 	byStat bool   // Stat tells of the entry, not a listing
 	hidden int64  // names left out
 
@@ -285,6 +293,7 @@ type applier struct {
 	save  func()  // stores what else the transaction has to keep together; nil: nothing
 	asked *moment // before the remote was asked; nil: what it says is right
 	place string  // where it was asked; valid with asked, "" also if it does not matter
+	away  bool    // the directory is not there any more
 
 	tx       *nodes.Tx
 	n        nodes.Node // the directory
@@ -300,9 +309,14 @@ type applier struct {
 func newLister(d *Drive, n *nodes.Node, now time.Time) *applier {
 	return &applier{
 		d: d, dir: n.ID, now: now, seen: newMarks(), limit: n.NextCookie, listing: true, waits: true, free: map[uint64]bool{},
-		doubtful: n.Complete && n.ListedAt.IsZero() && n.ListRev == 0 && n.ListVersion == "",
+		doubtful: n.Complete && n.ListedAt.IsZero() && n.ListRev == 0 && n.ListVersion == "", next: nodes.FirstCookie,
 	}
 }
+
+// isNew reports whether a name is certainly not in the directory: no other has
+// come than by this listing, and of these it is the greatest. So the store is not
+// asked for each name of a directory that is listed for the first time, in order.
+func (a *applier) isNew(name string) bool { return a.n.NextCookie == a.next && name > a.last }
 
 // begin starts a transaction.
 func (a *applier) begin(tx *nodes.Tx) error {
@@ -311,6 +325,10 @@ func (a *applier) begin(tx *nodes.Tx) error {
 	tx.OnRemove(a.d.limbo.add)
 	if a.n, err = tx.Get(a.dir); errors.Is(err, nodes.ErrNotFound) {
 		return fmt.Errorf("%w: id %d", nfs.ErrStale, a.dir)
+	}
+	if a.asked != nil && a.place != "" {
+		now, err := a.d.path(a.dir)
+		a.away = err != nil || now != a.place
 	}
 	return err
 }
@@ -373,12 +391,7 @@ func (a *applier) stale(name string) bool {
 	if a.asked == nil {
 		return false
 	}
-	if a.place != "" {
-		if now, err := a.d.path(a.dir); err != nil || now != a.place {
-			return true
-		}
-	}
-	return a.d.turns.since(a.asked, a.dir, name)
+	return a.away || a.d.turns.since(a.asked, a.dir, name)
 }
 
 // put adds or renews one entry.
@@ -395,11 +408,15 @@ func (a *applier) put(e providers.Entry) error {
 		a.hidden++
 		return nil
 	}
-	if masked, err := a.masked(e, kind); masked || err != nil {
+	masked, err := a.masked(e, kind)
+	if masked || err != nil {
 		return err
 	}
-	id, cookie, err := a.tx.Child(a.dir, e.Name)
 	var n nodes.Node
+	var id, cookie uint64
+	if err = nodes.ErrNotFound; !a.isNew(e.Name) {
+		id, cookie, err = a.tx.Child(a.dir, e.Name)
+	}
 	if err == nil {
 		if a.seen.has(cookie) {
 			a.hidden++ // listed twice: the first one is shown
@@ -434,10 +451,14 @@ func (a *applier) put(e providers.Entry) error {
 	}
 	if cookie == 0 {
 		cookie = a.n.NextCookie
+		if a.next == cookie {
+			a.next++
+		}
 		a.n.NextCookie++
 		a.dirty = true
 	}
 	a.tx.Link(a.dir, e.Name, n.ID, cookie)
+	a.last = max(a.last, e.Name)
 	if kind == nodes.Dir {
 		a.n.Subdirs++
 	}

@@ -22,6 +22,9 @@ func (d *Drive) changedHere(n *nodes.Node) bool {
 // is not shown. What was changed on the remote since is: an edit beats a
 // removal.
 func (a *applier) masked(e providers.Entry, kind nodes.Kind) (bool, error) {
+	if some, err := a.tx.HasTombs(); !some {
+		return false, err
+	}
 	t, err := a.tx.Tomb(a.dir, e.Name)
 	if errors.Is(err, nodes.ErrNotFound) {
 		return false, nil

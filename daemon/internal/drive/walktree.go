@@ -350,6 +350,9 @@ func (t *treeWalk) file(wd *walkDir, e providers.Entry) error {
 		wd.leftOut(e.Name)
 		return nil
 	}
+	if a.isNew(e.Name) {
+		return a.put(e)
+	}
 	id, _, err := t.tx.Child(a.dir, e.Name)
 	if err == nil {
 		n, err := t.tx.Get(id)

@@ -129,8 +129,23 @@ func toTomb(dir uint64, name string, v []byte, err error) (Tomb, error) {
 	return t, err
 }
 
+// HasTombs reports whether there is any tomb at all.
+func (tx *Tx) HasTombs() (bool, error) {
+	if tx.tombs == 0 {
+		tx.tombs = 1
+		if err := tx.s.Tombs(0, func(Tomb) bool { tx.tombs = 2; return false }); err != nil {
+			tx.tombs = 0
+			return false, err
+		}
+	}
+	return tx.tombs == 2, nil
+}
+
 // PutTomb stores a tomb.
-func (tx *Tx) PutTomb(t Tomb) { tx.set(tombKey(t.Dir, t.Name), t.encode()) }
+func (tx *Tx) PutTomb(t Tomb) {
+	tx.tombs = 2
+	tx.set(tombKey(t.Dir, t.Name), t.encode())
+}
 
 // DeleteTomb takes the tomb of a name away, if there is one.
 func (tx *Tx) DeleteTomb(dir uint64, name string) { tx.set(tombKey(dir, name), nil) }

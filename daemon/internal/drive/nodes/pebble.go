@@ -41,6 +41,7 @@ func openPebble(dir string, files vfs.FS, log *slog.Logger) (kv *pebbleKV, err e
 		Logger:             pebbleLogger{log},
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		MaxOpenFiles:       128,
+		MemTableSize:       16 << 20,
 		Cache:              pebble.NewCache(16 << 20),
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) {
@@ -81,6 +82,19 @@ func (p *pebbleKV) Get(key []byte) ([]byte, error) {
 	}
 	v = bytes.Clone(v)
 	return v, closer.Close()
+}
+
+func (p *pebbleKV) GetEach(keys [][]byte, fn func(i int, v []byte) bool) error {
+	it, err := p.db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	for i, key := range keys {
+		if it.SeekGE(key) && bytes.Equal(it.Key(), key) && !fn(i, it.Value()) {
+			break
+		}
+	}
+	return it.Close()
 }
 
 func (p *pebbleKV) Scan(from, to []byte, fn func(k, v []byte) bool) error {
