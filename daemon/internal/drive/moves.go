@@ -55,8 +55,8 @@ func (p *publisher) unsend(id uint64) {
 	delete(p.halves, id)
 	if p.onWay[k] == id {
 		delete(p.onWay, k)
-		p.ends.freed++ // the task that did it ends soon, and wakes those that waited
 	}
+	p.rise(nodeTask(id), true)
 }
 
 // arriving reports whether what the remote has at a place may be something of the
@@ -72,29 +72,29 @@ func (p *publisher) arriving(dir uint64, name string) bool {
 }
 
 // blocked reports whether the task k has to wait for one that is on its way to one
-// of some places, or for a directory that is half moved, and has that looked at.
-// p.mu is held.
-func (p *publisher) blocked(k taskKey, places []taskKey, above []uint64) bool {
+// of some places, or for a directory that is half moved, and has that looked at: its
+// id, or 0. p.mu is held.
+func (p *publisher) blocked(k taskKey, places []taskKey, above []uint64) uint64 {
 	wait := func(id uint64) bool {
 		if id == k.node {
 			return false
 		}
-		if o := p.get(nodeTask(id)); o.err == nil && !o.running && p.held[o.key] == nil {
+		if o := p.get(nodeTask(id)); o.err == nil && !o.running && !o.held {
 			p.at(o, time.Now())
 		}
 		return true
 	}
 	for _, s := range places {
 		if id, ok := p.onWay[s]; ok && wait(id) {
-			return true
+			return id
 		}
 	}
 	for _, id := range above {
 		if p.halves[id] && wait(id) {
-			return true
+			return id
 		}
 	}
-	return false
+	return 0
 }
 
 // halfMoved reports whether a directory, or one above it, is moved piece by piece:

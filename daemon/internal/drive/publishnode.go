@@ -110,13 +110,6 @@ func (d *Drive) publishGone(ctx context.Context, n nodes.Node) error {
 	return nil
 }
 
-func heldIf(held bool) error {
-	if held {
-		return errHeld
-	}
-	return nil
-}
-
 func (d *Drive) isPending(id uint64) (yes bool, err error) {
 	err = d.update(func(tx *nodes.Tx) error {
 		_, err := tx.Pending(id)
@@ -139,7 +132,7 @@ func (d *Drive) parentsFirst(n nodes.Node) error {
 		}
 		if p.State&(nodes.Created|nodes.Moved) != 0 {
 			d.pub.hurry(nodeTask(p.ID))
-			return errHeld
+			return heldBy(nodeTask(p.ID))
 		}
 		n = p
 	}
@@ -166,10 +159,7 @@ func (d *Drive) claim(k taskKey, n nodes.Node) error {
 			dir = n.ID
 		}
 	}
-	if !d.pub.claim(k, places, dir, above) {
-		return errBusy
-	}
-	return nil
+	return d.pub.claim(k, places, dir, above)
 }
 
 // above are a directory and those above it, by where the remote has them.
@@ -216,7 +206,7 @@ func (d *Drive) clearSlot(ctx context.Context, n nodes.Node) (*nodes.Tomb, error
 		}
 	}
 	d.pub.hurry(tombTask(t.Dir, t.Name))
-	return nil, errHeld
+	return nil, heldBy(tombTask(t.Dir, t.Name))
 }
 
 // makeWay is called when the remote still has a file in n's place that is
@@ -246,7 +236,7 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 		}
 		if !waits {
 			d.pub.hurry(nodeTask(o.ID))
-			return errHeld
+			return heldBy(nodeTask(o.ID))
 		}
 	} else if d.o.Clock().Sub(t.Since) < time.Duration(quietDelete)*d.o.Quiet/4 {
 		return laterError{pause: quietCommit} // it is usually gone in a moment
