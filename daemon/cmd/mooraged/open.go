@@ -35,9 +35,13 @@ type kinds map[string]openFunc
 
 var _ mounts.Opener = kinds(nil)
 
+// onTheirWay is the memory for bytes on their way from remotes, half of
+// memoryLimit.
+const onTheirWay = memoryLimit / 2
+
 // newOpener is called once: its drives share the memory for what is on its way.
 func newOpener() kinds {
-	budget := reader.NewBudget(0)
+	budget := reader.NewBudget(onTheirWay)
 	return kinds{
 		providers.KindMem:    openMem,
 		providers.KindFolder: openFolder,
