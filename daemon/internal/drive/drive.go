@@ -231,6 +231,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	go d.watch()
 	d.watcher.Go(d.keepFresh)
 	d.watcher.Go(d.dropLost)
+	d.watcher.Go(d.collect)
 	if d.pub != nil {
 		d.watcher.Add(1)
 		go func() {

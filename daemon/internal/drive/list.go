@@ -290,7 +290,6 @@ type applier struct {
 	free       map[uint64]bool   // nodes whose names are gone, so that others may have them
 	countsFrom time.Time         // as nodes.Node.ListedAt; valid after finish
 
-	save  func()  // stores what else the transaction has to keep together; nil: nothing
 	asked *moment // before the remote was asked; nil: what it says is right
 	place string  // where it was asked; valid with asked, "" also if it does not matter
 	away  bool    // the directory is not there any more
@@ -298,7 +297,6 @@ type applier struct {
 	tx       *nodes.Tx
 	n        nodes.Node // the directory
 	touched  bool       // n must be stored
-	dirty    bool       // n has given out cookies since it was stored
 	moved    bool       // names came or went
 	deferred bool
 	given    []uint64 // cookies of the entries that a listing has put in this transaction
@@ -321,7 +319,7 @@ func (a *applier) isNew(name string) bool { return a.n.NextCookie == a.next && n
 // begin starts a transaction.
 func (a *applier) begin(tx *nodes.Tx) error {
 	var err error
-	a.tx, a.touched, a.moved, a.dirty, a.given = tx, false, false, false, a.given[:0]
+	a.tx, a.touched, a.moved, a.given = tx, false, false, a.given[:0]
 	tx.OnRemove(a.d.limbo.add)
 	if a.n, err = tx.Get(a.dir); errors.Is(err, nodes.ErrNotFound) {
 		return fmt.Errorf("%w: id %d", nfs.ErrStale, a.dir)
@@ -455,7 +453,6 @@ func (a *applier) put(e providers.Entry) error {
 			a.next++
 		}
 		a.n.NextCookie++
-		a.dirty = true
 	}
 	a.tx.Link(a.dir, e.Name, n.ID, cookie)
 	a.last = max(a.last, e.Name)
@@ -526,12 +523,5 @@ func (a *applier) remove(name string) error {
 	}
 	a.d.postpone(id, providers.Entry{})
 	a.went, a.moved = true, true
-	if a.save != nil {
-		a.save()
-	}
-	if a.dirty { // no cookie is given out twice, even if only a part of this is stored
-		a.tx.Put(a.n)
-		a.dirty = false
-	}
 	return a.tx.Remove(a.dir, nodes.Entry{ID: id, Cookie: cookie, Name: name})
 }

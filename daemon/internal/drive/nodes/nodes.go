@@ -19,6 +19,7 @@
 //	U id                       an upload that was begun: what the remote may have got
 //	P slot                     number and key of a call that changed something
 //	R remote id                id of the node that has it, see Tx.Identify
+//	G id                       of a directory that is gone: cookie behind which what is in it goes, see Tx.Collect
 //
 // Format 1 had I, D, C and M, and shorter records of nodes.
 // A copy of every format is in testdata.
@@ -93,6 +94,9 @@ type Store struct {
 	writing  sync.Mutex
 	next     uint64 // the id that is given out next
 	reserved uint64 // ids below are reserved on stable storage
+	some     bool   // there may be garbage
+
+	garbage chan struct{} // see Garbage
 }
 
 // cacheSize is how many nodes are kept in memory, half a KiB each. Folders are
@@ -118,7 +122,8 @@ func OpenIn(files vfs.FS, dir string, log *slog.Logger) (*Store, error) {
 
 // New makes a store of kv, which Close closes.
 func New(kv KV) (*Store, error) {
-	s := &Store{kv: kv, cache: newCache(cacheSize)}
+	s := &Store{kv: kv, cache: newCache(cacheSize), garbage: make(chan struct{}, 1)}
+	s.tellGarbage() // an earlier process may have left some
 	v, err := kv.Get(metaKey("format"))
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -255,12 +260,14 @@ type Tx struct {
 	touched []uint64          // nodes that the cache must forget
 	hidden  int64             // Hidden of directories that were removed
 	removed func(Node)
-	tombs   int // whether there are any: 0 is not known, 1 none, 2 some
+	tombs   int  // whether there are any: 0 is not known, 1 none, 2 some
+	took    int  // how many nodes were removed
+	left    bool // something was left for Collect
 }
 
 // Update runs fn and then makes its changes, all or none; they are on stable
-// storage when it returns. An error of fn undoes all, save what [Tx.Flush] has
-// stored. Updates run one after the other, and wait for the disk together.
+// storage when it returns. An error of fn undoes all. Updates run one after the
+// other, and wait for the disk together.
 func (s *Store) Update(fn func(*Tx) error) error {
 	durable, err := s.Begin(fn)
 	if err != nil {
@@ -278,16 +285,10 @@ func (s *Store) Begin(fn func(*Tx) error) (durable func() error, err error) {
 	if err := fn(tx); err != nil {
 		return nil, err
 	}
-	return tx.apply()
-}
-
-// Flush makes the changes so far, on stable storage too.
-func (tx *Tx) Flush() error {
-	durable, err := tx.apply()
-	if err != nil {
-		return err
+	if tx.left {
+		s.tellGarbage()
 	}
-	return durable()
+	return tx.apply()
 }
 
 func (tx *Tx) apply() (durable func() error, err error) {
@@ -358,51 +359,6 @@ func (tx *Tx) Put(n Node) {
 func (tx *Tx) Link(dir uint64, name string, id, cookie uint64) {
 	tx.set(entryKey(dir, name), append(id8(id), id8(cookie)...))
 	tx.set(cookieKey(dir, cookie), append(id8(id), name...))
-}
-
-// Remove takes an entry of dir, its node and everything below it away. It may
-// flush. What was stored for changes of this transaction below the node must
-// have been flushed.
-func (tx *Tx) Remove(dir uint64, e Entry) error {
-	if err := tx.removeNode(e.ID); err != nil {
-		return err
-	}
-	tx.set(entryKey(dir, e.Name), nil)
-	tx.set(cookieKey(dir, e.Cookie), nil)
-	return nil
-}
-
-// flushAt bounds the memory of a transaction.
-const flushAt = 1 << 14
-
-// removeNode removes from the leaves up, so that a crash in between leaves
-// nothing that no name leads to.
-func (tx *Tx) removeNode(id uint64) error {
-	n, err := tx.Get(id)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil && !errors.Is(err, ErrCorrupt) {
-		return err
-	}
-	tx.hidden += int64(n.Hidden)
-	if err != nil || n.Kind == Dir {
-		var removeErr error
-		err := tx.s.Children(id, 0, func(e Entry) bool {
-			removeErr = tx.Remove(id, e)
-			return removeErr == nil
-		})
-		if err := errors.Join(err, removeErr); err != nil {
-			return err
-		}
-	}
-	if err := tx.drop(n, id); err != nil {
-		return err
-	}
-	if len(tx.changes) >= flushAt {
-		return tx.Flush()
-	}
-	return nil
 }
 
 // HiddenGone is how many hidden names went with the directories that were
