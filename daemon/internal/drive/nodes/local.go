@@ -217,6 +217,38 @@ func (tx *Tx) PutUpload(id uint64, u Upload) { tx.set(uploadKey(id), u.encode())
 // DeleteUpload says that its end is known.
 func (tx *Tx) DeleteUpload(id uint64) { tx.set(uploadKey(id), nil) }
 
+// PendingBelow reports whether a node in a directory or below it waited when the
+// transaction asked that first: all of them are looked at once, however many
+// directories are asked about.
+func (tx *Tx) PendingBelow(dir uint64) (bool, error) {
+	if tx.above != nil {
+		return tx.above[dir], nil
+	}
+	above := map[uint64]bool{}
+	var bad error
+	err := tx.s.AllPending(func(id uint64, _ Pending) bool {
+		for id != Root {
+			n, err := tx.s.Get(id)
+			if errors.Is(err, ErrNotFound) {
+				break
+			}
+			if bad = err; err != nil {
+				return false
+			}
+			if id = n.Parent; above[id] {
+				break
+			}
+			above[id] = true
+		}
+		return true
+	})
+	if err := errors.Join(err, bad); err != nil {
+		return false, err
+	}
+	tx.above = above
+	return above[dir], nil
+}
+
 // Uploads calls fn for all uploads that were begun, until it returns false.
 func (s *Store) Uploads(fn func(id uint64, u Upload) bool) error {
 	return s.records([]byte{'U'}, []byte{'U' + 1}, 9, func(k, v []byte) (bool, error) {

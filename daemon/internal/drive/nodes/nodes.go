@@ -260,9 +260,10 @@ type Tx struct {
 	touched []uint64          // nodes that the cache must forget
 	hidden  int64             // Hidden of directories that were removed
 	removed func(Node)
-	tombs   int  // whether there are any: 0 is not known, 1 none, 2 some
-	took    int  // how many nodes were removed
-	left    bool // something was left for Collect
+	tombs   int             // whether there are any: 0 is not known, 1 none, 2 some
+	above   map[uint64]bool // directories above nodes that wait; nil: not known
+	took    int             // how many nodes were removed
+	left    bool            // something was left for Collect
 }
 
 // Update runs fn and then makes its changes, all or none; they are on stable

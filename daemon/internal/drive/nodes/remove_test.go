@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // grow makes a tree below dir: folders in folders, with files in each. It gives
@@ -165,4 +167,68 @@ func TestRemoveLarge(t *testing.T) {
 	if all := slices.Sorted(slices.Values(gone)); len(slices.Compact(all)) != len(gone) {
 		t.Error("ids were given out twice")
 	}
+}
+
+// Whether something waits in a directory is told for as many as are asked about,
+// with one look at what waits.
+func TestPendingBelow(t *testing.T) {
+	kv, err := openPebble(filepath.Join(t.TempDir(), "nodes"), vfs.Default, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := &countedKV{KV: kv}
+	s, err := New(counted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Update(func(tx *Tx) error {
+		tx.Put(Node{ID: Root, Parent: Root, Kind: Dir, NextCookie: FirstCookie})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ids := grow(t, s, Root, 3, 5, 5)
+	want := map[uint64]bool{}
+	if err := s.Update(func(tx *Tx) error {
+		for i := 0; i < len(ids); i += 40 {
+			tx.PutPending(ids[i], Pending{})
+			for id := ids[i]; id != Root; {
+				n, err := tx.Get(id)
+				if err != nil {
+					return err
+				}
+				id = n.Parent
+				want[id] = true
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	counted.scans = 0
+	if err := s.Update(func(tx *Tx) error {
+		for _, id := range append(ids, Root) {
+			if got, err := tx.PendingBelow(id); got != want[id] || err != nil {
+				t.Errorf("node %d: %v, %v, want %v", id, got, err, want[id])
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if counted.scans != 1 {
+		t.Errorf("%d looks at what waits", counted.scans)
+	}
+}
+
+// countedKV counts scans.
+type countedKV struct {
+	KV
+	scans int
+}
+
+func (c *countedKV) Scan(from, to []byte, fn func(k, v []byte) bool) error {
+	c.scans++
+	return c.KV.Scan(from, to, fn)
 }
