@@ -20,7 +20,19 @@ import (
 )
 
 func main() {
+	limitMemory()
 	os.Exit(run())
+}
+
+// memoryLimit is what all memory of the program is kept below, in bytes, by
+// collecting garbage earlier than usual; what is needed it still gets.
+const memoryLimit = 256 << 20
+
+// limitMemory sets the limit, unless the Go runtime's own variable does.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 }
 
 // run returns the exit status: 0 done, 1 failed, 2 usage, 4 a needed part is

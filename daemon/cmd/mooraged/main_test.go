@@ -148,8 +148,15 @@ func (l *lockedBuffer) String() string {
 
 func (h *home) run(role string, args ...string) *process {
 	h.t.Helper()
-	p := &process{t: h.t, cmd: exec.Command(os.Args[0], args...), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	return h.start(cmd)
+}
+
+// start starts a program whose output is looked at.
+func (h *home) start(cmd *exec.Cmd) *process {
+	h.t.Helper()
+	p := &process{t: h.t, cmd: cmd, done: make(chan struct{})}
 	p.cmd.Stderr = &p.stderr
 	out, w, err := os.Pipe()
 	if err != nil {
@@ -169,7 +176,7 @@ func (h *home) run(role string, args ...string) *process {
 		p.end(syscall.SIGKILL)
 		out.Close()
 		if h.t.Failed() {
-			h.t.Logf("%s %v wrote:\n%s", role, args, p.stderr.String())
+			h.t.Logf("%s wrote:\n%s", cmd, p.stderr.String())
 		}
 	})
 	return p

@@ -35,9 +35,13 @@ type kinds map[string]openFunc
 
 var _ mounts.Opener = kinds(nil)
 
+// onTheirWay is the memory for bytes on their way from remotes, half of
+// memoryLimit.
+const onTheirWay = memoryLimit / 2
+
 // newOpener is called once: its drives share the memory for what is on its way.
 func newOpener() kinds {
-	budget := reader.NewBudget(0)
+	budget := reader.NewBudget(onTheirWay)
 	return kinds{
 		providers.KindMem:    openMem,
 		providers.KindFolder: openFolder,
@@ -73,10 +77,10 @@ func (k kinds) Open(ctx context.Context, r mounts.Request) (*mounts.Source, erro
 }
 
 // Unpublished implements mounts.Opener.
-func (k kinds) Unpublished(stateDir string) (mounts.Unpublished, error) {
-	l, bytes, err := unpublished.Read(engineDir(stateDir), slog.New(slog.DiscardHandler))
-	u := mounts.Unpublished{Bytes: bytes}
-	for _, c := range l {
+func (k kinds) Unpublished(stateDir string, most int) (mounts.Unpublished, error) {
+	l, err := unpublished.Read(engineDir(stateDir), most, slog.New(slog.DiscardHandler))
+	u := mounts.Unpublished{Count: l.Count, Bytes: l.Bytes}
+	for _, c := range l.Changes {
 		u.Uploads = append(u.Uploads, mounts.Upload{Path: c.Path, State: api.UploadSaved, Removed: c.Removed, Since: c.Since, Total: c.Size})
 	}
 	return u, err

@@ -57,7 +57,7 @@ func (d *Drive) beginAside(o nodes.Node, dir uint64) error {
 		}
 		if was, err := tx.Upload(o.ID); err == nil && was.Moved == movesTree && (was.Dir != u.Dir || was.Name != u.Name) {
 			d.pub.hurry(nodeTask(o.ID)) // it is on its way elsewhere
-			return errHeld
+			return heldBy(nodeTask(o.ID))
 		}
 		tx.PutUpload(o.ID, u)
 		return nil

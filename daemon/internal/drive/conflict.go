@@ -143,7 +143,7 @@ func (d *Drive) parentGone(ctx context.Context, n nodes.Node, cause error) error
 		return err
 	}
 	d.pub.touch(nodeTask(p.ID), quietNow)
-	return errHeld
+	return heldBy(nodeTask(p.ID))
 }
 
 // conflict gives what is here another name, so that both it and what somebody

@@ -246,6 +246,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	d.watcher.Go(d.watchSleep)
 	d.watcher.Go(d.watchDisk)
 	d.watcher.Go(d.keepPinned)
+	d.watcher.Go(d.collect)
 	if d.pub != nil {
 		d.watcher.Add(1)
 		go func() {

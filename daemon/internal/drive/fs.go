@@ -270,30 +270,53 @@ func (d *Drive) namesOf(ctx context.Context, dir, cookie uint64) (*listing, erro
 	return l, nil
 }
 
-// dirEntries adds attributes where they can be had soon.
+// dirEntries adds attributes where they can be had soon. Names whose objects are
+// gone are left out.
 func (d *Drive) dirEntries(ctx context.Context, dir uint64, page []nodes.Entry, plus bool) []nfs.DirEntry {
 	out := make([]nfs.DirEntry, 0, len(page))
-	asked := false
-	for _, e := range page {
+	var known []nodes.Node
+	if plus && len(page) > 0 {
+		var sizes bool
+		if known, sizes = d.nodesOf(page); !sizes &&
+			d.await(ctx, true, func(ctx context.Context) error { return d.sizes(ctx, dir, page[0].Cookie-1) }) == nil {
+			known, _ = d.nodesOf(page)
+		}
+	}
+	for i, e := range page {
 		de := nfs.DirEntry{Name: e.Name, ID: nfs.ID(e.ID), Cookie: e.Cookie}
-		if plus {
-			n, err := d.node(e.ID)
-			if err == nil && n.Size < 0 && !asked {
-				asked = true
-				if d.await(ctx, true, func(ctx context.Context) error { return d.sizes(ctx, dir, page[0].Cookie-1) }) == nil {
-					n, err = d.node(e.ID)
-				}
-			}
-			if errors.Is(err, nfs.ErrStale) {
+		if known != nil {
+			n := &known[i]
+			if n.ID == 0 {
 				continue
 			}
-			if err == nil && n.Size >= 0 {
-				de.Attr = d.attr(&n)
+			if n.Size >= 0 {
+				de.Attr = d.attr(n)
 			}
 		}
 		out = append(out, de)
 	}
 	return out
+}
+
+// nodesOf reads the nodes of entries, those that are gone without an id, and
+// reports whether all sizes are known. It gives nil if they cannot be read.
+func (d *Drive) nodesOf(page []nodes.Entry) (known []nodes.Node, sizes bool) {
+	ids := make([]uint64, len(page))
+	for i, e := range page {
+		ids[i] = e.ID
+	}
+	known, sizes = make([]nodes.Node, len(page)), true
+	err := d.store.GetEach(ids, func(i int, n nodes.Node) {
+		if d.overlaid(&n) {
+			known[i] = n
+			sizes = sizes && n.Size >= 0
+		}
+	})
+	if err != nil {
+		d.o.Logger.Warn("a folder is listed without attributes", "err", err)
+		return nil, true
+	}
+	return known, sizes
 }
 
 // usage is what the remote said of its space last.

@@ -93,17 +93,12 @@ func (p *publisher) progress(id uint64, total int64) func(n int) {
 func (p *publisher) counts() (pending, parked int, sent int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.work {
-		switch {
-		case w.rests:
-			continue
-		case w.parked != nil:
-			parked++
-		}
-		pending++
-	}
-	return pending, parked, p.sent
+	return len(p.work) - p.tally[resting], p.tally[isParked], p.sent
 }
+
+// ledgerExtra is how many more changes are looked at than are asked for, because
+// some are of files that stay on this computer.
+const ledgerExtra = 64
 
 // Ledger tells what was changed and is not on the remote, in the order in which
 // it was changed, at most limit of it, and then what ended lately. Side files, which
@@ -116,36 +111,9 @@ func (d *Drive) Ledger(limit int) []LedgerEntry {
 	if d.pub == nil {
 		return slices.Clone(d.kept.changes[:min(limit, len(d.kept.changes))])
 	}
-	p := d.pub
-	p.mu.Lock()
-	type item struct {
-		key taskKey
-		e   LedgerEntry
-	}
-	var all []item
-	for k, w := range p.work {
-		if w.rests {
-			continue
-		}
-		e := LedgerEntry{State: Saved, Since: w.since, Err: w.err, Done: w.done, Total: w.total, Removed: k.node == 0}
-		switch {
-		case w.parked != nil:
-			e.State, e.Err = Parked, w.parked
-		case w.running:
-			e.State = Uploading
-		}
-		all = append(all, item{k, e})
-	}
-	recent := slices.Clone(p.recent)
-	p.mu.Unlock()
-	slices.SortFunc(all, func(a, b item) int {
-		if c := a.e.Since.Compare(b.e.Since); c != 0 {
-			return c
-		}
-		return strings.Compare(a.key.name, b.key.name)
-	})
 	var out []LedgerEntry
-	for _, it := range all {
+	waiting, recent := d.pub.first(limit + ledgerExtra)
+	for _, it := range waiting {
 		if len(out) == limit {
 			return out
 		}
@@ -161,7 +129,7 @@ func (d *Drive) Ledger(limit int) []LedgerEntry {
 				it.e.Total = toSend(&n)
 			}
 		}
-		if it.e.Path = p.name(it.key); it.e.Path != "" {
+		if it.e.Path = d.pub.name(it.key); it.e.Path != "" {
 			out = append(out, it.e)
 		}
 	}
@@ -172,6 +140,34 @@ func (d *Drive) Ledger(limit int) []LedgerEntry {
 		out = append(out, LedgerEntry{Path: r.Path, State: r.State, Since: r.At, Done: r.Size, Total: r.Size})
 	}
 	return out
+}
+
+// ledgerItem is a LedgerEntry without its path.
+type ledgerItem struct {
+	key taskKey
+	e   LedgerEntry
+}
+
+// first are the most tasks that wait for longest, and what ended lately.
+func (p *publisher) first(most int) ([]ledgerItem, []Published) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []ledgerItem
+	for at := p.order.Front(); at != nil && len(all) < most; at = at.Next() {
+		w := at.Value.(*work)
+		if w.rests {
+			continue
+		}
+		e := LedgerEntry{State: Saved, Since: w.since, Err: w.err, Done: w.done, Total: w.total, Removed: w.key.node == 0}
+		switch {
+		case w.parked != nil:
+			e.State, e.Err = Parked, w.parked
+		case w.running:
+			e.State = Uploading
+		}
+		all = append(all, ledgerItem{w.key, e})
+	}
+	return all, slices.Clone(p.recent)
 }
 
 // toSend is how many bytes publishing a node takes.

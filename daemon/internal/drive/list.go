@@ -51,15 +51,21 @@ func (d *Drive) way(id uint64, remote bool) (string, error) {
 // node is what is known of an id; ErrStale if nothing, or if it was removed.
 func (d *Drive) node(id uint64) (nodes.Node, error) {
 	n, err := d.store.Get(id)
-	if errors.Is(err, nodes.ErrNotFound) || err == nil && n.State&nodes.Gone != 0 && n.Kind == nodes.Dir {
+	if errors.Is(err, nodes.ErrNotFound) || err == nil && !d.overlaid(&n) {
 		return n, fmt.Errorf("%w: id %d", nfs.ErrStale, id)
 	}
-	if err == nil && n.Kind == nodes.File && d.staged != nil {
-		if e := d.staged.peek(id); e != nil {
-			e.overlay(&n)
+	return n, err
+}
+
+// overlaid adds to a node what is not stored yet, and reports whether it is still
+// there.
+func (d *Drive) overlaid(n *nodes.Node) bool {
+	if n.Kind == nodes.File && d.staged != nil {
+		if e := d.staged.peek(n.ID); e != nil {
+			e.overlay(n)
 		}
 	}
-	return n, err
+	return n.State&nodes.Gone == 0 || n.Kind != nodes.Dir
 }
 
 func flightKey(op string, id uint64) string { return op + ":" + strconv.FormatUint(id, 10) }
@@ -269,6 +275,8 @@ type applier struct {
 	seen   *marks // cookies of names that were listed; nil: it does not matter
 	kept   *marks // cookies of names that are there though they may not be listed; as seen
 	limit  uint64 // cookies below were given before the listing
+	next   uint64 // cookie of the next name, as long as all names of the directory are from this listing
+	last   string // the greatest name of them
 	byStat bool   // Stat tells of the entry, not a listing
 	hidden int64  // names left out
 
@@ -282,14 +290,13 @@ type applier struct {
 	free       map[uint64]bool   // nodes whose names are gone, so that others may have them
 	countsFrom time.Time         // as nodes.Node.ListedAt; valid after finish
 
-	save  func()  // stores what else the transaction has to keep together; nil: nothing
 	asked *moment // before the remote was asked; nil: what it says is right
 	place string  // where it was asked; valid with asked, "" also if it does not matter
+	away  bool    // the directory is not there any more
 
 	tx       *nodes.Tx
 	n        nodes.Node // the directory
 	touched  bool       // n must be stored
-	dirty    bool       // n has given out cookies since it was stored
 	moved    bool       // names came or went
 	deferred bool
 	given    []uint64 // cookies of the entries that a listing has put in this transaction
@@ -300,17 +307,26 @@ type applier struct {
 func newLister(d *Drive, n *nodes.Node, now time.Time) *applier {
 	return &applier{
 		d: d, dir: n.ID, now: now, seen: newMarks(), limit: n.NextCookie, listing: true, waits: true, free: map[uint64]bool{},
-		doubtful: n.Complete && n.ListedAt.IsZero() && n.ListRev == 0 && n.ListVersion == "",
+		doubtful: n.Complete && n.ListedAt.IsZero() && n.ListRev == 0 && n.ListVersion == "", next: nodes.FirstCookie,
 	}
 }
+
+// isNew reports whether a name is certainly not in the directory: no other has
+// come than by this listing, and of these it is the greatest. So the store is not
+// asked for each name of a directory that is listed for the first time, in order.
+func (a *applier) isNew(name string) bool { return a.n.NextCookie == a.next && name > a.last }
 
 // begin starts a transaction.
 func (a *applier) begin(tx *nodes.Tx) error {
 	var err error
-	a.tx, a.touched, a.moved, a.dirty, a.given = tx, false, false, false, a.given[:0]
+	a.tx, a.touched, a.moved, a.given = tx, false, false, a.given[:0]
 	tx.OnRemove(a.d.limbo.add)
 	if a.n, err = tx.Get(a.dir); errors.Is(err, nodes.ErrNotFound) {
 		return fmt.Errorf("%w: id %d", nfs.ErrStale, a.dir)
+	}
+	if a.asked != nil && a.place != "" {
+		now, err := a.d.path(a.dir)
+		a.away = err != nil || now != a.place
 	}
 	return err
 }
@@ -376,12 +392,7 @@ func (a *applier) stale(name string) bool {
 	if a.asked == nil {
 		return false
 	}
-	if a.place != "" {
-		if now, err := a.d.path(a.dir); err != nil || now != a.place {
-			return true
-		}
-	}
-	return a.d.turns.since(a.asked, a.dir, name)
+	return a.away || a.d.turns.since(a.asked, a.dir, name)
 }
 
 // put adds or renews one entry.
@@ -398,11 +409,15 @@ func (a *applier) put(e providers.Entry) error {
 		a.hidden++
 		return nil
 	}
-	if masked, err := a.masked(e, kind); masked || err != nil {
+	masked, err := a.masked(e, kind)
+	if masked || err != nil {
 		return err
 	}
-	id, cookie, err := a.tx.Child(a.dir, e.Name)
 	var n nodes.Node
+	var id, cookie uint64
+	if err = nodes.ErrNotFound; !a.isNew(e.Name) {
+		id, cookie, err = a.tx.Child(a.dir, e.Name)
+	}
 	if err == nil {
 		if a.seen.has(cookie) {
 			a.hidden++ // listed twice: the first one is shown
@@ -437,10 +452,13 @@ func (a *applier) put(e providers.Entry) error {
 	}
 	if cookie == 0 {
 		cookie = a.n.NextCookie
+		if a.next == cookie {
+			a.next++
+		}
 		a.n.NextCookie++
-		a.dirty = true
 	}
 	a.tx.Link(a.dir, e.Name, n.ID, cookie)
+	a.last = max(a.last, e.Name)
 	if kind == nodes.Dir {
 		a.n.Subdirs++
 	}
@@ -511,12 +529,5 @@ func (a *applier) remove(name string) error {
 	}
 	a.d.postpone(id, providers.Entry{})
 	a.went, a.moved = true, true
-	if a.save != nil {
-		a.save()
-	}
-	if a.dirty { // no cookie is given out twice, even if only a part of this is stored
-		a.tx.Put(a.n)
-		a.dirty = false
-	}
 	return a.tx.Remove(a.dir, nodes.Entry{ID: id, Cookie: cookie, Name: name})
 }

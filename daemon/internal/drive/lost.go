@@ -73,6 +73,54 @@ func (d *Drive) dropLost() {
 	}
 }
 
+// cutOff reports whether a directory above a node is gone, and what is in it not
+// yet.
+func cutOff(tx *nodes.Tx, id uint64) (bool, error) {
+	if !tx.HasCutOff() {
+		return false, nil
+	}
+	for range maxDepth {
+		n, err := tx.Get(id)
+		if errors.Is(err, nodes.ErrNotFound) {
+			return tx.CutOff(id)
+		}
+		if err != nil || id == nodes.Root {
+			return false, err
+		}
+		id = n.Parent
+	}
+	return false, nodes.ErrCorrupt
+}
+
+// collect takes away what was in large directories that are gone, while the drive
+// is open.
+func (d *Drive) collect() {
+	for {
+		select {
+		case <-d.store.Garbage():
+		case <-d.flights.done():
+			return
+		}
+		for more := true; more && d.flights.base.Err() == nil; {
+			d.step("collect")
+			err := d.update(func(tx *nodes.Tx) (err error) {
+				tx.OnRemove(d.limbo.add)
+				if more, err = tx.Collect(); err != nil {
+					return err
+				}
+				if gone := tx.HiddenGone(); gone > 0 {
+					d.addHidden(tx, -gone)
+				}
+				return nil
+			})
+			if err != nil {
+				d.o.Logger.Warn("what was in a folder that is gone still takes room", "err", err)
+				break
+			}
+		}
+	}
+}
+
 // uncache takes away what the cache has of nodes that are gone.
 func (d *Drive) uncache(gone map[uint64]bool) {
 	d.versions.forget(gone)

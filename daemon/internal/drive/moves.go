@@ -54,8 +54,8 @@ func (p *publisher) unsend(id uint64) {
 	delete(p.halves, id)
 	if p.onWay[k] == id {
 		delete(p.onWay, k)
-		p.ends.freed++ // the task that did it ends soon, and wakes those that waited
 	}
+	p.rise(nodeTask(id), true)
 }
 
 // arriving reports whether what the remote has at a place may be something of the
@@ -71,9 +71,9 @@ func (p *publisher) arriving(dir uint64, name string) bool {
 }
 
 // blocked reports whether the task k has to wait for one that is on its way to one
-// of some places, or for a directory that is half moved, and has that looked at.
-// p.mu is held.
-func (p *publisher) blocked(k taskKey, places []taskKey, above []uint64) bool {
+// of some places, or for a directory that is half moved, and has that looked at: its
+// id, or 0. p.mu is held.
+func (p *publisher) blocked(k taskKey, places []taskKey, above []uint64) uint64 {
 	wait := func(id uint64) bool {
 		if id == k.node {
 			return false
@@ -83,29 +83,29 @@ func (p *publisher) blocked(k taskKey, places []taskKey, above []uint64) bool {
 	}
 	for _, s := range places {
 		if id, ok := p.onWay[s]; ok && wait(id) {
-			return true
+			return id
 		}
 	}
 	for _, id := range above {
 		if p.halves[id] && wait(id) {
-			return true
+			return id
 		}
 	}
-	return false
+	return 0
 }
 
-// coming reports whether something is on its way into a directory, and has that
-// looked at.
-func (p *publisher) coming(dir uint64) (some bool) {
+// coming gives the id of a node that is on its way into a directory, or 0, and has
+// all of these looked at.
+func (p *publisher) coming(dir uint64) (one uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for k, id := range p.onWay {
 		if k.dir == dir {
 			p.hasten(nodeTask(id))
-			some = true
+			one = id
 		}
 	}
-	return some
+	return one
 }
 
 // halfMoved reports whether a directory, or one above it, is moved piece by piece:

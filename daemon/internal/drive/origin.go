@@ -100,7 +100,6 @@ func (a *applier) adopt(n *nodes.Node, e providers.Entry) (bool, error) {
 		from.tx, from.moved = a.tx, true
 		from.end()
 	}
-	a.dirty = true
 	delete(a.free, n.ID)
 	n.Parent, n.Name, n.Ctime = a.dir, e.Name, later(n.Ctime, a.now)
 	a.tx.Put(*n)
@@ -115,6 +114,9 @@ func (a *applier) revive(e providers.Entry, kind nodes.Kind) (nodes.Node, bool, 
 	}
 	if _, err := a.tx.Get(n.ID); !errors.Is(err, nodes.ErrNotFound) {
 		return nodes.Node{}, false, err // it has not gone
+	}
+	if cut, err := a.tx.CutOff(n.ID); cut || err != nil {
+		return nodes.Node{}, false, err // what was in it is still going
 	}
 	n.Parent, n.Name, n.Ctime, n.RemoteID = a.dir, e.Name, later(n.Ctime, a.now), ""
 	if kind == nodes.Dir {

@@ -22,6 +22,9 @@ func (d *Drive) changedHere(n *nodes.Node) bool {
 // is not shown. What was changed on the remote since is: an edit beats a
 // removal.
 func (a *applier) masked(e providers.Entry, kind nodes.Kind) (bool, error) {
+	if some, err := a.tx.HasTombs(); !some {
+		return false, err
+	}
 	t, err := a.tx.Tomb(a.dir, e.Name)
 	if errors.Is(err, nodes.ErrNotFound) {
 		return false, nil
@@ -81,7 +84,7 @@ func (d *Drive) keep(tx *nodes.Tx, n nodes.Node) (bool, error) {
 	if n.Kind != nodes.Dir {
 		return false, nil
 	}
-	below, err := d.changedBelow(n.ID)
+	below, err := tx.PendingBelow(n.ID)
 	if !below || err != nil {
 		return false, err
 	}
@@ -92,30 +95,6 @@ func (d *Drive) keep(tx *nodes.Tx, n nodes.Node) (bool, error) {
 	}
 	d.pub.touch(nodeTask(n.ID), quietCommit)
 	return true, nil
-}
-
-// changedBelow reports whether anything in a directory or below it waits to be
-// published.
-func (d *Drive) changedBelow(dir uint64) (bool, error) {
-	found := false
-	var bad error
-	err := d.store.AllPending(func(id uint64, _ nodes.Pending) bool {
-		for i := 0; id != nodes.Root && i < maxDepth; i++ {
-			n, err := d.store.Get(id)
-			if err != nil {
-				if !errors.Is(err, nodes.ErrNotFound) {
-					bad = err
-				}
-				break
-			}
-			if id = n.Parent; id == dir {
-				found = true
-				break
-			}
-		}
-		return !found && bad == nil
-	})
-	return found, errors.Join(err, bad)
 }
 
 // isLocal reports whether a node stays on this computer, because of its name or

@@ -1,13 +1,16 @@
 package drive
 
 import (
+	"cmp"
 	"container/heap"
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,13 +56,16 @@ type work struct {
 	done     int64 // bytes sent so far
 	total    int64 // bytes to send; 0: not known
 	claimed  *claimed
-	began    ends // when it began
-}
 
-// ends count what those that are held may wait for.
-type ends struct {
-	done  uint64 // tasks that changed something
-	freed uint64 // those that gave places back
+	index   int           // in the queue; -1: it is not there
+	place   *list.Element // in publisher.order
+	counted standing
+	held    bool      // it waits for another one, and not for a time
+	on      heldError // for which
+	// Turns of the publisher.
+	began   uint64
+	doneAt  uint64 // when it ended last and had changed something
+	freedAt uint64 // likewise, and gave places back
 }
 
 // publisher makes the remote what the drive is. What is to be done is in the
@@ -72,27 +78,35 @@ type publisher struct {
 
 	mu       sync.Mutex
 	work     map[taskKey]*work
-	queue    dueQueue
-	held     map[taskKey]error   // those that wait for another one, not for a time: errHeld or errBusy
-	stays    map[taskKey]bool    // those that are of this computer alone, as names are now
-	places   map[taskKey]taskKey // places on the remote, and the tasks that work on them
-	moving   map[uint64]taskKey  // directories that are being moved or removed
-	onWay    map[taskKey]uint64  // places where something on its way may have arrived, and its nodes
-	wayOf    map[uint64]taskKey  // likewise
-	halves   map[uint64]bool     // directories that are moved, maybe piece by piece
-	below    map[uint64]int      // how many tasks work below a directory
+	order    list.List                  // of *work, as they were changed
+	queue    dueQueue                   // those that wait for a time
+	waiting  map[taskKey]map[*work]bool // those that wait for another one, by that
+	tally    [standings]int             // of all
+	stuck    map[taskKey]*work          // those that are stuck or parked
+	turn     uint64                     // how many have ended
+	changes  uint64                     // of these, how many had changed something
+	looked   uint64                     // changes when look was called last
+	lookAt   time.Time                  // when it may be called again
+	syncs    int                        // how many wait for all
+	stays    map[taskKey]bool           // those that are of this computer alone, as names are now
+	places   map[taskKey]taskKey        // places on the remote, and the tasks that work on them
+	moving   map[uint64]taskKey         // directories that are being moved or removed
+	onWay    map[taskKey]uint64         // places where something on its way may have arrived, and its nodes
+	wayOf    map[uint64]taskKey         // likewise
+	halves   map[uint64]bool            // directories that are moved, maybe piece by piece
+	below    map[uint64]int             // how many tasks work below a directory
 	running  int
-	ends     ends
 	parallel int
 	recent   []Published           // newest last
 	sent     int64                 // bytes
 	idle     *sync.Cond            // something ended
 	ended    map[taskKey]time.Time // when, within lately
+	endedMax int                   // how many of these before it is looked which are older
 }
 
 func newPublisher(d *Drive, parallel int) *publisher {
 	p := &publisher{d: d, log: d.o.Logger, wake: make(chan struct{}, 1), work: map[taskKey]*work{}, ended: map[taskKey]time.Time{}, parallel: parallel,
-		held: map[taskKey]error{}, stays: map[taskKey]bool{}, places: map[taskKey]taskKey{}, moving: map[uint64]taskKey{},
+		waiting: map[taskKey]map[*work]bool{}, stuck: map[taskKey]*work{}, stays: map[taskKey]bool{}, places: map[taskKey]taskKey{}, moving: map[uint64]taskKey{},
 		onWay: map[taskKey]uint64{}, wayOf: map[uint64]taskKey{}, halves: map[uint64]bool{}, below: map[uint64]int{}}
 	p.idle = sync.NewCond(&p.mu)
 	return p
@@ -102,12 +116,13 @@ func newPublisher(d *Drive, parallel int) *publisher {
 func (p *publisher) load() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	now := p.d.o.Clock()
+	var found []*work
+	seen := map[taskKey]bool{}
 	add := func(k taskKey, since time.Time) {
-		if p.work[k] == nil {
-			w := p.get(k)
-			w.since = since
-			p.at(w, now)
+		if !seen[k] {
+			seen[k] = true
+			found = append(found, &work{key: k, since: since})
 		}
 	}
 	err := p.d.store.AllPending(func(id uint64, pe nodes.Pending) bool {
@@ -118,11 +133,20 @@ func (p *publisher) load() error {
 		add(tombTask(t.Dir, t.Name), t.Since)
 		return true
 	}))
-	return errors.Join(err, p.d.store.Uploads(func(id uint64, u nodes.Upload) bool {
+	err = errors.Join(err, p.d.store.Uploads(func(id uint64, u nodes.Upload) bool {
 		add(nodeTask(id), now)
 		p.isSent(id, u)
 		return true
 	}))
+	slices.SortFunc(found, func(a, b *work) int {
+		return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.key.node, b.key.node), cmp.Compare(a.key.name, b.key.name))
+	})
+	due := time.Now()
+	for _, w := range found {
+		p.add(w)
+		p.at(w, due)
+	}
+	return err
 }
 
 // touch says that something is to be done after a pause, from now on.
@@ -134,7 +158,7 @@ func (p *publisher) touch(k taskKey, q quiet) {
 	}
 	w := p.get(k)
 	w.again, w.rests, w.parked, w.attempts, w.turns = w.running, false, nil, 0, 0
-	p.at(w, time.Now().Add(time.Duration(q)*p.d.o.Quiet/4))
+	p.soon(w, time.Duration(q)*p.d.o.Quiet/4)
 }
 
 // hurry has a task done soon, if it waits for nothing but time.
@@ -146,7 +170,7 @@ func (p *publisher) hurry(k taskKey) {
 
 // hasten is hurry with p.mu held.
 func (p *publisher) hasten(k taskKey) {
-	if w := p.get(k); w.err == nil && !w.running && p.held[k] == nil {
+	if w := p.get(k); w.err == nil && !w.running && !w.held {
 		p.at(w, time.Now())
 	}
 }
@@ -156,18 +180,9 @@ func (p *publisher) get(k taskKey) *work {
 	w := p.work[k]
 	if w == nil {
 		w = &work{key: k, since: p.d.o.Clock()}
-		p.work[k] = w
+		p.add(w)
 	}
 	return w
-}
-
-// at has a task done at a time.
-func (p *publisher) at(w *work, due time.Time) {
-	w.due = due
-	delete(p.held, w.key)
-	delete(p.stays, w.key)
-	heap.Push(&p.queue, dueTask{due, w.key})
-	p.poke()
 }
 
 func (p *publisher) poke() {
@@ -211,72 +226,60 @@ func (p *publisher) start() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
+	pause := time.Hour
 	for len(p.queue) > 0 {
-		next := p.queue[0]
-		w := p.work[next.key]
-		if w == nil || w.running || p.held[w.key] != nil || w.parked != nil || !w.due.Equal(next.at) {
-			heap.Pop(&p.queue) // it is not waiting for that time any more
-			continue
-		}
-		if wait := next.at.Sub(now); wait > 0 {
-			return wait
+		w := p.queue[0]
+		if wait := w.due.Sub(now); wait > 0 {
+			pause = min(pause, wait)
+			break
 		}
 		if p.running >= p.parallel {
-			break // the end of one wakes us
+			return pause // the end of one wakes us
 		}
 		heap.Pop(&p.queue)
-		w.running, w.again, w.began = true, false, p.ends
+		w.running, w.again, w.began = true, false, p.turn
+		p.count(w)
 		p.running++
 		p.wg.Add(1)
 		go p.do(w)
 	}
-	return time.Hour
-}
-
-// dueTask is a task and when it is due.
-type dueTask struct {
-	at  time.Time
-	key taskKey
-}
-
-// dueQueue is a heap of tasks, the earliest first.
-type dueQueue []dueTask
-
-func (q dueQueue) Len() int           { return len(q) }
-func (q dueQueue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
-func (q dueQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *dueQueue) Push(x any)        { *q = append(*q, x.(dueTask)) }
-func (q *dueQueue) Pop() any {
-	last := (*q)[len(*q)-1]
-	*q = (*q)[:len(*q)-1]
-	return last
+	if p.running == 0 && p.overlooked() {
+		if pause = min(pause, p.lookAt.Sub(now)); pause <= 0 {
+			p.look()
+		}
+	}
+	return pause
 }
 
 // claim reserves what a task works on until it ends: places on the remote, and
-// a directory that it moves or removes. It fails while another task has one of
-// these, or works below that directory. above are the directories above.
-func (p *publisher) claim(k taskKey, places []taskKey, dir uint64, above []uint64) bool {
+// a directory that it moves or removes. It fails, telling which one it waits for,
+// while another task has one of these, or works below that directory. above are
+// the directories above.
+func (p *publisher) claim(k taskKey, places []taskKey, dir uint64, above []uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.blocked(k, places, above) {
-		return false
+	if id := p.blocked(k, places, above); id != 0 {
+		return busyWith(nodeTask(id))
 	}
 	for _, s := range places {
 		if o, ok := p.places[s]; ok && o != k {
-			return false
+			return busyWith(o)
 		}
 	}
 	for _, id := range above {
 		if o, ok := p.moving[id]; ok && o != k {
-			return false
+			return busyWith(o)
 		}
 	}
 	if dir != 0 && p.below[dir] > 0 {
-		return false
+		return busyWith(workBelow(dir))
 	}
 	w := p.work[k]
-	if w == nil || w.claimed != nil {
-		return w != nil
+	if w == nil {
+		return errNow
+	}
+	if w.claimed != nil {
+		return nil
 	}
 	w.claimed = &claimed{places: places, above: above}
 	for _, s := range places {
@@ -289,16 +292,17 @@ func (p *publisher) claim(k taskKey, places []taskKey, dir uint64, above []uint6
 	for _, id := range above {
 		p.below[id]++
 	}
-	return true
+	return nil
 }
 
-// claimDir adds a directory that is to be moved to what a task has reserved.
-func (p *publisher) claimDir(k taskKey, dir uint64) bool {
+// claimDir adds a directory that is to be moved to what a task has reserved. It
+// fails as claim does.
+func (p *publisher) claimDir(k taskKey, dir uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.work[k]
 	if w == nil || w.claimed == nil {
-		return false
+		return errNow
 	}
 	mine := 0
 	for _, id := range w.claimed.above {
@@ -306,12 +310,15 @@ func (p *publisher) claimDir(k taskKey, dir uint64) bool {
 			mine++
 		}
 	}
-	if o, ok := p.moving[dir]; ok && o != k || p.below[dir] > mine {
-		return false
+	if o, ok := p.moving[dir]; ok && o != k {
+		return busyWith(o)
+	}
+	if p.below[dir] > mine {
+		return busyWith(workBelow(dir))
 	}
 	w.claimed.dirs = append(w.claimed.dirs, dir)
 	p.moving[dir] = k
-	return true
+	return nil
 }
 
 // claimed is what a task has reserved.
@@ -338,15 +345,10 @@ func (p *publisher) unclaim(w *work) {
 	for _, id := range c.above {
 		if p.below[id]--; p.below[id] == 0 {
 			delete(p.below, id)
+			p.rise(workBelow(id), true)
 		}
 	}
 }
-
-// errHeld means that a task waits for another one, which wakes it.
-var errHeld = errors.New("waits for something else on this computer")
-
-// errBusy means that a task waits for a place that another one works on.
-var errBusy = errors.New("waits for something else on its way")
 
 // errStays means that a task is of a file that stays on this computer.
 var errStays = errors.New("stays on this computer")
@@ -387,13 +389,6 @@ const maxTurns = 16
 // maxBackoff is the longest pause between two tries.
 const maxBackoff = 5 * time.Minute
 
-// mayGo reports whether something has happened since a task began that it may
-// wait for. That others began to wait, too, is nothing: they would wake each
-// other for ever.
-func (p *publisher) mayGo(w *work, k taskKey) bool {
-	return p.ends.done != w.began.done || errors.Is(p.held[k], errBusy) && p.ends.freed != w.began.freed
-}
-
 // rouse has what stays on this computer looked at again, after a directory has
 // got another name.
 func (p *publisher) rouse() {
@@ -412,38 +407,28 @@ func (p *publisher) do(w *work) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running--
-	if err == nil || errors.Is(err, errNow) {
-		p.ends.done++
-	}
-	if w.claimed != nil {
-		p.ends.freed++
-	}
-	p.unclaim(w)
 	w.running, w.done, w.total = false, 0, 0
+	p.ends(w, err)
+	p.unclaim(w)
 	now := time.Now()
-	if len(p.ended) > 256 {
+	if len(p.ended) > p.endedMax {
 		maps.DeleteFunc(p.ended, func(_ taskKey, at time.Time) bool { return now.Sub(at) > lately })
+		p.endedMax = max(256, 2*len(p.ended))
 	}
 	p.ended[w.key] = now
-	for k := range p.held {
-		if o := p.work[k]; o != nil && p.mayGo(o, k) {
-			p.at(o, now)
-		}
-	}
 	var wait laterError
 	var rest restError
+	var hold heldError
 	w.rests, w.waits = false, nil
 	switch {
 	case w.again:
 		w.err = nil
 		p.at(w, w.due)
 	case err == nil, errors.Is(err, errOther):
-		delete(p.work, w.key)
-	case errors.Is(err, errHeld), errors.Is(err, errBusy):
+		p.drop(w)
+	case errors.As(err, &hold):
 		w.err = nil
-		if p.held[w.key] = err; p.mayGo(w, w.key) { // what it waits for has ended meanwhile
-			p.at(w, now)
-		}
+		p.hold(w, hold)
 	case errors.Is(err, errStays):
 		w.rests, w.err = true, nil
 		p.stays[w.key] = true
@@ -460,7 +445,11 @@ func (p *publisher) do(w *work) {
 		p.at(w, now.Add(rest.wait))
 	case errors.As(err, &wait):
 		w.err, w.waits = nil, wait.why
-		p.at(w, now.Add(time.Duration(wait.pause)*p.d.o.Quiet/4))
+		if pause := time.Duration(wait.pause) * p.d.o.Quiet / 4; wait.why == nil {
+			p.soon(w, pause)
+		} else {
+			p.at(w, now.Add(pause))
+		}
 	case p.d.flights.base.Err() != nil:
 	case parks(err):
 		w.parked, w.err = err, err
@@ -472,6 +461,9 @@ func (p *publisher) do(w *work) {
 		asked, _ := rateLimited(err)
 		p.at(w, now.Add(asked+pause/2+p.d.o.Rand(pause/2+1)))
 		p.log.Info("not published yet", "task", p.name(w.key), "err", err, "attempts", w.attempts)
+	}
+	if p.work[w.key] == w {
+		p.count(w)
 	}
 	p.idle.Broadcast()
 	p.poke()
@@ -536,9 +528,10 @@ func (p *publisher) name(k taskKey) string {
 func (p *publisher) hastenAll() {
 	for _, w := range p.work {
 		w.parked, w.waits = nil, nil
-		if !w.running && !w.rests && p.held[w.key] == nil {
+		if !w.running && !w.rests && !w.held {
 			p.at(w, time.Now())
 		}
+		p.count(w)
 	}
 }
 
@@ -559,26 +552,17 @@ func (p *publisher) sync(ctx context.Context) error {
 	defer closed()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.syncs++ // what is new does not wait for quiet
+	defer func() { p.syncs-- }()
 	p.hastenAll()
 	for {
-		left := 0
-		var err error
-		for k, w := range p.work {
-			switch {
-			case w.parked != nil:
-				err = errors.Join(err, fmt.Errorf("%s: %w", p.name(k), w.parked))
-			case w.waits != nil && !w.running:
-				err = errors.Join(err, fmt.Errorf("%s: %w", p.name(k), w.waits))
-			case w.rests, p.held[k] != nil && !w.running:
-			default:
-				left++
-				if !w.running && w.err == nil && time.Until(w.due) > 0 {
-					p.at(w, time.Now()) // new since, or waiting for quiet
-				}
-			}
+		left := p.tally[toDo]
+		if left == 0 && p.overlooked() {
+			p.look()
+			continue
 		}
 		if left == 0 {
-			return err
+			return p.stuckError()
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("%d changes are not published yet: %w", left, ctx.Err())
@@ -588,4 +572,24 @@ func (p *publisher) sync(ctx context.Context) error {
 		}
 		p.idle.Wait()
 	}
+}
+
+// stuckNamed is how many changes an error names.
+const stuckNamed = 20
+
+// stuckError tells what cannot be published.
+func (p *publisher) stuckError() error {
+	var all []error
+	for k, w := range p.stuck {
+		if len(all) == stuckNamed {
+			all = append(all, fmt.Errorf("and %d more", len(p.stuck)-stuckNamed))
+			break
+		}
+		why := w.parked
+		if why == nil {
+			why = w.waits
+		}
+		all = append(all, fmt.Errorf("%s: %w", p.name(k), why))
+	}
+	return errors.Join(all...)
 }

@@ -132,7 +132,7 @@ func (d *Drive) parentsFirst(n nodes.Node) error {
 		}
 		if p.State&(nodes.Created|nodes.Moved) != 0 {
 			d.pub.hurry(nodeTask(p.ID))
-			return errHeld
+			return heldBy(nodeTask(p.ID))
 		}
 		n = p
 	}
@@ -159,10 +159,7 @@ func (d *Drive) claim(k taskKey, n nodes.Node) error {
 			dir = n.ID
 		}
 	}
-	if !d.pub.claim(k, places, dir, above) {
-		return errBusy
-	}
-	return nil
+	return d.pub.claim(k, places, dir, above)
 }
 
 // above are a directory and those above it, by where the remote has them.
@@ -209,7 +206,7 @@ func (d *Drive) clearSlot(ctx context.Context, n nodes.Node) (*nodes.Tomb, error
 		}
 	}
 	d.pub.hurry(tombTask(t.Dir, t.Name))
-	return nil, errHeld
+	return nil, heldBy(tombTask(t.Dir, t.Name))
 }
 
 // makeWay is called when the remote still has a file in n's place that is
@@ -239,14 +236,16 @@ func (d *Drive) makeWay(ctx context.Context, n nodes.Node, t nodes.Tomb) error {
 		}
 		if !waits {
 			d.pub.hurry(nodeTask(o.ID))
-			return errHeld
+			return heldBy(nodeTask(o.ID))
 		}
 	} else if age := d.o.Clock().Sub(t.Since); age >= 0 && age < time.Duration(quietDelete)*d.o.Quiet/4 { // else the clock was set back
 		return laterError{pause: quietCommit} // it is usually gone in a moment
 	}
 	if o.Kind != nodes.File {
-		if o.Kind == nodes.Dir && !d.pub.claimDir(nodeTask(n.ID), o.ID) {
-			return errBusy
+		if o.Kind == nodes.Dir {
+			if err := d.pub.claimDir(nodeTask(n.ID), o.ID); err != nil {
+				return err
+			}
 		}
 		return d.stepAside(ctx, o, o.RParent)
 	}

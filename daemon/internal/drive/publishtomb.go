@@ -48,8 +48,8 @@ func (d *Drive) publishTomb(ctx context.Context, dir uint64, name string) error 
 	if err != nil {
 		return d.endTomb(t, false) // what it was in is gone
 	}
-	if !d.pub.claim(tombTask(dir, name), []taskKey{tombTask(dir, name)}, 0, above) {
-		return errBusy
+	if err := d.pub.claim(tombTask(dir, name), []taskKey{tombTask(dir, name)}, 0, above); err != nil {
+		return err
 	}
 	parent, err := d.path(dir)
 	if err != nil {
@@ -114,27 +114,35 @@ func (d *Drive) endTomb(t nodes.Tomb, back bool) error {
 	})
 }
 
+// rmdirLook is how many names that are to be removed from a directory before it are
+// looked for at once.
+const rmdirLook = 256
+
 // publishRmdir takes a directory away on the remote, after what was in it. If
 // there is something in it that was not known here, it is back.
 func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
-	var inside []nodes.Tomb
+	var first []nodes.Tomb
 	err := d.store.Tombs(t.Node, func(c nodes.Tomb) bool {
-		inside = append(inside, c)
-		return true
+		first = append(first, c)
+		return len(first) < rmdirLook
 	})
 	if err != nil {
 		return err
 	}
-	for _, c := range inside {
+	for _, c := range first {
 		if err := d.clearOut(ctx, t, c); err != nil {
 			return err
 		}
 	}
-	if len(inside) > 0 {
-		return errHeld
+	if n := len(first); n > 0 {
+		last := first[n-1]
+		if o, err := d.store.Get(last.Node); last.Node != 0 && err == nil && o.State&nodes.Gone == 0 {
+			return heldBy(nodeTask(last.Node)) // that sees to the tomb
+		}
+		return heldBy(tombTask(last.Dir, last.Name))
 	}
-	if d.pub.coming(t.Node) {
-		return errBusy
+	if id := d.pub.coming(t.Node); id != 0 {
+		return busyWith(nodeTask(id))
 	}
 	at, err := d.path(t.Node)
 	if err != nil {
@@ -144,8 +152,8 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 	if err != nil {
 		return d.endGhost(t)
 	}
-	if !d.pub.claim(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, above) {
-		return errBusy
+	if err := d.pub.claim(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, above); err != nil {
+		return err
 	}
 	if d.pub.isHalf(t.Node) { // it was removed while it was on its way
 		n, err := d.store.Get(t.Node)
@@ -191,8 +199,8 @@ func (d *Drive) clearOut(ctx context.Context, ghost, t nodes.Tomb) error {
 	if err != nil {
 		return err
 	}
-	if !d.pub.claim(tombTask(ghost.Dir, ghost.Name), []taskKey{tombTask(o.RParent, o.RName)}, o.ID, above) {
-		return errBusy
+	if err := d.pub.claim(tombTask(ghost.Dir, ghost.Name), []taskKey{tombTask(o.RParent, o.RName)}, o.ID, above); err != nil {
+		return err
 	}
 	dir := ghost.Dir
 	for {

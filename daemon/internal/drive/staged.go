@@ -423,9 +423,17 @@ func (d *Drive) record(e *staged, extra func(*nodes.Node)) error {
 	return nil
 }
 
-// pend notes that a node is not on the remote as it is here.
+// pend notes that a node is not on the remote as it is here. In a directory that is
+// gone nothing can be changed any more.
 func (d *Drive) pend(tx *nodes.Tx, id uint64) error {
-	_, err := tx.Pending(id)
+	cut, err := cutOff(tx, id)
+	if err == nil && cut {
+		err = fmt.Errorf("%w: id %d", nfs.ErrStale, id)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.Pending(id)
 	if errors.Is(err, nodes.ErrNotFound) {
 		tx.PutPending(id, nodes.Pending{Since: d.o.Clock()})
 		return nil

@@ -136,19 +136,8 @@ func (t *treeWalk) enter(n *nodes.Node, it walkItem) *walkDir {
 		}
 	}
 	wd.a.waits = false // objects that have moved are found by listings
-	wd.a.save, wd.a.asked = t.save, it.asked
+	wd.a.asked = it.asked
 	return wd
-}
-
-// save stores the directories that take part in the transaction, which may be
-// stored in parts from here on.
-func (t *treeWalk) save() {
-	for _, wd := range t.begun {
-		if wd.a.dirty {
-			wd.a.dirty = false
-			t.tx.Put(wd.a.n)
-		}
-	}
 }
 
 // use makes a directory take part in the transaction. It reports whether the
@@ -349,6 +338,9 @@ func (t *treeWalk) file(wd *walkDir, e providers.Entry) error {
 	if !showable(e.Name) {
 		wd.leftOut(e.Name)
 		return nil
+	}
+	if a.isNew(e.Name) {
+		return a.put(e)
 	}
 	id, _, err := t.tx.Child(a.dir, e.Name)
 	if err == nil {

@@ -44,8 +44,8 @@ type Opener interface {
 	// Open signs in and opens the drive. It returns when ctx is done.
 	Open(ctx context.Context, r Request) (*Source, error)
 	// Unpublished tells what a drive with this StateDir, which is not open,
-	// keeps for its remote.
-	Unpublished(stateDir string) (Unpublished, error)
+	// keeps for its remote, and lists at most so many uploads.
+	Unpublished(stateDir string, most int) (Unpublished, error)
 }
 
 // Source is an open drive.

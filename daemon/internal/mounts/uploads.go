@@ -23,7 +23,8 @@ type Upload struct {
 
 // Unpublished is what a drive that is not open keeps for its remote.
 type Unpublished struct {
-	Uploads []Upload // oldest first
+	Uploads []Upload // the oldest, first
+	Count   int      // how many there are
 	Bytes   int64    // that are kept on this computer for them
 }
 
@@ -47,12 +48,8 @@ func (k kept) any() bool { return k.err != nil || k.pending.Files > 0 }
 
 // look looks what is kept in the state folder of a drive that is not open.
 func (m *Manager) look(id string) kept {
-	u, err := m.o.Opener.Unpublished(m.o.State.Dir(id))
-	k := kept{uploads: u.Uploads, pending: api.Pending{Files: len(u.Uploads), Bytes: u.Bytes}, err: err}
-	if len(k.uploads) > keptUploads {
-		k.uploads = k.uploads[:keptUploads:keptUploads]
-	}
-	return k
+	u, err := m.o.Opener.Unpublished(m.o.State.Dir(id), keptUploads)
+	return kept{uploads: u.Uploads, pending: api.Pending{Files: u.Count, Bytes: u.Bytes}, err: err}
 }
 
 // look finds out what d keeps, which is not open. It is called by run, or before it.

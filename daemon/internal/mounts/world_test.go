@@ -279,9 +279,9 @@ func (o *opener) Open(ctx context.Context, r mounts.Request) (*mounts.Source, er
 	return src, nil
 }
 
-func (o *opener) Unpublished(stateDir string) (mounts.Unpublished, error) {
+func (o *opener) Unpublished(stateDir string, most int) (mounts.Unpublished, error) {
 	l, err := journal{stateDir}.read()
-	return mounts.Unpublished{Uploads: l, Bytes: int64(len(l))}, err
+	return mounts.Unpublished{Uploads: l[:min(len(l), most)], Count: len(l), Bytes: int64(len(l))}, err
 }
 
 func (o *opener) open() int {

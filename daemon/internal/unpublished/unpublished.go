@@ -27,46 +27,64 @@ type Change struct {
 	Size    int64 // bytes of the file; 0 of what is none
 }
 
+// Kept is what a drive keeps for its remote.
+type Kept struct {
+	Changes []Change // the oldest, first
+	Count   int      // how many there are
+	Bytes   int64    // that are kept on this computer for them
+}
+
 // maxDepth is how deep folders may lie; below is damage.
 const maxDepth = 4096
 
-// Read lists the changes in the state folder of a drive (drive.Options.StateDir),
-// oldest first, and the bytes that are kept for them. A folder that is not there
-// has none. Nobody else may have the drive open.
-func Read(dir string, log *slog.Logger) (changes []Change, bytes int64, err error) {
+// Read tells of the changes in the state folder of a drive (drive.Options.StateDir),
+// and lists at most so many of them. A folder that is not there has none. Nobody
+// else may have the drive open.
+func Read(dir string, most int, log *slog.Logger) (k Kept, err error) {
 	at := filepath.Join(dir, "nodes")
 	if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, nil
+		return k, nil
 	} else if err != nil {
-		return nil, 0, fmt.Errorf("look for changes that are not published: %w", err)
+		return k, fmt.Errorf("look for changes that are not published: %w", err)
 	}
 	store, err := nodes.Open(at, log)
 	if err != nil {
-		return nil, 0, err
+		return k, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if changes, err = list(store); err != nil || len(changes) == 0 {
-		return nil, 0, err
+	if k, err = list(store, most); err != nil || k.Count == 0 {
+		return Kept{}, err
 	}
 	files, err := disk.Dir(dir)
 	if err != nil {
-		return nil, 0, err
+		return Kept{}, err
 	}
 	staged, err := staging.Open(files)
 	if err != nil {
-		return nil, 0, err
+		return Kept{}, err
 	}
-	return changes, staged.Used(), nil
+	k.Bytes = staged.Used()
+	return k, nil
 }
 
-func list(store *nodes.Store) (changes []Change, err error) {
+// oldest sorts changes and leaves the first.
+func oldest(changes []Change, most int) []Change {
+	slices.SortStableFunc(changes, func(a, b Change) int { return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.Path, b.Path)) })
+	return changes[:min(len(changes), most)]
+}
+
+func list(store *nodes.Store, most int) (k Kept, err error) {
 	add := func(c Change, dir uint64, name string) error {
 		path, local, err := way(store, dir)
-		if err == nil && !local {
-			c.Path = strings.TrimPrefix(path+"/"+name, "/")
-			changes = append(changes, c)
+		if err != nil || local {
+			return err
 		}
-		return err
+		c.Path = strings.TrimPrefix(path+"/"+name, "/")
+		k.Count++
+		if k.Changes = append(k.Changes, c); len(k.Changes) >= 2*most+spare {
+			k.Changes = oldest(k.Changes, most)
+		}
+		return nil
 	}
 	var trouble error
 	err = store.AllPending(func(id uint64, p nodes.Pending) bool {
@@ -85,18 +103,22 @@ func list(store *nodes.Store) (changes []Change, err error) {
 		return err == nil
 	})
 	if err = errors.Join(err, trouble); err != nil {
-		return nil, fmt.Errorf("list changes that are not published: %w", err)
+		return k, fmt.Errorf("list changes that are not published: %w", err)
 	}
 	err = store.Tombs(0, func(t nodes.Tomb) bool {
 		trouble = add(Change{Removed: true, Since: t.Since}, t.Dir, t.Name)
 		return trouble == nil
 	})
 	if err = errors.Join(err, trouble); err != nil {
-		return nil, fmt.Errorf("list removals that are not published: %w", err)
+		return k, fmt.Errorf("list removals that are not published: %w", err)
 	}
-	slices.SortStableFunc(changes, func(a, b Change) int { return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.Path, b.Path)) })
-	return changes, nil
+	k.Changes = oldest(k.Changes, most)
+	return k, nil
 }
+
+// spare is how many changes more than twice the oldest are kept until they are
+// sorted.
+const spare = 1024
 
 // way is the path of a directory, and whether it stays on this computer.
 func way(store *nodes.Store, id uint64) (path string, local bool, err error) {

@@ -16,18 +16,21 @@ import (
 
 func read(t *testing.T, dir string) (out []string) {
 	t.Helper()
-	l, bytes, err := unpublished.Read(dir, slog.New(slog.DiscardHandler))
+	l, err := unpublished.Read(dir, 100, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range l {
+	for _, c := range l.Changes {
 		s := fmt.Sprintf("%s %d", c.Path, c.Size)
 		if c.Removed {
 			s = "-" + c.Path
 		}
 		out = append(out, s)
 	}
-	if len(l) > 0 && bytes == 0 {
+	if l.Count != len(l.Changes) {
+		t.Errorf("%d changes are counted, %d listed", l.Count, len(l.Changes))
+	}
+	if l.Count > 0 && l.Bytes == 0 {
 		t.Error("no bytes are kept")
 	}
 	slices.Sort(out)
@@ -99,5 +102,27 @@ func TestRead(t *testing.T) {
 	shut(d)
 	if got := read(t, dir); got != nil {
 		t.Errorf("after Sync: %q", got)
+	}
+}
+
+// Of very many changes the oldest are listed, and all are counted.
+func TestReadSome(t *testing.T) {
+	dir := t.TempDir()
+	d, err := drive.Open(t.Context(), drive.Options{Provider: mem.New(mem.Options{}), StateDir: dir, Quiet: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 1200
+	for i := range n {
+		if _, _, err := d.Mkdir(t.Context(), &nfs.Caller{}, d.Root(), fmt.Sprintf("%04d", (i+n/2)%n), nfs.SetAttr{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := unpublished.Read(dir, 3, slog.New(slog.DiscardHandler))
+	if err != nil || l.Count != n || len(l.Changes) != 3 || l.Changes[0].Path != "0600" || l.Changes[2].Path != "0602" {
+		t.Errorf("%d changes, the first of them %v, %v", l.Count, l.Changes, err)
 	}
 }

@@ -86,7 +86,8 @@ const noTime = math.MinInt64
 // fixed is the length of a record without its strings.
 const fixed = 1 + 1 + 8 + 8 + 3*8 + 1 + 8 + 8 + 4 + 4 + 3*4
 
-// The flags of a record. Those from flagLocal on are of format 2.
+// The flags of a record, in the order in which encode has them. Those from
+// flagLocal on are of format 2.
 const (
 	flagExec = 1 << iota
 	flagComplete
@@ -108,11 +109,9 @@ const tail = 8 + 4
 func (n *Node) encode() []byte {
 	b := make([]byte, 0, fixed+tail+len(n.Name)+len(n.Version)+len(n.ListVersion)+len(n.RemoteID))
 	var flags byte
-	for flag, set := range map[byte]bool{
-		flagExec: n.Exec, flagComplete: n.Complete, flagMissed: n.Missed, flagTail: n.hasTail(), flagLocal: n.local(),
-	} {
+	for i, set := range [...]bool{n.Exec, n.Complete, n.Missed, n.hasTail(), n.local()} {
 		if set {
-			flags |= flag
+			flags |= flagExec << i
 		}
 	}
 	b = append(b, byte(n.Kind), flags)

@@ -129,8 +129,23 @@ func toTomb(dir uint64, name string, v []byte, err error) (Tomb, error) {
 	return t, err
 }
 
+// HasTombs reports whether there is any tomb at all.
+func (tx *Tx) HasTombs() (bool, error) {
+	if tx.tombs == 0 {
+		tx.tombs = 1
+		if err := tx.s.Tombs(0, func(Tomb) bool { tx.tombs = 2; return false }); err != nil {
+			tx.tombs = 0
+			return false, err
+		}
+	}
+	return tx.tombs == 2, nil
+}
+
 // PutTomb stores a tomb.
-func (tx *Tx) PutTomb(t Tomb) { tx.set(tombKey(t.Dir, t.Name), t.encode()) }
+func (tx *Tx) PutTomb(t Tomb) {
+	tx.tombs = 2
+	tx.set(tombKey(t.Dir, t.Name), t.encode())
+}
 
 // DeleteTomb takes the tomb of a name away, if there is one.
 func (tx *Tx) DeleteTomb(dir uint64, name string) { tx.set(tombKey(dir, name), nil) }
@@ -201,6 +216,38 @@ func (tx *Tx) PutUpload(id uint64, u Upload) { tx.set(uploadKey(id), u.encode())
 
 // DeleteUpload says that its end is known.
 func (tx *Tx) DeleteUpload(id uint64) { tx.set(uploadKey(id), nil) }
+
+// PendingBelow reports whether a node in a directory or below it waited when the
+// transaction asked that first: all of them are looked at once, however many
+// directories are asked about.
+func (tx *Tx) PendingBelow(dir uint64) (bool, error) {
+	if tx.above != nil {
+		return tx.above[dir], nil
+	}
+	above := map[uint64]bool{}
+	var bad error
+	err := tx.s.AllPending(func(id uint64, _ Pending) bool {
+		for id != Root {
+			n, err := tx.s.Get(id)
+			if errors.Is(err, ErrNotFound) {
+				break
+			}
+			if bad = err; err != nil {
+				return false
+			}
+			if id = n.Parent; above[id] {
+				break
+			}
+			above[id] = true
+		}
+		return true
+	})
+	if err := errors.Join(err, bad); err != nil {
+		return false, err
+	}
+	tx.above = above
+	return above[dir], nil
+}
 
 // Uploads calls fn for all uploads that were begun, until it returns false.
 func (s *Store) Uploads(fn func(id uint64, u Upload) bool) error {

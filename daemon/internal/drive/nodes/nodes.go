@@ -20,6 +20,7 @@
 //	P slot                     number and key of a call that changed something
 //	K id                       since when the node is kept on this computer, 8 bytes
 //	R remote id                id of the node that has it, see Tx.Identify
+//	G id                       of a directory that is gone: cookie behind which what is in it goes, see Tx.Collect
 //
 // Format 1 had I, D, C and M, and shorter records of nodes.
 // A copy of every format is in testdata.
@@ -33,7 +34,6 @@ import (
 	"log/slog"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -66,6 +66,10 @@ var (
 type KV interface {
 	// Get returns a copy of the value, or ErrNotFound.
 	Get(key []byte) ([]byte, error)
+	// GetEach calls fn for those of the keys that are there, with their numbers and
+	// values, which are valid during the call only, until fn returns false. It is
+	// made for keys in their order.
+	GetEach(keys [][]byte, fn func(i int, v []byte) bool) error
 	// Scan calls fn for the keys k, from ≤ k < to, in order, until fn returns
 	// false. It sees the map as it was when it began. k and v are valid during
 	// the call only.
@@ -93,7 +97,14 @@ type Store struct {
 	writing  sync.Mutex
 	next     uint64 // the id that is given out next
 	reserved uint64 // ids below are reserved on stable storage
+	some     bool   // there may be garbage
+
+	garbage chan struct{} // see Garbage
 }
+
+// cacheSize is how many nodes are kept in memory, half a KiB each. Folders are
+// listed without it.
+const cacheSize = 1 << 14
 
 // Open opens the nodes in the folder dir, which is made if need be. One
 // process at a time can have it open.
@@ -114,7 +125,8 @@ func OpenIn(files vfs.FS, dir string, log *slog.Logger) (*Store, error) {
 
 // New makes a store of kv, which Close closes.
 func New(kv KV) (*Store, error) {
-	s := &Store{kv: kv, cache: newCache(1 << 16)}
+	s := &Store{kv: kv, cache: newCache(cacheSize), garbage: make(chan struct{}, 1)}
+	s.tellGarbage() // an earlier process may have left some
 	v, err := kv.Get(metaKey("format"))
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -192,6 +204,10 @@ func (s *Store) Get(id uint64) (Node, error) {
 
 func (s *Store) load(id uint64) (Node, error) {
 	v, err := s.kv.Get(nodeKey(id))
+	return toNode(id, v, err)
+}
+
+func toNode(id uint64, v []byte, err error) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
@@ -201,6 +217,25 @@ func (s *Store) load(id uint64) (Node, error) {
 	}
 	n.ID = id
 	return n, nil
+}
+
+// GetEach calls fn for those of the nodes that are there, with their numbers among
+// ids. It costs less than as many calls of Get, and leaves those in memory that
+// were used last.
+func (s *Store) GetEach(ids []uint64, fn func(i int, n Node)) error {
+	keys := make([][]byte, len(ids))
+	for i, id := range ids {
+		keys[i] = nodeKey(id)
+	}
+	var bad error
+	err := s.kv.GetEach(keys, func(i int, v []byte) bool {
+		var n Node
+		if n, bad = toNode(ids[i], v, nil); bad == nil {
+			fn(i, n)
+		}
+		return bad == nil
+	})
+	return errors.Join(err, bad)
 }
 
 // Child finds the node that name in dir stands for, or ErrNotFound.
@@ -251,19 +286,16 @@ type Tx struct {
 	pending map[string][]byte // nil: deleted
 	touched []uint64          // nodes that the cache must forget
 	hidden  int64             // Hidden of directories that were removed
-	halves  []half            // directories that are being removed, each in the one before it
 	removed func(Node)
-}
-
-// half is a directory some of whose names are removed.
-type half struct {
-	id      uint64
-	subdirs uint32 // removed since the node was stored
+	tombs   int             // whether there are any: 0 is not known, 1 none, 2 some
+	above   map[uint64]bool // directories above nodes that wait; nil: not known
+	took    int             // how many nodes were removed
+	left    bool            // something was left for Collect
 }
 
 // Update runs fn and then makes its changes, all or none; they are on stable
-// storage when it returns. An error of fn undoes all, save what [Tx.Flush] has
-// stored. Updates run one after the other, and wait for the disk together.
+// storage when it returns. An error of fn undoes all. Updates run one after the
+// other, and wait for the disk together.
 func (s *Store) Update(fn func(*Tx) error) error {
 	durable, err := s.Begin(fn)
 	if err != nil {
@@ -281,16 +313,10 @@ func (s *Store) Begin(fn func(*Tx) error) (durable func() error, err error) {
 	if err := fn(tx); err != nil {
 		return nil, err
 	}
-	return tx.apply()
-}
-
-// Flush makes the changes so far, on stable storage too.
-func (tx *Tx) Flush() error {
-	durable, err := tx.apply()
-	if err != nil {
-		return err
+	if tx.left {
+		s.tellGarbage()
 	}
-	return durable()
+	return tx.apply()
 }
 
 func (tx *Tx) apply() (durable func() error, err error) {
@@ -339,15 +365,7 @@ func (tx *Tx) NewID() (uint64, error) {
 // Get is [Store.Get].
 func (tx *Tx) Get(id uint64) (Node, error) {
 	v, err := tx.get(nodeKey(id))
-	if err != nil {
-		return Node{}, err
-	}
-	n, err := decodeNode(v)
-	if err != nil {
-		return Node{}, fmt.Errorf("node %d: %w", id, err)
-	}
-	n.ID = id
-	return n, nil
+	return toNode(id, v, err)
 }
 
 // Child is [Store.Child].
@@ -369,79 +387,6 @@ func (tx *Tx) Put(n Node) {
 func (tx *Tx) Link(dir uint64, name string, id, cookie uint64) {
 	tx.set(entryKey(dir, name), append(id8(id), id8(cookie)...))
 	tx.set(cookieKey(dir, cookie), append(id8(id), name...))
-}
-
-// Remove takes an entry of dir, its node and everything below it away. It may
-// flush. What was stored for changes of this transaction below the node must
-// have been flushed.
-func (tx *Tx) Remove(dir uint64, e Entry) error {
-	if err := tx.removeNode(e.ID); err != nil {
-		return err
-	}
-	tx.set(entryKey(dir, e.Name), nil)
-	tx.set(cookieKey(dir, e.Cookie), nil)
-	return nil
-}
-
-// flushAt bounds the memory of a transaction.
-const flushAt = 1 << 14
-
-// removeNode removes from the leaves up, so that a crash in between leaves
-// nothing that no name leads to. What is left then does not count as whole.
-func (tx *Tx) removeNode(id uint64) error {
-	n, err := tx.Get(id)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil && !errors.Is(err, ErrCorrupt) {
-		return err
-	}
-	tx.hidden += int64(n.Hidden)
-	if err != nil || n.Kind == Dir {
-		var removeErr error
-		tx.halves = append(tx.halves, half{id: id})
-		err := tx.s.Children(id, 0, func(e Entry) bool {
-			removeErr = tx.Remove(id, e)
-			return removeErr == nil
-		})
-		tx.halves = tx.halves[:len(tx.halves)-1]
-		if err := errors.Join(err, removeErr); err != nil {
-			return err
-		}
-	}
-	if err := tx.drop(n, id); err != nil {
-		return err
-	}
-	if n.Kind == Dir && len(tx.halves) > 0 {
-		tx.halves[len(tx.halves)-1].subdirs++
-	}
-	if len(tx.changes) >= flushAt {
-		if err := tx.storeHalves(); err != nil {
-			return err
-		}
-		return tx.Flush()
-	}
-	return nil
-}
-
-// storeHalves stores that directories do not have all their names any more, so
-// that they are listed anew if their removal does not come to its end.
-func (tx *Tx) storeHalves() error {
-	for i, h := range tx.halves {
-		n, err := tx.Get(h.id)
-		if errors.Is(err, ErrCorrupt) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		n.Complete, n.Missed = false, true // and clients may believe in names that are gone
-		n.ListRev, n.ListVersion, n.ListedAt = 0, "", time.Time{}
-		n.Subdirs -= min(h.subdirs, n.Subdirs)
-		tx.Put(n)
-		tx.halves[i].subdirs = 0
-	}
-	return nil
 }
 
 // HiddenGone is how many hidden names went with the directories that were

@@ -105,6 +105,7 @@ func (p *pebbleKV) open(again bool) (in *instance, err error) {
 		Logger:             pebbleLogger{p.log, g},
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		MaxOpenFiles:       128,
+		MemTableSize:       16 << 20,
 		Cache:              pebble.NewCache(16 << 20),
 		ErrorIfNotExists:   again, // a folder that was removed is not to begin anew
 		// Writers wait for compactions at this many; those of a disk that fails
@@ -205,6 +206,21 @@ func (p *pebbleKV) Get(key []byte) ([]byte, error) {
 	}
 	v = bytes.Clone(v)
 	return v, closer.Close()
+}
+
+func (p *pebbleKV) GetEach(keys [][]byte, fn func(i int, v []byte) bool) error {
+	in, done := p.use()
+	defer done()
+	it, err := in.db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	for i, key := range keys {
+		if it.SeekGE(key) && bytes.Equal(it.Key(), key) && !fn(i, it.Value()) {
+			break
+		}
+	}
+	return it.Close()
 }
 
 func (p *pebbleKV) Scan(from, to []byte, fn func(k, v []byte) bool) error {

@@ -33,8 +33,8 @@ func (o *Options) finish(src *mounts.Source, id, url, address string, temporary 
 	if src.Sync == nil {
 		return false, nil
 	}
-	u, err := o.Opener.Unpublished(stateDir(o.Cache, id))
-	n := len(u.Uploads)
+	u, err := o.Opener.Unpublished(stateDir(o.Cache, id), 1)
+	n := u.Count
 	switch {
 	case err != nil:
 		o.Logger.Error("it cannot be told what is not published", "err", err)
