@@ -41,9 +41,6 @@ func TestApps(t *testing.T) {
 	if testing.Short() {
 		t.Skip("boots a kernel; not with -short")
 	}
-	if os.Getenv(longEnv)+os.Getenv(onlyEnv) == "" {
-		t.Skip("takes three minutes: run it with MOORAGE_APPS_ONLY=.")
-	}
 	programs := []string{"git", "rsync", "sqlite3", "versitygw"}
 	kerneltest.Need(t, programs...)
 	bin := kerneltest.Build(t, "github.com/moorage/moorage/app/cmd/moorage", "github.com/moorage/moorage/daemon/cmd/mooraged")

@@ -3,10 +3,10 @@
 //
 // Its test boots a guest (see package kerneltest) and runs itself in it, beside an
 // S3 server. All work is done three times: on a local disk, on a drive that
-// nothing happens to, and on one whose server is killed in the middle of each work
-// and started again with the same cache and port. The programs must not notice,
-// and what the bucket holds in the end must be what the local disk holds: read
-// past the drive, and by a drive that starts from nothing.
+// nothing happens to, and on one whose service is killed in the middle of each work,
+// and of publishing, and started again. The programs must not notice, and what the
+// bucket holds after "moorage sync --wait" must be what the local disk holds: read
+// past the drive, and by a service that starts from nothing.
 //
 // It needs the Debian packages git, rsync and sqlite3, and versitygw. With
 // MOORAGE_TEST_LONG=1 in the environment there is ten times the work, a file of

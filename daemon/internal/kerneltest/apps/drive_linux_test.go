@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,20 +17,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/moorage/moorage/daemon/internal/kerneltest"
-	"github.com/moorage/moorage/mounter"
+	"github.com/moorage/moorage/daemon/client"
 )
 
-// A drive is a bucket that is served with a cache that stays, and mounted as the
-// product mounts it.
+// A drive is a bucket that the service has mounted, as people use it.
 type drive struct {
 	name    string // also of the bucket
 	gateway *gateway
-	kills   int // how often the server is killed in each work
+	kills   int // how often the service is killed in each work
 
-	at     string // where it is mounted
-	server *kerneltest.Server
-	stderr syncBuffer // of all servers
+	at      string // where it is mounted
+	service *exec.Cmd
+	home    string     // of the service: all that it keeps
+	stderr  syncBuffer // of all services
 }
 
 // all does all works on the drive, and looks at what is in the bucket in the end.
@@ -38,19 +38,16 @@ func (d *drive) all(works []*work) (err error) {
 	if err := d.gateway.bucket(d.name); err != nil {
 		return err
 	}
-	if err := d.serve(d.cache(), ""); err != nil {
+	if err := d.begin("/mnt/home/" + d.name); err != nil {
 		return err
 	}
 	defer func() {
-		d.kill()
+		d.away()
 		if err != nil {
 			said := d.stderr.String()
-			fmt.Printf("the servers of %s said, in the end:\n%s\n", d.name, said[max(0, len(said)-4000):])
+			fmt.Printf("the services of %s said, in the end:\n%s\n", d.name, said[max(0, len(said)-4000):])
 		}
 	}()
-	if err := d.mount(); err != nil {
-		return err
-	}
 	want := tree{}
 	for _, w := range works {
 		dir := filepath.Join(d.at, w.name)
@@ -64,7 +61,7 @@ func (d *drive) all(works []*work) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := w.want.equal(got, w.differs); err != nil {
+		if err := w.want.equal(got, w.differs, w.kept); err != nil {
 			return fmt.Errorf("%s: the drive is not what a local disk is: %w", w.name, err)
 		}
 		want.add(w.name, got)
@@ -78,27 +75,57 @@ func (d *drive) all(works []*work) (err error) {
 	return timed(d.name+": anew", func() error { return d.anew(want) })
 }
 
-func (d *drive) cache() string { return "/mnt/cache/" + d.name }
-
-// serve starts a server, at an address if one is given.
-func (d *drive) serve(cache, address string) error {
-	args := []string{d.gateway.url(d.name), "--cache", cache}
-	if address != "" {
-		args = append(args, "--listen", address)
+// begin starts a service that knows nothing, and mounts the drive.
+func (d *drive) begin(home string) error {
+	d.home = home
+	if err := errors.Join(os.MkdirAll(home, 0o700), os.MkdirAll(d.at, 0o755), d.start()); err != nil {
+		return err
 	}
-	s, err := kerneltest.ServeWith(args, nil, &d.stderr)
-	if err == nil {
-		d.server = s
-	}
-	return err
+	return errors.Join(d.moorage("add", d.gateway.url(d.name), d.at, "--name", d.name), d.moorage("mount", d.name))
 }
 
-func (d *drive) mount() error {
+// env is the environment of a service with everything in a place of its own.
+func (d *drive) env() []string {
+	env := append(os.Environ(), "MOORAGE_SOCKET="+d.socket(), "AWS_ACCESS_KEY_ID="+keyID, "AWS_SECRET_ACCESS_KEY="+secretKey)
+	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"} {
+		env = append(env, v+"="+d.home)
+	}
+	return env
+}
+
+func (d *drive) socket() string { return d.home + "/socket" }
+
+// moorage runs the command line.
+func (d *drive) moorage(args ...string) error {
+	cmd := exec.Command("timeout", append([]string{"-k", "5", strconv.Itoa(limit), "moorage"}, args...)...)
+	cmd.Env = d.env()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("moorage %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// start starts the service, and waits until it answers.
+func (d *drive) start() error {
+	d.service = exec.Command("mooraged", "--foreground")
+	d.service.Env, d.service.Stderr = d.env(), &d.stderr
+	if err := d.service.Start(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	a := d.server.Address
-	return errors.Join(os.MkdirAll(d.at, 0o755), new(mounter.Mounter).Mount(ctx, mounter.Spec{
-		Address: a.Addr().String(), Port: a.Port(), Export: d.server.Export, Dir: d.at}))
+	for c := client.New(d.socket()); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := c.Service(ctx); !errors.Is(err, client.ErrNoService) {
+			return err
+		}
+	}
+}
+
+// stop ends the service in order, which unmounts the drive.
+func (d *drive) stop() error {
+	kill := time.AfterFunc(time.Minute, func() { d.service.Process.Kill() })
+	defer kill.Stop()
+	return errors.Join(d.service.Process.Signal(syscall.SIGTERM), d.service.Wait())
 }
 
 // work does w in dir. The server is killed when a part of the calls is made that
@@ -149,69 +176,74 @@ func (d *drive) reach(n int, ended chan error) error {
 	}
 }
 
-// restart kills the server and starts another that goes on.
+// restart kills the service and starts another that goes on.
 func (d *drive) restart() error {
-	d.server.End(syscall.SIGKILL) // its status is that of a kill
-	return d.serve(d.cache(), d.server.Address.String())
+	d.kill()
+	return d.start()
 }
 
-// publishTime is how long the bucket may take to be what the drive is.
-const publishTime = 2 * time.Minute
+// kill ends the service as a crash does.
+func (d *drive) kill() {
+	d.service.Process.Kill()
+	d.service.Wait() // its status is that of a kill
+}
 
-// publish waits until the bucket has all, and ends the server.
+// publish waits until the bucket has all, and ends the service.
 func (d *drive) publish(want tree) error {
-	killed := d.kills == 0
-	size := d.gateway.size()
-	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		got, err := read(d.gateway.folder(d.name))
-		if err == nil {
-			err = want.equal(got, nil)
+	if d.kills > 0 {
+		size := d.gateway.size()
+		ctx, cancel := context.WithTimeout(context.Background(), limit*time.Second)
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() {
+			_, err := client.New(d.socket()).Sync(ctx, d.name, true)
+			ended <- err
+		}()
+		for began := time.Now(); d.gateway.size() == size && time.Since(began) < 5*time.Second; {
+			time.Sleep(10 * time.Millisecond) // until an upload is on, if there is one left
 		}
-		if err == nil {
-			break
+		if err := d.restart(); err != nil {
+			return err
 		}
-		if time.Since(began) > publishTime {
-			return fmt.Errorf("the bucket is not what the drive is after %v: %w", publishTime, err)
-		}
-		if !killed && d.gateway.size() != size { // an upload is on
-			killed = true
-			if err := d.restart(); err != nil {
-				return err
-			}
-		}
+		<-ended // most likely with the news that the service went away
 	}
-	if err := unix.Unmount(d.at, 0); err != nil {
-		return fmt.Errorf("unmount: %w", err)
-	}
-	if err := d.server.Stop(); err != nil {
+	if err := d.moorage("sync", d.name, "--wait"); err != nil {
 		return err
 	}
-	if said := d.stderr.String(); strings.Contains(said, "changes are kept") {
-		return fmt.Errorf("the bucket has all, and the server has more to publish: %s", said)
-	}
 	got, err := read(d.gateway.folder(d.name))
+	if err == nil {
+		err = want.equal(got, nil, content)
+	}
+	if err == nil {
+		err = d.stop()
+	}
 	if err != nil {
 		return err
 	}
-	return want.equal(got, nil)
+	if _, err := calls(d.at); err == nil {
+		return errors.New("the service has ended and left its mount")
+	}
+	return nil
 }
 
-// anew looks at the bucket with a server that knows nothing of it.
+// anew looks at the bucket with a service that knows nothing of it.
 func (d *drive) anew(want tree) error {
-	if err := errors.Join(os.RemoveAll(d.cache()), d.serve("/mnt/cache/anew-"+d.name, ""), d.mount()); err != nil {
+	if err := errors.Join(os.RemoveAll(d.home), d.begin("/mnt/home/anew-"+d.name)); err != nil {
 		return err
 	}
 	got, err := read(d.at)
 	if err == nil {
-		err = want.equal(got, nil)
+		err = want.equal(got, nil, content)
 	}
-	return errors.Join(err, unix.Unmount(d.at, 0), d.server.Stop(), os.RemoveAll("/mnt/cache/anew-"+d.name))
+	return errors.Join(err, d.stop(), os.RemoveAll(d.home))
 }
 
-// kill leaves nothing of the drive, however it is.
-func (d *drive) kill() {
+// away leaves nothing of the drive, however it is.
+func (d *drive) away() {
 	unix.Unmount(d.at, unix.MNT_FORCE|unix.MNT_DETACH)
-	d.server.End(syscall.SIGKILL)
+	if d.service != nil && d.service.ProcessState == nil {
+		d.kill()
+	}
 }
 
 // calls is how many calls the kernel's client has made for a mount, answered or
@@ -262,5 +294,5 @@ func (s *syncBuffer) String() string {
 
 // url is the address of a drive of the gateway.
 func (g *gateway) url(bucket string) string {
-	return "s3://" + keyID + ":" + secretKey + "@" + bucket + "?region=us-east-1&endpoint=" + url.QueryEscape("http://"+g.address)
+	return "s3://" + bucket + "?region=us-east-1&endpoint=" + url.QueryEscape("http://"+g.address)
 }

@@ -10,22 +10,46 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A tree is what is in a folder: by path, a directory or a file's bytes.
 type tree map[string]entry
 
 type entry struct {
-	mode fs.FileMode // the type alone
-	size int64       // of files
-	sum  [32]byte    // of files: SHA-256
+	mode fs.FileMode
+	size int64     // of files
+	sum  [32]byte  // of files: SHA-256
+	time time.Time // of modification, in UTC
 }
 
 func (e entry) String() string {
+	s := e.mode.String()
 	if e.mode.IsRegular() {
-		return fmt.Sprintf("%d bytes, %x", e.size, e.sum[:4])
+		s = fmt.Sprintf("%s, %d bytes, %x", s, e.size, e.sum[:4])
 	}
-	return e.mode.String()
+	if !e.time.IsZero() {
+		s += e.time.Format(", " + time.RFC3339Nano)
+	}
+	return s
+}
+
+// A view is what is looked at of an entry.
+type view func(name string, e entry) entry
+
+// content is the view of bytes alone: a bucket's folder has no permissions and no
+// times of its own, and a listing of the bucket does not tell them.
+func content(_ string, e entry) entry {
+	e.mode, e.time = e.mode.Type(), time.Time{}
+	return e
+}
+
+// kept is the view of all that w keeps.
+func (w *work) kept(_ string, e entry) entry {
+	if !w.times {
+		e.time = time.Time{}
+	}
+	return e
 }
 
 // read reads all that is in dir.
@@ -38,7 +62,11 @@ func read(dir string) (tree, error) {
 		if d.IsDir() && d.Name() == gatewayTemp {
 			return filepath.SkipDir
 		}
-		e := entry{mode: d.Type()}
+		i, err := d.Info()
+		if err != nil {
+			return err
+		}
+		e := entry{mode: i.Mode(), time: i.ModTime().UTC()}
 		if e.mode.IsRegular() {
 			f, err := os.Open(name)
 			if err != nil {
@@ -62,7 +90,7 @@ const gatewayTemp = ".sgwtmp"
 
 // add puts what is in o below dir.
 func (t tree) add(dir string, o tree) {
-	t[dir] = entry{mode: fs.ModeDir}
+	t[dir] = entry{mode: fs.ModeDir | 0o755}
 	for name, e := range o {
 		t[filepath.Join(dir, name)] = e
 	}
@@ -71,12 +99,13 @@ func (t tree) add(dir string, o tree) {
 // shown is how many differences an error tells.
 const shown = 10
 
-// equal is an error that tells what in got differs. The bytes of files for which
-// differs holds are not looked at.
-func (t tree) equal(got tree, differs func(name string) bool) error {
+// equal is an error that tells what in got differs, seen so. Of files for which
+// differs holds only the modes are looked at.
+func (t tree) equal(got tree, differs func(name string) bool, seen view) error {
 	var all []string
 	for name, e := range t {
 		g, ok := got[name]
+		e, g = seen(name, e), seen(name, g)
 		switch {
 		case !ok:
 			all = append(all, name+" is missing: "+e.String())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -19,7 +20,8 @@ type work struct {
 	name string
 	// do works in an empty folder, and gives an error if anything in it is not as
 	// on a local disk.
-	do func(dir string) error
+	do    func(dir string) error
+	times bool // those of files and folders are set by do
 	// differs tells which files have other bytes each time.
 	differs func(rel string) bool
 
@@ -36,9 +38,9 @@ func works(long bool) []*work {
 		files, saves, size = 2000, 100, 1<<30
 	}
 	return []*work{
-		{name: "cp", do: func(dir string) error { return copied(dir, files) }},
+		{name: "cp", times: true, do: func(dir string) error { return copied(dir, files) }},
 		{name: "git", do: cloned, differs: func(rel string) bool { return rel == "clone/.git/index" }},
-		{name: "rsync", do: func(dir string) error { return synced(dir, files/4) }},
+		{name: "rsync", times: true, do: func(dir string) error { return synced(dir, files/4) }},
 		{name: "vim", do: func(dir string) error { return edited(dir, saves, vim) }},
 		{name: "word", do: func(dir string) error { return edited(dir, saves, word) }},
 		{name: "excel", do: func(dir string) error { return edited(dir, saves, excel) }},
@@ -86,7 +88,21 @@ func sample(dir string, n int) error {
 			return err
 		}
 	}
-	return os.MkdirAll(filepath.Join(dir, "empty", "folder"), 0o755)
+	if err := os.MkdirAll(filepath.Join(dir, "empty", "folder"), 0o755); err != nil {
+		return err
+	}
+	return dated(dir)
+}
+
+// dated gives all folders a time that is the same every time.
+func dated(dir string) error {
+	at := time.Unix(1_200_000_000, 123_000)
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chtimes(name, at, at)
+		}
+		return err
+	})
 }
 
 // copied copies a folder with all that cp keeps.
@@ -110,7 +126,7 @@ func synced(dir string, files int) error {
 	at := time.Unix(1_500_000_000, 0)
 	changed := filepath.Join(from, "d1", "file 1.dat")
 	if err := errors.Join(os.WriteFile(changed, []byte("changed"), 0o644), os.Chtimes(changed, at, at),
-		os.RemoveAll(filepath.Join(from, "d2")), os.Rename(filepath.Join(from, "d3"), filepath.Join(from, "renamed"))); err != nil {
+		os.RemoveAll(filepath.Join(from, "d2")), os.Rename(filepath.Join(from, "d3"), filepath.Join(from, "renamed")), dated(from)); err != nil {
 		return err
 	}
 	if err := run(dir, "rsync", "-a", "--delete", from+"/", "sync"); err != nil {
