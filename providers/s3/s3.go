@@ -78,6 +78,7 @@ type Remote struct {
 	endpoint string // "" for Amazon's own
 	limits   limits
 	dirs     *dirCache
+	aheads   aheads
 	uploads  chan struct{} // one token per part under way
 	probes   [numConds]probe
 
@@ -145,7 +146,7 @@ func Open(u providers.URL, o Options) (*Remote, error) {
 	r := &Remote{
 		o: o, bucket: u.Host, endpoint: u.Param("endpoint"), region: u.Param("region"),
 		limits: defaultLimits(), dirs: newDirCache(o.Clock), uploads: make(chan struct{}, maxParallel),
-		connecting: make(chan struct{}, 1),
+		connecting: make(chan struct{}, 1), aheads: aheads{m: map[listing]*ahead{}},
 	}
 	if u.Path != "" {
 		r.prefix = u.Path + "/"
