@@ -106,7 +106,8 @@ var (
 )
 
 const (
-	maxParallel = 16      // calls at a time, and parts under way
+	maxParallel = 32      // calls at a time
+	maxUploads  = 16      // parts under way
 	maxKey      = 1024    // bytes of a key
 	preferred   = 8 << 20 // bytes to read at once
 )
@@ -145,7 +146,7 @@ func Open(u providers.URL, o Options) (*Remote, error) {
 	}
 	r := &Remote{
 		o: o, bucket: u.Host, endpoint: u.Param("endpoint"), region: u.Param("region"),
-		limits: defaultLimits(), dirs: newDirCache(o.Clock), uploads: make(chan struct{}, maxParallel),
+		limits: defaultLimits(), dirs: newDirCache(o.Clock), uploads: make(chan struct{}, maxUploads),
 		connecting: make(chan struct{}, 1), aheads: aheads{m: map[listing]*ahead{}},
 	}
 	if u.Path != "" {
