@@ -166,10 +166,14 @@ func (c *catalog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	prefix, within := q.Get("prefix"), c.folder+"/"
+	escape := func(s string) string { return s } // no name needs it in XML
+	if q.Get("encoding-type") == "url" {
+		escape = url.QueryEscape
+	}
 	limit := 1000
 	_, _ = fmt.Sscan(q.Get("max-keys"), &limit)
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>catalog</Name><Prefix>%s</Prefix>", url.QueryEscape(prefix))
+	fmt.Fprintf(&b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>catalog</Name><Prefix>%s</Prefix><EncodingType>%s</EncodingType>", escape(prefix), q.Get("encoding-type"))
 	switch {
 	case prefix == within:
 		from := 0
@@ -185,14 +189,14 @@ func (c *catalog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if to < c.names {
 			fmt.Fprintf(&b, "<NextContinuationToken>%d</NextContinuationToken>", to)
 		}
-		fmt.Fprintf(&b, "<KeyCount>%d</KeyCount><MaxKeys>%d</MaxKeys><Delimiter>%s</Delimiter><EncodingType>url</EncodingType><IsTruncated>%t</IsTruncated>", to-from, limit, url.QueryEscape(q.Get("delimiter")), to < c.names)
+		fmt.Fprintf(&b, "<KeyCount>%d</KeyCount><MaxKeys>%d</MaxKeys><Delimiter>%s</Delimiter><IsTruncated>%t</IsTruncated>", to-from, limit, escape(q.Get("delimiter")), to < c.names)
 		for i := from; i < to; i++ {
-			fmt.Fprintf(&b, "<Contents><Key>%s</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified><ETag>&quot;%032x&quot;</ETag><Size>%d</Size><StorageClass>STANDARD</StorageClass></Contents>", url.QueryEscape(within+c.name(i)), i+1, i)
+			fmt.Fprintf(&b, "<Contents><Key>%s</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified><ETag>&quot;%032x&quot;</ETag><Size>%d</Size><StorageClass>STANDARD</StorageClass></Contents>", escape(within+c.name(i)), i+1, i)
 		}
 	case strings.HasPrefix(within, prefix):
-		fmt.Fprintf(&b, "<KeyCount>1</KeyCount><MaxKeys>%d</MaxKeys><Delimiter>%%2F</Delimiter><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated><CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>", limit, url.QueryEscape(within))
+		fmt.Fprintf(&b, "<KeyCount>1</KeyCount><MaxKeys>%d</MaxKeys><IsTruncated>false</IsTruncated><CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>", limit, escape(within))
 	default:
-		fmt.Fprintf(&b, "<KeyCount>0</KeyCount><MaxKeys>%d</MaxKeys><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>", limit)
+		fmt.Fprintf(&b, "<KeyCount>0</KeyCount><MaxKeys>%d</MaxKeys><IsTruncated>false</IsTruncated>", limit)
 	}
 	b.WriteString("</ListBucketResult>")
 	w.Header().Set("Content-Type", "application/xml")

@@ -31,6 +31,7 @@ type options struct {
 	state string            // folder; what it has is taken over
 	over  http.RoundTripper // nil: the provider's own
 	quiet time.Duration     // 0: the usual
+	ttl   time.Duration     // likewise
 }
 
 // mount makes a drive of the store and connects to it. The caller calls end.
@@ -42,7 +43,7 @@ func (f *far) mount(t testing.TB, o options) *mount {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := drive.Open(t.Context(), drive.Options{Provider: remote, StateDir: o.state, Quiet: o.quiet})
+	d, err := drive.Open(t.Context(), drive.Options{Provider: remote, StateDir: o.state, Quiet: o.quiet, TTL: o.ttl})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func (r *rclone) version(ctx context.Context) string {
 // command is rclone with the store as its remote "far:".
 func (r *rclone) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, r.bin, append([]string{"--config", os.DevNull, "--log-level", "ERROR"}, args...)...)
-	cmd.Env = append(os.Environ(), "RCLONE_CONFIG_FAR_TYPE=s3", "RCLONE_CONFIG_FAR_PROVIDER=Other", "RCLONE_CONFIG_FAR_REGION=us-east-1",
+	cmd.Env = append(os.Environ(), "RCLONE_CONFIG_FAR_TYPE=s3", "RCLONE_CONFIG_FAR_PROVIDER=Other", "RCLONE_CONFIG_FAR_REGION=us-east-1", "RCLONE_CONFIG_FAR_LIST_VERSION=2",
 		"RCLONE_CONFIG_FAR_ENDPOINT="+r.f.endpoint(), "RCLONE_CONFIG_FAR_ACCESS_KEY_ID="+s3test.AccessKeyID, "RCLONE_CONFIG_FAR_SECRET_ACCESS_KEY="+s3test.SecretAccessKey)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it unmounts
 	cmd.WaitDelay = 10 * time.Second

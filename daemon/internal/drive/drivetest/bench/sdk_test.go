@@ -15,13 +15,12 @@ import (
 // What Amazon's library does by itself, with as many requests at a time as the
 // drive makes, and parts of the size that the drive has.
 const (
-	sdkReads  = 8
-	sdkRange  = 2 << 20
-	sdkParts  = 8
-	sdkPart   = 8 << 20
-	sdkFiles  = 8
-	sdkNames  = 1000
-	sdkRandom = 64 << 10 // what the drive asks for at least
+	sdkReads = 8
+	sdkRange = 2 << 20
+	sdkParts = 8
+	sdkPart  = 8 << 20
+	sdkFiles = 16
+	sdkNames = 1000
 )
 
 // object is an object that is read by requests for ranges.
@@ -88,9 +87,10 @@ func (f *far) upload(ctx context.Context, path, key string) error {
 }
 
 // uploadAll sends n small files over the link.
-func (f *far) uploadAll(ctx context.Context, prefix string, n int, body func(i int) []byte) error {
+func (f *far) uploadAll(ctx context.Context, n int, file func(i int) (key string, b []byte)) error {
 	return blocks(ctx, int64(n), 1, sdkFiles, func(ctx context.Context, i, _ int64) error {
-		return put(ctx, f.sdk, f.bucket, fmt.Sprintf("%s/%05d", prefix, i), body(int(i)))
+		key, b := file(int(i))
+		return put(ctx, f.sdk, f.bucket, key, b)
 	})
 }
 

@@ -14,18 +14,21 @@ var near = link.Options{RTT: 4 * time.Millisecond, Rate: 2e9}
 // slowest is how long a test waits for anything.
 const slowest = 2 * time.Minute
 
+// fresh is how long what was listed counts: longer than any test.
+const fresh = time.Hour
+
 // A file that is read from its beginning is fetched once; when it is read again,
 // also after a restart, and when its folder is listed again, the remote is not
 // asked.
 func TestReadIsFetchedOnce(t *testing.T) {
 	f := newStore(t, near)
-	const size = 48 << 20
+	const size = 24 << 20
 	f.give(t, "folder/file", size)
 	for i := range 20 {
 		f.give(t, fmt.Sprintf("folder/%d/small", i), 100)
 	}
 	ctx, state, requests := within(t, slowest), t.TempDir(), newCounter(t)
-	m := f.mount(t, options{state: state, over: requests})
+	m := f.mount(t, options{state: state, over: requests, ttl: fresh})
 	find := func() {
 		t.Helper()
 		if n, err := m.find(ctx, m.root); err != nil || n != 42 {
@@ -66,7 +69,7 @@ func TestReadIsFetchedOnce(t *testing.T) {
 	if err := m.end(); err != nil {
 		t.Fatal(err)
 	}
-	m = f.mount(t, options{state: state, over: requests})
+	m = f.mount(t, options{state: state, over: requests, ttl: fresh})
 	again("after a restart")
 }
 
@@ -98,10 +101,10 @@ func TestRandomReadsFetchLittle(t *testing.T) {
 
 // A folder is listed with as many requests as it has pages.
 func TestListingAsksForEachPageOnce(t *testing.T) {
-	const names = 20_500
+	const names = 5_500
 	c, f := newCatalog(t, "many", names, near)
 	ctx, state, requests := within(t, slowest), t.TempDir(), newCounter(t)
-	m := f.mount(t, options{state: state, over: requests})
+	m := f.mount(t, options{state: state, over: requests, ttl: fresh})
 	list := func() {
 		t.Helper()
 		top, err := m.list(ctx, m.root)
@@ -121,15 +124,18 @@ func TestListingAsksForEachPageOnce(t *testing.T) {
 		}
 	}
 	list()
-	if pages, want := c.asked(), (names+999)/1000; pages != want {
-		t.Errorf("%d pages were asked for; there are %d", pages, want)
+	pages := (names + sdkNames - 1) / sdkNames
+	if c.asked() != pages {
+		t.Errorf("%d pages were asked for; there are %d", c.asked(), pages)
 	}
-	requests.take()
+	if n := requests.take(); total(n) != pages+1 { // the root is a page, too
+		t.Errorf("%d requests for %d pages: %v", total(n), pages+1, n)
+	}
 	list()
 	if err := m.end(); err != nil {
 		t.Fatal(err)
 	}
-	m = f.mount(t, options{state: state, over: requests})
+	m = f.mount(t, options{state: state, over: requests, ttl: fresh})
 	list()
 	if n := requests.take(); total(n) != 0 {
 		t.Errorf("the folder was listed again: %v", n)
@@ -141,7 +147,7 @@ func TestUploadsAreSentOnce(t *testing.T) {
 	f := newStore(t, near)
 	ctx, requests := within(t, slowest), newCounter(t)
 	m := f.mount(t, options{state: t.TempDir(), over: requests, quiet: time.Hour})
-	const size, small = 40 << 20, 50
+	const size, small = 20 << 20, 50
 	b := data(3, 1<<20)
 	if err := m.create(ctx, m.root, "large", size, 4, func(off, n int64) []byte { return b[:n] }); err != nil {
 		t.Fatal(err)
