@@ -68,8 +68,9 @@ type Provider interface {
 
 	// ReadDir gives the listing of a directory in pages: cursor "" starts, then
 	// Page.Next goes on. Every entry is listed once, in no special order. A
-	// page may be empty and not the last. Errors: ErrNotExist, ErrNotDir,
-	// ErrChanged if the listing must start again.
+	// page may be empty and not the last. What a page tells may be as old as the
+	// first one of its listing. Errors: ErrNotExist, ErrNotDir, ErrChanged if the
+	// listing must start again.
 	ReadDir(ctx context.Context, path, cursor string) (Page, error)
 
 	// Open makes the bytes of a regular file readable, or the target of a

@@ -182,7 +182,7 @@ func (r *Remote) Symlink(ctx context.Context, path, target string) (providers.En
 		return providers.Entry{}, c.fail(fmt.Errorf("%w: a target of %d bytes", fs.ErrInvalid, len(target)))
 	}
 	o := providers.PutOptions{Cond: providers.Cond{IfAbsent: true}}
-	e, err := c.put(path, true, o, int64(len(target)), func(key string, m match) (string, error) {
+	e, err := c.put(path, true, o, int64(len(target)), func(key string, m match) (stored, error) {
 		return c.putOne(key, strings.NewReader(target), int64(len(target)), m, nil)
 	})
 	if err != nil {

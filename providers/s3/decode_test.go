@@ -13,8 +13,9 @@ func FuzzCursor(f *testing.F) {
 	f.Add("")
 	f.Add(s3.Cursor("token", "a/b"))
 	f.Add(s3.Cursor("with:colon 7", ""))
-	f.Add("1 01:xkey")
-	f.Add("1 9999999999:x")
+	f.Add(s3.Cursor("token", "a/c", "a/b", "a/c"))
+	f.Add("3\x01xkey")
+	f.Add("3\xff\xff\xff\xff\xff\x01x")
 	f.Fuzz(func(t *testing.T, s string) {
 		if again, err := s3.DecodeCursor(s); err == nil && again != s {
 			t.Errorf("%q decodes and encodes to %q", s, again)

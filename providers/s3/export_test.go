@@ -1,5 +1,11 @@
 package s3
 
+import (
+	"time"
+
+	"github.com/moorage/moorage/providers"
+)
+
 // SetSizes makes the sizes small at which uploads and copies go in parts.
 func SetSizes(r *Remote, single, part, copy, copyPart int64) {
 	r.limits.single, r.limits.part, r.limits.copy, r.limits.copyPart = single, part, copy, copyPart
@@ -30,7 +36,13 @@ func State(size, part uint64, etags ...string) []byte {
 }
 
 // Cursor is a cursor, for the same.
-func Cursor(token, last string) string { return cursor{token, last}.encode() }
+func Cursor(token, last string, names ...string) string {
+	c := cursor{token: token, last: last}
+	for i, name := range names {
+		c.held = append(c.held, held{name, providers.Entry{Mode: fileMode, Version: "etag", Size: int64(i), ModTime: time.Unix(int64(i), 1)}})
+	}
+	return c.encode()
+}
 
 // NewNetworkClient is the HTTP client that watches over t.
 var NewNetworkClient = client

@@ -51,7 +51,11 @@ func (l *listed) last() string {
 
 // list asks for a page. It takes no other answer than one to this question: an
 // empty page is believed to mean that there is nothing.
-func (c *call) list(q listing) (*listed, error) {
+func (c *call) list(q listing) (*listed, error) { return c.listTold(q, nil) }
+
+// listTold is list that tells the token of the next page as soon as it is known,
+// if told is not nil.
+func (c *call) listTold(q listing, told func(token string)) (*listed, error) {
 	in := &awss3.ListObjectsV2Input{Bucket: &c.r.bucket, EncodingType: types.EncodingTypeUrl}
 	n := int32(q.max)
 	in.MaxKeys = &n
@@ -66,7 +70,10 @@ func (c *call) list(q listing) (*listed, error) {
 		in.ContinuationToken = &q.token
 	}
 	out, err := ask(c, func(ctx context.Context, conn *connection) (*awss3.ListObjectsV2Output, error) {
-		return conn.ListObjectsV2(ctx, in)
+		if told == nil {
+			return conn.ListObjectsV2(ctx, in)
+		}
+		return conn.ListObjectsV2(ctx, in, tellToken(told))
 	})
 	if err != nil {
 		if q.token != "" && errors.Is(err, errRefused) {
@@ -176,7 +183,11 @@ func (c *call) page(path, from string, tree bool, give func(rel string, e provid
 		}
 		q.token = at.token
 	}
-	l, err := c.list(q)
+	get := c.follow
+	if tree { // whoever walks decides how far
+		get = c.list
+	}
+	l, err := get(q)
 	if err != nil {
 		return "", err
 	}
@@ -191,35 +202,48 @@ func (c *call) page(path, from string, tree bool, give func(rel string, e provid
 		return "", nil // it came to be meanwhile
 	}
 	c.r.dirs.add(path)
-	n := names{c: c, base: base, from: at.last, page: l}
+	n := names{c: c, base: base, from: at.last, page: l, held: at.held}
 	if err := n.read(tree, give); err != nil {
 		return "", err
 	}
 	if l.next == "" {
 		return "", nil
 	}
-	return cursor{token: l.next, last: max(l.last(), at.last)}.encode(), nil
+	return cursor{token: l.next, last: max(l.last(), at.last), held: n.held}.encode(), nil
 }
 
 // names makes entries of a page. A name can stand for several objects: the
 // directory hides the file, and the file the symbolic link. They come in the
 // order of their keys, "a", "a.rclonelink", "a/", with others between them, so
-// that a page may end before what hides one of its entries, or begin after it:
-// then the store is asked about that name.
+// that a page may end before what hides one of its entries, or begin after it: an
+// entry is held back until the page comes that would have its directory, and the
+// store is asked what was on an earlier page.
 type names struct {
 	c    *call
 	base string
 	from string // the last key of the page before, "" if this is the first
 	page *listed
+	held []held // of earlier pages; then those to hold
 }
 
 func (n *names) read(tree bool, give func(rel string, e providers.Entry)) error {
 	hidden := map[string]bool{} // by directories: relative paths
+	earlier := n.held
+	n.held = nil
 	for _, d := range n.page.dirs {
 		rel := strings.TrimSuffix(d[len(n.base):], "/")
 		if shown(rel) {
 			hidden[rel] = true
 			give(rel, dirEntry(rel))
+		}
+	}
+	for _, h := range earlier {
+		switch {
+		case hidden[h.rel]:
+		case n.behind(h.rel):
+			n.held = append(n.held, h)
+		default:
+			give(h.rel, h.e)
 		}
 	}
 	files := map[string]bool{}
@@ -259,7 +283,11 @@ func (n *names) read(tree bool, give func(rel string, e providers.Entry)) error 
 			return fmt.Errorf("%w: a listing without a size", providers.ErrProtocol)
 		}
 		before := link && n.from != "" && n.base+rel <= n.from
-		behind := !tree && n.page.next != "" && n.base+rel+"/" > n.page.last()
+		behind := !tree && n.behind(rel)
+		if behind && !before && len(n.held) < maxHeld && holdable(e) {
+			n.held = append(n.held, held{rel, e})
+			continue
+		}
 		if before || behind {
 			open = append(open, rel)
 		}
@@ -276,6 +304,11 @@ func (n *names) read(tree bool, give func(rel string, e providers.Entry)) error 
 		}
 	}
 	return nil
+}
+
+// behind reports whether a later page may have the directory of that name.
+func (n *names) behind(rel string) bool {
+	return n.page.next != "" && n.base+rel+"/" > n.page.last()
 }
 
 // settle takes those entries away that something hides on another page.

@@ -31,7 +31,7 @@ var errName = fmt.Errorf("%w: the store cannot have a file of this name", fs.Err
 
 // put stores src at path by way of store, which is given the key and the
 // condition on its object. store's error is ErrChanged for all conditions.
-func (c *call) put(path string, link bool, o providers.PutOptions, size int64, store func(key string, m match) (etag string, err error)) (providers.Entry, error) {
+func (c *call) put(path string, link bool, o providers.PutOptions, size int64, store func(key string, m match) (stored, error)) (providers.Entry, error) {
 	_, name := split(path)
 	if path == "" || isLinkName(name) {
 		return providers.Entry{}, errName
@@ -41,14 +41,21 @@ func (c *call) put(path string, link bool, o providers.PutOptions, size int64, s
 		key, other = other, key
 	}
 	m := matchOf(o.Cond)
+	dir, _ := split(path)
 	var aside *object // of the other kind, hidden or to be replaced
-	if o.IfVersion == "" {
-		var err error
+	var there stored
+	var err error
+	switch {
+	case o.IfAbsent && size <= c.r.limits.single && c.r.dirs.exists(dir):
+		there, err = c.putNew(path, link, key, m, store)
+	case o.IfVersion == "":
 		if aside, err = c.free(path, link, o.IfAbsent); err != nil {
 			return providers.Entry{}, err
 		}
+		there, err = store(key, m)
+	default:
+		there, err = store(key, m)
 	}
-	etag, err := store(key, m)
 	if o.IfVersion != "" && errors.Is(err, providers.ErrChanged) {
 		// That version may be of the other kind.
 		var herr error
@@ -58,7 +65,7 @@ func (c *call) put(path string, link bool, o providers.PutOptions, size int64, s
 		if aside == nil || aside.etag != string(o.IfVersion) {
 			return providers.Entry{}, err
 		}
-		etag, err = store(key, match{absent: true})
+		there, err = store(key, match{absent: true})
 	}
 	switch {
 	case o.IfAbsent && errors.Is(err, providers.ErrChanged):
@@ -71,9 +78,8 @@ func (c *call) put(path string, link bool, o providers.PutOptions, size int64, s
 			return providers.Entry{}, err
 		}
 	}
-	dir, _ := split(path)
 	c.r.dirs.add(dir)
-	e := providers.Entry{Name: name, Mode: fileMode, Size: size, ModTime: o.ModTime.UTC().Round(0), Version: providers.Version(etag)}
+	e := providers.Entry{Name: name, Mode: fileMode, Size: size, ModTime: o.ModTime.UTC().Round(0), Version: providers.Version(there.etag)}
 	if m := o.Mode.Perm(); m != 0 {
 		e.Mode = m
 	}
@@ -83,13 +89,53 @@ func (c *call) put(path string, link bool, o providers.PutOptions, size int64, s
 	if e.ModTime.IsZero() {
 		now, err := c.head(key)
 		switch {
-		case err == nil && now.etag == etag:
+		case err == nil && now.etag == there.etag:
 			e.ModTime = now.modified
 		case err != nil && !errors.Is(err, providers.ErrNotExist):
 			return providers.Entry{}, err
 		}
 	}
 	return e, nil
+}
+
+// stored is an object that store has put.
+type stored struct {
+	etag string
+	made bool // by its request, as far as is known; else it was there already
+}
+
+// putNew stores what replaces nothing, and looks meanwhile whether path can be
+// put: each alone takes a round trip. What should not have been put is taken back.
+func (c *call) putNew(path string, link bool, key string, m match, store func(key string, m match) (stored, error)) (there stored, err error) {
+	var looked error
+	err = parallel(2, func(i int) (err error) {
+		if i == 0 {
+			_, looked = c.free(path, link, true)
+			return nil
+		}
+		there, err = store(key, m)
+		return err
+	})
+	if looked == nil {
+		return there, err
+	}
+	if err == nil && there.made {
+		c.takeBack(key, there.etag)
+	}
+	return stored{}, looked
+}
+
+// takeBack removes what was put a moment ago, also when the call was called off.
+func (c *call) takeBack(key, etag string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c), abortTime)
+	defer cancel()
+	stop := context.AfterFunc(c.r.base, cancel)
+	defer stop()
+	d := *c
+	d.Context = ctx
+	if err := d.deleteIf(key, etag); err != nil && !errors.Is(err, providers.ErrNotExist) && !errors.Is(err, providers.ErrChanged) {
+		c.r.o.Logger.Warn("an object that a directory or a link hides stays in the store", "path", c.path, "err", err)
+	}
 }
 
 // free tells whether path can be put: its parent exists, and there is no
@@ -131,20 +177,20 @@ func (c *call) free(path string, link, absent bool) (aside *object, err error) {
 
 // putOne stores n bytes of src in one request. If an answer got lost, the
 // object that is there is recognized.
-func (c *call) putOne(key string, src io.ReaderAt, n int64, m match, meta map[string]string) (string, error) {
+func (c *call) putOne(key string, src io.ReaderAt, n int64, m match, meta map[string]string) (stored, error) {
 	digest, err := digest(src, 0, n)
 	if err != nil {
-		return "", err
+		return stored{}, err
 	}
 	etag, err := guarded(c, condPut, key, m, func(m match) (string, error) {
 		return c.putBody(key, src, n, digest, m, meta)
 	})
 	if errors.Is(err, providers.ErrChanged) {
 		if o, herr := c.head(key); herr == nil && o.is(hex.EncodeToString(digest), n, meta) {
-			return o.etag, nil
+			return stored{etag: o.etag}, nil
 		}
 	}
-	return etag, err
+	return stored{etag, err == nil}, err
 }
 
 // is reports whether the object is exactly what was to be put.

@@ -78,6 +78,7 @@ type Remote struct {
 	endpoint string // "" for Amazon's own
 	limits   limits
 	dirs     *dirCache
+	aheads   aheads
 	uploads  chan struct{} // one token per part under way
 	probes   [numConds]probe
 
@@ -106,7 +107,8 @@ var (
 )
 
 const (
-	maxParallel = 16      // calls at a time, and parts under way
+	maxParallel = 32      // calls at a time
+	maxUploads  = 16      // parts under way
 	maxKey      = 1024    // bytes of a key
 	preferred   = 8 << 20 // bytes to read at once
 )
@@ -145,8 +147,8 @@ func Open(u providers.URL, o Options) (*Remote, error) {
 	}
 	r := &Remote{
 		o: o, bucket: u.Host, endpoint: u.Param("endpoint"), region: u.Param("region"),
-		limits: defaultLimits(), dirs: newDirCache(o.Clock), uploads: make(chan struct{}, maxParallel),
-		connecting: make(chan struct{}, 1),
+		limits: defaultLimits(), dirs: newDirCache(o.Clock), uploads: make(chan struct{}, maxUploads),
+		connecting: make(chan struct{}, 1), aheads: aheads{m: map[listing]*ahead{}},
 	}
 	if u.Path != "" {
 		r.prefix = u.Path + "/"

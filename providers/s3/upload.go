@@ -31,7 +31,7 @@ func (r *Remote) Upload(ctx context.Context, path string, src providers.Source, 
 		return providers.Entry{}, c.fail(fmt.Errorf("%w: %d bytes", providers.ErrTooLarge, size))
 	}
 	meta := metadata(o)
-	e, err := c.put(path, false, o, size, func(key string, m match) (string, error) {
+	e, err := c.put(path, false, o, size, func(key string, m match) (stored, error) {
 		if size <= r.limits.single {
 			if s, err := decodeState(state); err == nil && s.bucket == r.bucket {
 				c.abandon(s.key, s.id) // of what the file was before
@@ -39,7 +39,8 @@ func (r *Remote) Upload(ctx context.Context, path string, src providers.Source, 
 			return c.putOne(key, src, size, m, meta)
 		}
 		u := &upload{call: c, src: src, meta: meta, save: save}
-		return u.run(key, m, state)
+		etag, err := u.run(key, m, state)
+		return stored{etag, err == nil}, err
 	})
 	if err != nil {
 		return providers.Entry{}, c.fail(err)

@@ -476,3 +476,76 @@ func TestMoveAgain(t *testing.T) {
 		t.Errorf("there is %q", got)
 	}
 }
+
+// What replaces nothing is stored while it is looked whether it may be, and taken
+// back if it may not.
+func TestPutLooksMeanwhile(t *testing.T) {
+	b := newBucket(t)
+	w := newWire()
+	r := b.open(w, 0)
+	put := func(path string) error {
+		_, err := r.Put(t.Context(), path, bytes.NewReader([]byte("x")), providers.PutOptions{Cond: providers.Cond{IfAbsent: true}})
+		return err
+	}
+	if err := put("first"); err != nil { // also tries what the store keeps to
+		t.Fatal(err)
+	}
+	w.take()
+	stored := make(chan struct{})
+	w.play(func(q *http.Request, next http.RoundTripper) (*http.Response, error) {
+		if describe(q) == "Put" {
+			close(stored)
+		} else {
+			select {
+			case <-stored:
+			case <-time.After(waitFor):
+				t.Error("the file was not sent before it was known whether it may be")
+			}
+		}
+		return next.RoundTrip(q)
+	})
+	if err := put("second"); err != nil {
+		t.Fatal(err)
+	}
+	w.play(nil)
+
+	// Amazon's store has a file and a folder of one name, versitygw has not.
+	var mu sync.Mutex
+	there := map[string]bool{"folder/file": true}
+	deleted := false
+	fr, fw := fake(t, fakeURL, func(q *http.Request) (*http.Response, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch describe(q) {
+		case "Probe":
+			if q.Header.Get("If-None-Match") != "" || q.Header.Get("If-Match") != "" {
+				return answer(q, 412, nil, s3Error("PreconditionFailed", "")), nil
+			}
+			return answer(q, 200, objectHeader, ""), nil
+		case "List":
+			keys := []string{}
+			for k := range there {
+				keys = append(keys, k)
+			}
+			return listStore(keys...)(q)
+		case "Put":
+			there["folder"] = true
+			return answer(q, 200, objectHeader, ""), nil
+		case "Delete":
+			if q.Header.Get("If-Match") != `"v1"` {
+				t.Error("it is removed whatever it is")
+			}
+			deleted = true
+			delete(there, "folder")
+			return answer(q, 204, nil, ""), nil
+		}
+		return answer(q, 404, nil, ""), nil
+	})
+	_, err := fr.Put(t.Context(), "folder", bytes.NewReader([]byte("x")), providers.PutOptions{Cond: providers.Cond{IfAbsent: true}, ModTime: time.Unix(1e9, 0)})
+	if !errors.Is(err, providers.ErrIsDir) {
+		t.Errorf("put over a folder: %v", err)
+	}
+	if !deleted || there["folder"] {
+		t.Errorf("what was put over a folder stays: %v", fw.take())
+	}
+}

@@ -273,7 +273,7 @@ func (d *Drive) begin(ctx context.Context) error {
 	d.staged = newStagedFiles(staged)
 	if w, ok := d.p.(providers.Writer); ok && d.info.Writable && !d.o.ReadOnly {
 		d.writer = w
-		d.pub = newPublisher(d, max(2, d.info.MaxParallel/2))
+		d.pub = newPublisher(d, 2*cap(d.health.puts))
 		if err := errors.Join(d.pub.load(), d.repeats.load(d.store)); err != nil {
 			return err
 		}

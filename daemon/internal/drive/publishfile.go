@@ -24,7 +24,7 @@ import (
 var ErrBaseGone = errors.New("the rest of this file was replaced on the remote before it was fetched")
 
 // smallPut is up to which size a file is uploaded out of memory, in bytes.
-const smallPut = 8 << 20
+const smallPut = 2 << 20
 
 // source is one generation of a file, for an upload. It fails with
 // staging.ErrMoved as soon as the file has changed.
