@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -221,6 +222,14 @@ func findMount(all []Mount, dir string) (Mount, bool) {
 		}
 	}
 	return Mount{}, false
+}
+
+// exportOf is the path of a source "host:/path" or "[v6]:/path".
+func exportOf(source string) string {
+	if i := strings.Index(source, ":/"); i >= 0 {
+		return source[i+1:]
+	}
+	return ""
 }
 
 // resolveParent resolves the symlinks above dir. It touches the folders above,

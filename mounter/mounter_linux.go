@@ -2,22 +2,22 @@ package mounter
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/moorage/moorage/mounter/internal/linuxnfs"
 )
 
 // sbin is where mount.nfs is; it is often not on a user's PATH.
 var sbin = []string{"/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin"}
 
 func (m *Mounter) mount(ctx context.Context, s Spec) error {
-	table, err := mountTable()
+	table, err := linuxnfs.Table()
 	if err != nil {
 		return err
 	}
@@ -45,32 +45,23 @@ func (m *Mounter) mount(ctx context.Context, s Spec) error {
 	return err
 }
 
-func mountTable() ([]mountinfo, error) {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return nil, fmt.Errorf("read mount table: %w", err)
-	}
-	defer f.Close()
-	return readMountinfo(f)
-}
-
 // freePoint fails if something is mounted at dir.
-func freePoint(table []mountinfo, dir string) error {
+func freePoint(table []linuxnfs.Entry, dir string) error {
 	for _, mi := range table {
-		if mi.point == filepath.Clean(dir) {
-			return dirError(dir, fmt.Sprintf("%s is mounted here already.", mi.source), "Unmount it first, or choose another folder.", unix.EBUSY)
+		if mi.Point == filepath.Clean(dir) {
+			return dirError(dir, fmt.Sprintf("%s is mounted here already.", mi.Source), "Unmount it first, or choose another folder.", unix.EBUSY)
 		}
 	}
 	return nil
 }
 
 func isMounted(dir string) bool {
-	table, err := mountTable()
+	table, err := linuxnfs.Table()
 	if err != nil {
 		return false
 	}
 	for _, mi := range table {
-		if mi.isNFS() && mi.point == dir {
+		if mi.IsNFS() && mi.Point == dir {
 			return true
 		}
 	}
@@ -118,44 +109,15 @@ func mountBySyscall(s Spec) error {
 	}
 	defer unix.Close(fd)
 	target := fmt.Sprintf("/proc/self/fd/%d", fd)
-	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV)
-	if s.ReadOnly {
-		flags |= unix.MS_RDONLY
-	}
 	if len(s.Root) > 0 {
-		err = mountBinary(s.source(), target, flags, nfsMountData(s, binary.NativeEndian))
+		err = linuxnfs.Mount(s.source(), target, linuxnfs.Flags(s.ReadOnly), linuxData(s))
 	} else {
-		err = unix.Mount(s.source(), target, "nfs", flags, linuxKernelOptions(s))
+		err = unix.Mount(s.source(), target, "nfs", linuxnfs.Flags(s.ReadOnly), linuxKernelOptions(s))
 	}
 	if err == nil {
 		return nil
 	}
 	return errnoError(s, err)
-}
-
-// mountBinary is mount(2) with data that has zero bytes in it.
-func mountBinary(source, target string, flags uintptr, data []byte) error {
-	// The kernel copies a whole page, of which it reads the beginning.
-	page := make([]byte, max(len(data), os.Getpagesize()))
-	copy(page, data)
-	src, err := unix.BytePtrFromString(source)
-	if err != nil {
-		return err
-	}
-	dst, err := unix.BytePtrFromString(target)
-	if err != nil {
-		return err
-	}
-	fstype, err := unix.BytePtrFromString("nfs")
-	if err != nil {
-		return err
-	}
-	_, _, errno := unix.Syscall6(unix.SYS_MOUNT, uintptr(unsafe.Pointer(src)), uintptr(unsafe.Pointer(dst)),
-		uintptr(unsafe.Pointer(fstype)), flags, uintptr(unsafe.Pointer(&page[0])), 0)
-	if errno != 0 {
-		return errno
-	}
-	return nil
 }
 
 // errnoError says what mount(2) meant.
@@ -216,15 +178,20 @@ func umount(dir string, flags int) error {
 	return nil
 }
 
+// mountOf gives mi as callers see it.
+func mountOf(mi linuxnfs.Entry) Mount {
+	return Mount{Source: mi.Source, Dir: mi.Point, Port: mi.Port(), Export: exportOf(mi.Source), ReadOnly: mi.ReadOnly()}
+}
+
 func listMounts() ([]Mount, error) {
-	table, err := mountTable()
+	table, err := linuxnfs.Table()
 	if err != nil {
 		return nil, err
 	}
 	var all []Mount
 	for _, mi := range table {
-		if mi.isNFS() {
-			all = append(all, mi.mount())
+		if mi.IsNFS() {
+			all = append(all, mountOf(mi))
 		}
 	}
 	return all, nil
@@ -236,14 +203,14 @@ func (m *Mounter) unmount(ctx context.Context, dir string, force bool) error {
 	var mt Mount
 	var addr string
 	err := bounded(ctx, forceTimeout, func(context.Context) error {
-		table, err := mountTable()
+		table, err := linuxnfs.Table()
 		if err != nil {
 			return err
 		}
 		var all []Mount
 		for _, mi := range table {
-			if mi.isNFS() {
-				all = append(all, mi.mount())
+			if mi.IsNFS() {
+				all = append(all, mountOf(mi))
 			}
 		}
 		found, ok := findMount(all, dir)
@@ -252,8 +219,8 @@ func (m *Mounter) unmount(ctx context.Context, dir string, force bool) error {
 		}
 		mt = found
 		for _, mi := range table {
-			if mi.point == found.Dir && mi.isNFS() {
-				addr = mi.address()
+			if mi.Point == found.Dir && mi.IsNFS() {
+				addr = mi.Address()
 			}
 		}
 		return nil
@@ -308,14 +275,14 @@ func unmountError(ctx context.Context, dir string, err error) error {
 }
 
 func mountsBelow(dir string) []string {
-	table, err := mountTable()
+	table, err := linuxnfs.Table()
 	if err != nil {
 		return nil
 	}
 	var inner []string
 	for _, mi := range table {
-		if mi.point != dir && isBelow(mi.point, dir) {
-			inner = append(inner, mi.point)
+		if mi.Point != dir && isBelow(mi.Point, dir) {
+			inner = append(inner, mi.Point)
 		}
 	}
 	return inner

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/moorage/moorage/mounter/internal/linuxnfs"
 )
 
 // attrCache is how long, in seconds, a client may answer from attributes that it
@@ -31,8 +33,8 @@ func (s Spec) validate() error {
 			return fmt.Errorf("mount %s: export %q has a control character", s.Dir, s.Export)
 		}
 	}
-	if len(s.Root) > maxRoot {
-		return fmt.Errorf("mount %s: a root handle of %d bytes, NFSv3 allows %d", s.Dir, len(s.Root), maxRoot)
+	if len(s.Root) > linuxnfs.MaxRoot {
+		return fmt.Errorf("mount %s: a root handle of %d bytes, NFSv3 allows %d", s.Dir, len(s.Root), linuxnfs.MaxRoot)
 	}
 	return nil
 }
@@ -64,6 +66,11 @@ func linuxOptions(s Spec) string {
 // have added the resolved addresses.
 func linuxKernelOptions(s Spec) string {
 	return linuxOptions(s) + ",addr=" + s.Address + ",mountaddr=" + s.Address
+}
+
+// linuxData is what the kernel is told when the root handle is known.
+func linuxData(s Spec) linuxnfs.Data {
+	return linuxnfs.Data{Addr: netip.AddrPortFrom(netip.MustParseAddr(s.Address), s.Port), Root: s.Root, Soft: s.ReadOnly, AttrCache: attrCache}
 }
 
 // linuxMountNFS runs mount.nfs: one try, and no entry in a mount table of its
