@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/moorage/moorage/mounter/helper/protocol"
 	"github.com/moorage/moorage/mounter/internal/linuxnfs"
 )
 
@@ -33,9 +34,9 @@ func (m *Mounter) mount(ctx context.Context, s Spec) error {
 	if err := freePoint(table, s.Dir); err != nil {
 		return err
 	}
-	if !mayMount() {
-		what, do := rightsText()
-		return &Error{Op: "mount", Dir: s.Dir, Kind: ErrPermission, What: what, Do: do}
+	if !MayMount() {
+		return m.asRoot(ctx, "mount", s.Dir, protocol.Request{Port: s.Port,
+			Mount: &protocol.Spec{Drive: s.Drive, Dir: s.Dir, Export: s.Export, Root: s.Root, ReadOnly: s.ReadOnly}})
 	}
 	if path := findMountNFS(); path != "" && len(s.Root) == 0 {
 		err = m.mountByCommand(ctx, path, s)
@@ -228,6 +229,15 @@ func (m *Mounter) unmount(ctx context.Context, dir string, force bool) error {
 	if err != nil {
 		return err
 	}
+	if !MayMount() {
+		if force && alive(ctx, addr, mt.Port) == serverAnswers {
+			err := m.asRoot(ctx, "unmount", mt.Dir, protocol.Request{Unmount: mt.Dir})
+			if err == nil || errors.Is(err, ErrPermission) {
+				return err
+			}
+		}
+		return m.asRoot(ctx, "unmount", mt.Dir, protocol.Request{Unmount: mt.Dir, Force: force})
+	}
 	wait := unmountTimeout
 	if force {
 		wait = forceTimeout
@@ -258,12 +268,7 @@ func unmountError(ctx context.Context, dir string, err error) error {
 	e := &Error{Op: "unmount", Dir: dir, Err: err}
 	switch {
 	case errors.Is(err, unix.EBUSY):
-		e.Kind, e.What, e.Do = ErrBusy, "Files of this drive are open.", "Close them, or force it."
-		if inner := mountsBelow(dir); len(inner) > 0 {
-			e.What, e.Do = "Something else is mounted inside this drive: "+strings.Join(inner, ", ")+".", "Unmount that first, or force it."
-		} else if who := holders(ctx, dir); len(who) > 0 {
-			e.What = "Files of this drive are open in " + strings.Join(who, ", ") + "."
-		}
+		sayBusy(ctx, e)
 	case errors.Is(err, unix.EPERM):
 		e.Kind, e.What, e.Do = ErrPermission, "Only root may unmount this.", "Run the service as root."
 	case errors.Is(err, unix.EINVAL):
@@ -272,6 +277,16 @@ func unmountError(ctx context.Context, dir string, err error) error {
 		return fmt.Errorf("unmount %s: %w", dir, err)
 	}
 	return e
+}
+
+// sayBusy says who keeps e.Dir from being unmounted.
+func sayBusy(ctx context.Context, e *Error) {
+	e.Kind, e.What, e.Do = ErrBusy, "Files of this drive are open.", "Close them, or force it."
+	if inner := mountsBelow(e.Dir); len(inner) > 0 {
+		e.What, e.Do = "Something else is mounted inside this drive: "+strings.Join(inner, ", ")+".", "Unmount that first, or force it."
+	} else if who := holders(ctx, e.Dir); len(who) > 0 {
+		e.What = "Files of this drive are open in " + strings.Join(who, ", ") + "."
+	}
 }
 
 func mountsBelow(dir string) []string {

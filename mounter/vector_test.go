@@ -37,7 +37,7 @@ func TestCommandVectors(t *testing.T) {
 		{"windows force", windowsUnmount(`C:\Windows\System32`, "X:", true), `C:\Windows\System32\umount.exe`, []string{"-f", "X:"}},
 		{"windows net use", windowsNetUse(`C:\Windows\System32`, "X:"), `C:\Windows\System32\net.exe`, []string{"use", "X:", "/delete", "/y"}},
 	} {
-		if want := (command{tc.path, tc.args}); !reflect.DeepEqual(tc.got, want) {
+		if want := (command{path: tc.path, args: tc.args}); !reflect.DeepEqual(tc.got, want) {
 			t.Errorf("%s:\n got %q\nwant %q", tc.name, tc.got, want)
 		}
 	}
