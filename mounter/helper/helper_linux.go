@@ -59,8 +59,8 @@ type System interface {
 	Reopen(c Caller, r Record, dir string) (*Place, error)
 	// Mount mounts by m on p, in the namespace of uid or in this process's.
 	Mount(private bool, p *Place, m Record, root []byte, readOnly bool) error
-	// Unmount is umount2(2) with flags of what is mounted at p.
-	Unmount(p *Place, flags int) error
+	// Unmount is umount2(2) with flags of what is mounted at p, a place of c's.
+	Unmount(c Caller, p *Place, flags int) error
 	// Table is the table of mounts.
 	Table() ([]linuxnfs.Entry, error)
 }
@@ -248,7 +248,7 @@ func mount(o Options, c Caller, s protocol.Spec, port uint16, private bool) (Rec
 		}
 		return struct{}{}, err
 	}, func(struct{}) { // it came back when nobody waited any more
-		if err := o.System.Unmount(p, unix.MNT_FORCE|unix.MNT_DETACH); err != nil {
+		if err := o.System.Unmount(c, p, unix.MNT_FORCE|unix.MNT_DETACH); err != nil {
 			o.Logger.Error("a late mount stays", "uid", c.UID, "dir", s.Dir, "err", err)
 		}
 		p.Close()
@@ -318,7 +318,7 @@ func unmount(o Options, c Caller, r Record, table []linuxnfs.Entry, force bool) 
 	}
 	_, err = within(unmountTimeout, func() (struct{}, error) {
 		defer p.Close()
-		return struct{}{}, o.System.Unmount(p, flags)
+		return struct{}{}, o.System.Unmount(c, p, flags)
 	}, func(struct{}) {})
 	switch {
 	case err == nil:

@@ -204,10 +204,12 @@ func (k *Kernel) Mount(private bool, p *Place, r Record, root []byte, readOnly b
 	return k.in(r.UID, mount)
 }
 
-// Unmount implements System. UMOUNT_NOFOLLOW also keeps the kernel from asking the
-// mount about itself.
-func (k *Kernel) Unmount(p *Place, flags int) error {
-	return unix.Unmount(fmt.Sprintf("/proc/self/fd/%d/%s", p.parent, p.Name), flags|unix.UMOUNT_NOFOLLOW)
+// Unmount implements System. The way from the folder to the mount point is gone with
+// c's rights. UMOUNT_NOFOLLOW also keeps the kernel from asking the mount about itself.
+func (k *Kernel) Unmount(c Caller, p *Place, flags int) error {
+	return asUser(c, func() error {
+		return unix.Unmount(fmt.Sprintf("/proc/self/fd/%d/%s", p.parent, p.Name), flags|unix.UMOUNT_NOFOLLOW)
+	})
 }
 
 // Table implements System.

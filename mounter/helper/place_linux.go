@@ -65,6 +65,17 @@ func (k *Kernel) Open(c Caller, dir string) (*Place, error) {
 
 // check looks at the very folder that will be mounted on.
 func (k *Kernel) check(p *Place, uid uint32) error {
+	st, err := stat(p.target)
+	if err != nil {
+		return failed("look at the folder", err)
+	}
+	if st.Uid != uid || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return &protocol.Error{Kind: protocol.BadDir, What: "The folder is not yours."}
+	}
+	if st, err = stat(p.parent); err != nil {
+		return failed("look at the folder", err)
+	}
+	p.ParentID = fileID(st)
 	table, err := k.Table()
 	if err != nil {
 		return failed("read the table of mounts", err)
@@ -77,17 +88,6 @@ func (k *Kernel) check(p *Place, uid uint32) error {
 	if i < 0 || !slices.Contains(hosts, table[i].FSType) {
 		return &protocol.Error{Kind: protocol.BadDir, What: "Drives are not mounted on this kind of file system."}
 	}
-	st, err := stat(p.target)
-	if err != nil {
-		return failed("look at the folder", err)
-	}
-	if st.Uid != uid || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return &protocol.Error{Kind: protocol.BadDir, What: "The folder is not yours."}
-	}
-	if st, err = stat(p.parent); err != nil {
-		return failed("look at the folder", err)
-	}
-	p.ParentID = fileID(st)
 	return nil
 }
 
@@ -148,12 +148,10 @@ func mountID(fd int) (int, error) {
 func dirError(err error) error {
 	e := &protocol.Error{Kind: protocol.BadDir, What: "The folder cannot be opened.", Err: err}
 	switch {
-	case errors.Is(err, unix.ELOOP):
-		e.What = "There is a symbolic link in the path of the folder."
+	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENOTDIR): // also for a link at the end
+		e.What = "This is no folder, or there is a symbolic link in its path."
 	case errors.Is(err, unix.ENOENT):
 		e.What = "The folder does not exist."
-	case errors.Is(err, unix.ENOTDIR):
-		e.What = "This is not a folder."
 	case errors.Is(err, unix.EACCES):
 		e.What = "The folder is not yours."
 	case errors.Is(err, unix.EXDEV):

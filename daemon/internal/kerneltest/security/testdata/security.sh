@@ -11,11 +11,11 @@ HELPER=/run/moorage-mount-helper
 
 port() { sed -n "s|.* $AT nfs .*[, ]port=\([0-9]*\).*|\1|p" /proc/mounts; }
 mounted() { grep -q " $AT nfs " /proc/mounts; }
-serves() { [ -n "$(busybox pidof mooraged)" ]; }
+unmounted() { if mounted; then echo "it is mounted still"; return 1; fi; }
 
 mounts() {
 	until_true test -S /run/dbus/system_bus_socket
-	timeout 60 user 6001 moorage mount $DATA $AT --name drive
+	user 6001 moorage mount $DATA $AT --name drive
 	mounted
 	echo hello >/run/greeting; chmod 644 /run/greeting
 	user 6001 cp /run/greeting $AT/f
@@ -24,6 +24,7 @@ mounts() {
 	same "$(stat -c %u $DATA/f)" 6001
 }
 check "an ordinary user mounts and uses a drive without a password" mounts
+[ $failed = 0 ] || { cat /run/home/6001/.local/state/moorage/*.log /tmp/bus.log /tmp/polkitd.log; finish; exit 1; }
 
 options() {
 	grep " $AT nfs " /proc/mounts | grep -q '[ ,]nosuid,nodev,'
@@ -46,12 +47,18 @@ enter() {
 }
 check "2: nobody can enter the namespace" enter
 
+# denied COMMAND...: it gets nothing. The kernel says ESTALE instead of EACCES when it
+# has to ask for attributes first.
+denied() {
+	fails "" "$@"
+	case $message in *"Permission denied" | *"Stale file handle") ;; *) echo "$* said: $message"; return 1 ;; esac
+}
 others() {
 	user 6001 ls -l $AT >/dev/null; user 6001 cat $AT/f >/dev/null # the cache is warm
-	fails "Permission denied" user 6002 ls $AT
-	fails "Permission denied" user 6002 cat $AT/f
-	fails "Permission denied" user 6002 stat $AT/f
-	fails "Permission denied" ls $AT
+	denied user 6002 cat $AT/f
+	denied user 6002 ls $AT
+	denied user 6002 stat $AT/f
+	denied user 6002 touch $AT/g
 }
 check "7: others are denied with a warm cache" others
 
@@ -65,7 +72,7 @@ check "8: a set-uid file does not elevate" setuid
 
 # refuses WORDS DIR: user 6001 may not mount at DIR, for the reason WORDS.
 refuses() {
-	said=$(timeout 60 user 6001 ask mount "$2") && { echo "mounted at $2"; return 1; }
+	said=$(user 6001 ask mount "$2") && { echo "mounted at $2"; return 1; }
 	case $said in *"$1"*) ;; *) echo "$2: $said"; return 1 ;; esac
 	[ ! -d "$2" ] || ! grep -q " $2 nfs " /proc/mounts
 }
@@ -74,13 +81,13 @@ refusals() {
 	ln -s /etc /run/home/6001/etc; ln -s real /run/home/6001/link
 	echo >/run/home/6001/file; chown 6001 /run/home/6001/file
 	refuses "not yours" /etc
-	refuses "not yours" /
+	refuses "whole path" /
 	refuses "not yours" /run/home
 	refuses "symbolic link" /run/home/6001/etc
 	refuses "symbolic link" /run/home/6001/link/in
 	refuses "not yours" /run/home/6002
 	refuses "not yours" /run/home/6002/x
-	refuses "not a folder" /run/home/6001/file
+	refuses "no folder" /run/home/6001/file
 	refuses "does not exist" /run/home/6001/nowhere
 	refuses "whole path" /run/home/6001/../6001/real
 	refuses "whole path" real
@@ -95,7 +102,7 @@ inactive() {
 	fails "" user 6002 ask mount /run/home/6002
 	case $message in *polkit*) ;; *) echo "$message"; return 1 ;; esac
 	mkdir /run/home/6002/data; chown 6002:6002 /run/home/6002/data
-	fails "" timeout 60 user 6002 moorage mount /run/home/6002/data --name mine
+	fails "" user 6002 moorage mount /run/home/6002/data --name mine
 	case $message in *"administrator"*) ;; *) echo "$message"; return 1 ;; esac
 	[ ! -e $HELPER/ns/6002 ]
 	same "$(grep -c ' nfs ' /proc/mounts)" 1
@@ -113,11 +120,12 @@ foreign() {
 	session 6002 c2 1
 	fails "" user 6002 ask unmount $AT
 	mounted
-	timeout 60 user 6002 moorage mount /run/home/6002/data --name mine
+	user 6002 moorage mount /run/home/6002/data --name mine
 	same "$(ls $HELPER/ns | tr '\n' ' ')" "6001 6002 "
 	fails "" user 6001 ask unmount /run/home/6002/Moorage/mine
-	timeout 60 user 6002 moorage unmount mine --wait
-	timeout 60 user 6002 moorage service stop
+	user 6002 moorage unmount mine --wait
+	kill -TERM $(pgrep -u 6002 mooraged)
+	until_true sh -c '! pgrep -u 6002 mooraged'
 }
 check "13: nobody unmounts what others have mounted" foreign
 
@@ -134,14 +142,14 @@ takeover() {
 	p=$(port)
 	id=$(grep " $AT nfs " /proc/self/mountinfo | cut -d' ' -f1)
 	kill -KILL $(busybox pidof mooraged)
-	user 6002 sh -c "exec busybox nc -l -p $p -s 127.0.0.1 </dev/null >/tmp/squat" & squatter=$!
-	until_true grep -qi "$(printf ':%04X ' $p)" /proc/net/tcp
+	user 6002 sh -c "exec busybox nc -l -p $p </dev/null >/tmp/squat" & squatter=$!
+	until_true grep -qi "$(printf ':%04X ' $p)" /proc/net/tcp /proc/net/tcp6
 	echo 3 >/proc/sys/vm/drop_caches
 	user 6001 timeout -s KILL 5 cat $AT/f >/tmp/read 2>/dev/null && { echo "read without a service"; return 1; }
 	same "$(cat /tmp/read)" ""
 	same "$(cat /tmp/squat)" ""
 	user 6001 sh -c "cat $AT/f >/tmp/later" & reader=$!
-	timeout 60 user 6001 moorage status >/dev/null # starts the service
+	user 6001 moorage status >/dev/null # starts the service
 	wait $reader
 	same "$(cat /tmp/later)" hello
 	same "$(grep " $AT nfs " /proc/self/mountinfo | cut -d' ' -f1)" "$id"
@@ -156,34 +164,33 @@ helperless() {
 	kill -KILL $pid
 	same "$(user 6001 cat $AT/f)" hello # the drive does not need it
 	kill -KILL $(busybox pidof mooraged)
-	timeout 60 user 6001 moorage status >/dev/null
-	same "$(timeout 60 user 6001 cat $AT/f)" hello
+	user 6001 moorage status >/dev/null
+	same "$(user 6001 cat $AT/f)" hello
 	[ "$(busybox pidof moorage-mount-helper)" != $pid ]
 }
 check "kill -9 of the helper, and of the service: the drive goes on" helperless
 
 unmounts() {
 	user 6001 sh -c "exec sleep 100 <$AT/f" & holder=$!
-	until_true sh -c "ls -l /proc/$holder/fd 2>/dev/null | grep -q $AT/f || ls -l /proc/*/fd 2>/dev/null | grep -q '$AT/f'"
-	fails "" timeout 60 user 6001 moorage unmount drive --wait
+	until_true busybox pidof sleep
+	fails "" user 6001 moorage unmount drive
 	case $message in *sleep*) ;; *) echo "$message"; return 1 ;; esac
 	mounted
 	kill $(busybox pidof sleep)
-	timeout 60 user 6001 moorage unmount drive --wait
-	! mounted
+	user 6001 moorage unmount drive --wait
+	unmounted
 	same "$(ls $HELPER/mounts $HELPER/ns | grep -c '[0-9]')" 0
 	! grep -q nsfs /proc/mounts
 }
 check "the owner unmounts it, and nothing stays" unmounts
 
 forced() {
-	timeout 60 user 6001 moorage mount $DATA $AT --name drive
+	user 6001 moorage mount $DATA $AT --name drive
 	kill -KILL $(busybox pidof mooraged)
 	user 6001 cat $AT/f >/tmp/stuck 2>&1 & stuck=$!
-	timeout 60 user 6001 ask unmount $AT
-	! mounted
+	user 6001 ask unmount $AT
+	unmounted
 	wait $stuck || true
 }
 check "a drive without a service is taken away by force" forced
-cat /tmp/polkitd.log
-finish
+finish || { cat /tmp/bus.log /tmp/polkitd.log; exit 1; }

@@ -17,12 +17,13 @@ session() {
 	mv /run/systemd/users/.new /run/systemd/users/$1
 }
 
-# user UID COMMAND...: as a service of that user, such as systemd --user starts them.
+# user UID COMMAND...: as a service of that user, such as systemd --user starts them,
+# for a minute at most.
 user() {
 	u=$1; shift
 	mkdir -p /sys/fs/cgroup/user.slice/user-$u.slice/user@$u.service
 	HOME=/run/home/$u XDG_RUNTIME_DIR=/run/user/$u TMPDIR=/tmp CG=/sys/fs/cgroup/user.slice/user-$u.slice/user@$u.service/cgroup.procs \
-		sh -c 'echo $$ >$CG; u=$1; shift; cd $HOME; exec setpriv --reuid $u --regid $u --clear-groups -- "$@"' sh $u "$@"
+		sh -c 'echo $$ >$CG; u=$1; shift; cd $HOME; exec setpriv --reuid $u --regid $u --clear-groups -- timeout -k 5 60 "$@"' sh $u "$@"
 }
 
 system() {
@@ -44,6 +45,6 @@ system() {
 	cp $L/org.moorage.MountHelper1.conf /usr/share/dbus-1/system.d/
 	sed 's|/usr/libexec/|/mnt/bin/|' $L/org.moorage.MountHelper1.service >/usr/share/dbus-1/system-services/org.moorage.MountHelper1.service
 	cp $L/org.moorage.mount.policy /usr/share/polkit-1/actions/
-	dbus-daemon --system --fork --nopidfile --nosyslog
+	dbus-daemon --system --nofork --nopidfile --nosyslog >/tmp/bus.log 2>&1 &
 	/usr/lib/polkit-1/polkitd --no-debug >/tmp/polkitd.log 2>&1 &
 }
