@@ -11,7 +11,7 @@ func TestMountWithoutClient(t *testing.T) {
 	switch {
 	case kernelHasNFS() || moduleInstalled():
 		t.Skip("this kernel has an NFS client")
-	case !mayMount():
+	case !MayMount():
 		t.Skip("needs root")
 	}
 	dir, err := filepath.EvalSymlinks(t.TempDir())

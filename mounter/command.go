@@ -20,6 +20,9 @@ func (m *Mounter) run(ctx context.Context, c command) (said string, status int, 
 	cmd := exec.CommandContext(ctx, c.path, c.args...)
 	cmd.Env = commandEnv()
 	cmd.Dir = commandDir()
+	if c.in != nil {
+		cmd.Stdin = bytes.NewReader(c.in)
+	}
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = grace / 2 // a grandchild may hold the pipe
 	detach(cmd)

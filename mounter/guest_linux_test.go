@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/moorage/moorage/mounter/internal/linuxnfs"
 )
 
 func guestDir(t *testing.T, name string) string {
@@ -51,13 +53,13 @@ func wantClean(t *testing.T, dir string) {
 
 func superOptions(t *testing.T, dir string) string {
 	t.Helper()
-	table, err := mountTable()
+	table, err := linuxnfs.Table()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, mi := range table {
-		if mi.point == dir {
-			return mi.options + " " + mi.super
+		if mi.Point == dir {
+			return mi.Options + " " + mi.Super
 		}
 	}
 	t.Fatalf("%s is not mounted", dir)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -28,6 +29,7 @@ func (m *Mounter) Mount(ctx context.Context, s Spec) error {
 	if s.Timeout <= 0 {
 		s.Timeout = mountTimeout
 	}
+	s.Timeout += patience()
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 
@@ -127,7 +129,7 @@ func bounded(ctx context.Context, d time.Duration, f func(context.Context) error
 // server. With force it takes the mount away from whoever uses it: what they had
 // not written back is lost to them. The folder itself is never touched.
 func (m *Mounter) Unmount(ctx context.Context, dir string, force bool) error {
-	ctx, cancel := context.WithTimeout(ctx, unmountTimeout+3*forceTimeout)
+	ctx, cancel := context.WithTimeout(ctx, unmountTimeout+3*forceTimeout+patience())
 	defer cancel()
 	err := m.unmount(ctx, dir, force)
 	switch {
@@ -221,6 +223,14 @@ func findMount(all []Mount, dir string) (Mount, bool) {
 		}
 	}
 	return Mount{}, false
+}
+
+// exportOf is the path of a source "host:/path" or "[v6]:/path".
+func exportOf(source string) string {
+	if i := strings.Index(source, ":/"); i >= 0 {
+		return source[i+1:]
+	}
+	return ""
 }
 
 // resolveParent resolves the symlinks above dir. It touches the folders above,

@@ -78,7 +78,7 @@ func TestCommandIsKilledWithItsChildren(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	_, _, err := new(Mounter).run(ctx, command{"/bin/sh", []string{"-c", "sleep 60 & sleep 60"}})
+	_, _, err := new(Mounter).run(ctx, command{path: "/bin/sh", args: []string{"-c", "sleep 60 & sleep 60"}})
 	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 5*time.Second {
 		t.Errorf("%v after %s", err, time.Since(start))
 	}
@@ -86,14 +86,14 @@ func TestCommandIsKilledWithItsChildren(t *testing.T) {
 
 func TestCommandRunsInACleanEnvironment(t *testing.T) {
 	t.Setenv("MOORAGE_CANARY", "1")
-	said, status, err := new(Mounter).run(t.Context(), command{"/bin/sh", []string{"-c", "env; pwd; exit 3"}})
+	said, status, err := new(Mounter).run(t.Context(), command{path: "/bin/sh", args: []string{"-c", "env; pwd; exit 3"}})
 	if err != nil || status != 3 {
 		t.Fatalf("status %d, %v", status, err)
 	}
 	if strings.Contains(said, "MOORAGE_CANARY") || !strings.Contains(said, "LC_ALL=C") || !strings.HasSuffix(said, " /") {
 		t.Errorf("ran with %s", said)
 	}
-	said, _, err = new(Mounter).run(t.Context(), command{"/bin/sh", []string{"-c", "head -c 1000000 /dev/zero | tr '\\0' x"}})
+	said, _, err = new(Mounter).run(t.Context(), command{path: "/bin/sh", args: []string{"-c", "head -c 1000000 /dev/zero | tr '\\0' x"}})
 	if err != nil || len(said) > maxOutput {
 		t.Errorf("kept %d bytes, %v", len(said), err)
 	}

@@ -26,6 +26,7 @@ var (
 	ErrNotMounted  = errors.New("not mounted")                  //
 	ErrTimeout     = errors.New("no answer in time")            // the system's command or the server did not come back
 	ErrRefused     = errors.New("the server refused the mount") //
+	ErrNoHelper    = errors.New("there is no mount helper")     // or no need of one
 )
 
 // Spec is one mount to be made. The server listens on a loopback address.
@@ -37,6 +38,9 @@ type Spec struct {
 	Dir      string // absolute path of an empty folder; a drive letter ("X:") on Windows
 	ReadOnly bool
 	Timeout  time.Duration // of the whole mount; 0: 30 s
+
+	Drive string // 16 hexadecimal digits that name the drive to the mount helper; "": do without
+	Held  bool   // the server listens on what the mount helper gave
 }
 
 // Mount is one NFS mount that the system has.

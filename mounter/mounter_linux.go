@@ -2,22 +2,23 @@ package mounter
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/moorage/moorage/mounter/helper/protocol"
+	"github.com/moorage/moorage/mounter/internal/linuxnfs"
 )
 
 // sbin is where mount.nfs is; it is often not on a user's PATH.
 var sbin = []string{"/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin"}
 
 func (m *Mounter) mount(ctx context.Context, s Spec) error {
-	table, err := mountTable()
+	table, err := linuxnfs.Table()
 	if err != nil {
 		return err
 	}
@@ -33,9 +34,9 @@ func (m *Mounter) mount(ctx context.Context, s Spec) error {
 	if err := freePoint(table, s.Dir); err != nil {
 		return err
 	}
-	if !mayMount() {
-		what, do := rightsText()
-		return &Error{Op: "mount", Dir: s.Dir, Kind: ErrPermission, What: what, Do: do}
+	if !MayMount() {
+		return m.asRoot(ctx, "mount", s.Dir, protocol.Request{Port: s.Port,
+			Mount: &protocol.Spec{Drive: s.Drive, Dir: s.Dir, Export: s.Export, Root: s.Root, ReadOnly: s.ReadOnly}})
 	}
 	if path := findMountNFS(); path != "" && len(s.Root) == 0 {
 		err = m.mountByCommand(ctx, path, s)
@@ -45,32 +46,23 @@ func (m *Mounter) mount(ctx context.Context, s Spec) error {
 	return err
 }
 
-func mountTable() ([]mountinfo, error) {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return nil, fmt.Errorf("read mount table: %w", err)
-	}
-	defer f.Close()
-	return readMountinfo(f)
-}
-
 // freePoint fails if something is mounted at dir.
-func freePoint(table []mountinfo, dir string) error {
+func freePoint(table []linuxnfs.Entry, dir string) error {
 	for _, mi := range table {
-		if mi.point == filepath.Clean(dir) {
-			return dirError(dir, fmt.Sprintf("%s is mounted here already.", mi.source), "Unmount it first, or choose another folder.", unix.EBUSY)
+		if mi.Point == filepath.Clean(dir) {
+			return dirError(dir, fmt.Sprintf("%s is mounted here already.", mi.Source), "Unmount it first, or choose another folder.", unix.EBUSY)
 		}
 	}
 	return nil
 }
 
 func isMounted(dir string) bool {
-	table, err := mountTable()
+	table, err := linuxnfs.Table()
 	if err != nil {
 		return false
 	}
 	for _, mi := range table {
-		if mi.isNFS() && mi.point == dir {
+		if mi.IsNFS() && mi.Point == dir {
 			return true
 		}
 	}
@@ -118,44 +110,15 @@ func mountBySyscall(s Spec) error {
 	}
 	defer unix.Close(fd)
 	target := fmt.Sprintf("/proc/self/fd/%d", fd)
-	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV)
-	if s.ReadOnly {
-		flags |= unix.MS_RDONLY
-	}
 	if len(s.Root) > 0 {
-		err = mountBinary(s.source(), target, flags, nfsMountData(s, binary.NativeEndian))
+		err = linuxnfs.Mount(s.source(), target, linuxnfs.Flags(s.ReadOnly), linuxData(s))
 	} else {
-		err = unix.Mount(s.source(), target, "nfs", flags, linuxKernelOptions(s))
+		err = unix.Mount(s.source(), target, "nfs", linuxnfs.Flags(s.ReadOnly), linuxKernelOptions(s))
 	}
 	if err == nil {
 		return nil
 	}
 	return errnoError(s, err)
-}
-
-// mountBinary is mount(2) with data that has zero bytes in it.
-func mountBinary(source, target string, flags uintptr, data []byte) error {
-	// The kernel copies a whole page, of which it reads the beginning.
-	page := make([]byte, max(len(data), os.Getpagesize()))
-	copy(page, data)
-	src, err := unix.BytePtrFromString(source)
-	if err != nil {
-		return err
-	}
-	dst, err := unix.BytePtrFromString(target)
-	if err != nil {
-		return err
-	}
-	fstype, err := unix.BytePtrFromString("nfs")
-	if err != nil {
-		return err
-	}
-	_, _, errno := unix.Syscall6(unix.SYS_MOUNT, uintptr(unsafe.Pointer(src)), uintptr(unsafe.Pointer(dst)),
-		uintptr(unsafe.Pointer(fstype)), flags, uintptr(unsafe.Pointer(&page[0])), 0)
-	if errno != 0 {
-		return errno
-	}
-	return nil
 }
 
 // errnoError says what mount(2) meant.
@@ -216,15 +179,20 @@ func umount(dir string, flags int) error {
 	return nil
 }
 
+// mountOf gives mi as callers see it.
+func mountOf(mi linuxnfs.Entry) Mount {
+	return Mount{Source: mi.Source, Dir: mi.Point, Port: mi.Port(), Export: exportOf(mi.Source), ReadOnly: mi.ReadOnly()}
+}
+
 func listMounts() ([]Mount, error) {
-	table, err := mountTable()
+	table, err := linuxnfs.Table()
 	if err != nil {
 		return nil, err
 	}
 	var all []Mount
 	for _, mi := range table {
-		if mi.isNFS() {
-			all = append(all, mi.mount())
+		if mi.IsNFS() {
+			all = append(all, mountOf(mi))
 		}
 	}
 	return all, nil
@@ -236,14 +204,14 @@ func (m *Mounter) unmount(ctx context.Context, dir string, force bool) error {
 	var mt Mount
 	var addr string
 	err := bounded(ctx, forceTimeout, func(context.Context) error {
-		table, err := mountTable()
+		table, err := linuxnfs.Table()
 		if err != nil {
 			return err
 		}
 		var all []Mount
 		for _, mi := range table {
-			if mi.isNFS() {
-				all = append(all, mi.mount())
+			if mi.IsNFS() {
+				all = append(all, mountOf(mi))
 			}
 		}
 		found, ok := findMount(all, dir)
@@ -252,14 +220,23 @@ func (m *Mounter) unmount(ctx context.Context, dir string, force bool) error {
 		}
 		mt = found
 		for _, mi := range table {
-			if mi.point == found.Dir && mi.isNFS() {
-				addr = mi.address()
+			if mi.Point == found.Dir && mi.IsNFS() {
+				addr = mi.Address()
 			}
 		}
 		return nil
 	})
 	if err != nil {
 		return err
+	}
+	if !MayMount() {
+		if force && alive(ctx, addr, mt.Port) == serverAnswers {
+			err := m.asRoot(ctx, "unmount", mt.Dir, protocol.Request{Unmount: mt.Dir})
+			if err == nil || errors.Is(err, ErrPermission) {
+				return err
+			}
+		}
+		return m.asRoot(ctx, "unmount", mt.Dir, protocol.Request{Unmount: mt.Dir, Force: force})
 	}
 	wait := unmountTimeout
 	if force {
@@ -291,12 +268,7 @@ func unmountError(ctx context.Context, dir string, err error) error {
 	e := &Error{Op: "unmount", Dir: dir, Err: err}
 	switch {
 	case errors.Is(err, unix.EBUSY):
-		e.Kind, e.What, e.Do = ErrBusy, "Files of this drive are open.", "Close them, or force it."
-		if inner := mountsBelow(dir); len(inner) > 0 {
-			e.What, e.Do = "Something else is mounted inside this drive: "+strings.Join(inner, ", ")+".", "Unmount that first, or force it."
-		} else if who := holders(ctx, dir); len(who) > 0 {
-			e.What = "Files of this drive are open in " + strings.Join(who, ", ") + "."
-		}
+		sayBusy(ctx, e)
 	case errors.Is(err, unix.EPERM):
 		e.Kind, e.What, e.Do = ErrPermission, "Only root may unmount this.", "Run the service as root."
 	case errors.Is(err, unix.EINVAL):
@@ -307,15 +279,25 @@ func unmountError(ctx context.Context, dir string, err error) error {
 	return e
 }
 
+// sayBusy says who keeps e.Dir from being unmounted.
+func sayBusy(ctx context.Context, e *Error) {
+	e.Kind, e.What, e.Do = ErrBusy, "Files of this drive are open.", "Close them, or force it."
+	if inner := mountsBelow(e.Dir); len(inner) > 0 {
+		e.What, e.Do = "Something else is mounted inside this drive: "+strings.Join(inner, ", ")+".", "Unmount that first, or force it."
+	} else if who := holders(ctx, e.Dir); len(who) > 0 {
+		e.What = "Files of this drive are open in " + strings.Join(who, ", ") + "."
+	}
+}
+
 func mountsBelow(dir string) []string {
-	table, err := mountTable()
+	table, err := linuxnfs.Table()
 	if err != nil {
 		return nil
 	}
 	var inner []string
 	for _, mi := range table {
-		if mi.point != dir && isBelow(mi.point, dir) {
-			inner = append(inner, mi.point)
+		if mi.Point != dir && isBelow(mi.Point, dir) {
+			inner = append(inner, mi.Point)
 		}
 	}
 	return inner

@@ -65,9 +65,9 @@ func holds(proc, dir string) bool {
 	return false
 }
 
-// mayMount reports CAP_SYS_ADMIN in the first user namespace, both of which root
-// of a container may lack.
-func mayMount() bool {
+// MayMount tells whether this process may mount by itself: CAP_SYS_ADMIN in the first
+// user namespace, both of which root of a container may lack.
+func MayMount() bool {
 	if b, err := os.ReadFile("/proc/self/uid_map"); err == nil && strings.Join(strings.Fields(string(b)), " ") != "0 0 4294967295" {
 		return false
 	}
@@ -132,8 +132,8 @@ func rightsText() (what, do string) {
 		return "This process is root, but without the right to mount, as in a container.",
 			"Run the service outside the container, or give it CAP_SYS_ADMIN there."
 	}
-	return "On Linux only root may mount, and this process is not root.",
-		"Run the service as root, or serve the drive without mounting it: moorage serve URL."
+	return "On Linux only root may mount. Moorage's mount helper, which does it for you, is not installed, and neither pkexec nor sudo let it mount.",
+		"Install Moorage's package, or serve the drive without mounting it: moorage serve URL."
 }
 
 func probe(context.Context) []Check {
@@ -153,7 +153,7 @@ func probe(context.Context) []Check {
 		command.Detail = p
 	}
 	rights := Check{Name: "rights", OK: true, Detail: "This process may mount."}
-	if !mayMount() {
+	if !MayMount() {
 		rights.OK = false
 		rights.Detail, rights.Remedy = rightsText()
 	}

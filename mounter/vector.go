@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/moorage/moorage/mounter/internal/linuxnfs"
 )
 
 // attrCache is how long, in seconds, a client may answer from attributes that it
@@ -31,8 +33,8 @@ func (s Spec) validate() error {
 			return fmt.Errorf("mount %s: export %q has a control character", s.Dir, s.Export)
 		}
 	}
-	if len(s.Root) > maxRoot {
-		return fmt.Errorf("mount %s: a root handle of %d bytes, NFSv3 allows %d", s.Dir, len(s.Root), maxRoot)
+	if len(s.Root) > linuxnfs.MaxRoot {
+		return fmt.Errorf("mount %s: a root handle of %d bytes, NFSv3 allows %d", s.Dir, len(s.Root), linuxnfs.MaxRoot)
 	}
 	return nil
 }
@@ -43,6 +45,7 @@ func (s Spec) source() string { return s.Address + ":" + s.Export }
 type command struct {
 	path string
 	args []string
+	in   []byte // its standard input
 }
 
 // linuxOptions are the options that the Linux kernel reads itself, nfs(5). With
@@ -66,6 +69,11 @@ func linuxKernelOptions(s Spec) string {
 	return linuxOptions(s) + ",addr=" + s.Address + ",mountaddr=" + s.Address
 }
 
+// linuxData is what the kernel is told when the root handle is known.
+func linuxData(s Spec) linuxnfs.Data {
+	return linuxnfs.Data{Addr: netip.AddrPortFrom(netip.MustParseAddr(s.Address), s.Port), Root: s.Root, Soft: s.ReadOnly, AttrCache: attrCache}
+}
+
 // linuxMountNFS runs mount.nfs: one try, and no entry in a mount table of its
 // own, since the mount is taken away by system call.
 func linuxMountNFS(path string, s Spec) command {
@@ -73,7 +81,7 @@ func linuxMountNFS(path string, s Spec) command {
 	if s.ReadOnly {
 		ro = "ro"
 	}
-	return command{path, []string{s.source(), s.Dir, "-n", "-o", "nosuid,nodev," + ro + ",retry=0," + linuxOptions(s)}}
+	return command{path: path, args: []string{s.source(), s.Dir, "-n", "-o", "nosuid,nodev," + ro + ",retry=0," + linuxOptions(s)}}
 }
 
 // darwinMountNFS runs mount_nfs(8). locallocks, not nolocks: programs that lock
@@ -87,20 +95,20 @@ func darwinMountNFS(s Spec) command {
 	}
 	opts := fmt.Sprintf("vers=3,tcp,port=%d,mountport=%d,locallocks,intr,mutejukebox,rsize=1048576,wsize=1048576,readahead=16,nonegnamecache,actimeo=%d,nosuid,nodev,%s",
 		s.Port, s.Port, attrCache, how)
-	return command{"/sbin/mount_nfs", []string{"-o", opts, s.source(), s.Dir}}
+	return command{path: "/sbin/mount_nfs", args: []string{"-o", opts, s.source(), s.Dir}}
 }
 
 // darwinForceUnmount asks the disk arbitration of macOS, which may do what an
 // ordinary user's unmount(2) may not.
 func darwinForceUnmount(dir string) command {
-	return command{"/usr/sbin/diskutil", []string{"unmount", "force", dir}}
+	return command{path: "/usr/sbin/diskutil", args: []string{"unmount", "force", dir}}
 }
 
 // windowsMount runs mount.exe of Client for NFS. It has no port option: the
 // server answers a portmapper on port 111 of its address. Sizes are in KiB,
 // timeout in seconds.
 func windowsMount(system string, s Spec) command {
-	return command{system + `\mount.exe`, []string{
+	return command{path: system + `\mount.exe`, args: []string{
 		"-o", "anon,nolock,mtype=soft,timeout=60,retry=3,rsize=32,wsize=32,fileaccess=777",
 		windowsShare(s), s.Dir,
 	}}
@@ -113,14 +121,14 @@ func windowsShare(s Spec) string {
 
 func windowsUnmount(system, dir string, force bool) command {
 	if force {
-		return command{system + `\umount.exe`, []string{"-f", dir}}
+		return command{path: system + `\umount.exe`, args: []string{"-f", dir}}
 	}
-	return command{system + `\umount.exe`, []string{dir}}
+	return command{path: system + `\umount.exe`, args: []string{dir}}
 }
 
 // windowsNetUse is the last resort: it forgets the drive letter.
 func windowsNetUse(system, dir string) command {
-	return command{system + `\net.exe`, []string{"use", dir, "/delete", "/y"}}
+	return command{path: system + `\net.exe`, args: []string{"use", dir, "/delete", "/y"}}
 }
 
 // windowsSource turns a UNC path into the form that the other systems have:

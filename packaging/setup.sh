@@ -94,3 +94,15 @@ install_s3() {
   GOFLAGS='' GOBIN=$dir CGO_ENABLED=0 go install -trimpath "github.com/versity/versitygw/cmd/versitygw@$version" >&2
   PATH=$dir:$PATH; export PATH
 }
+
+# install_nfpm: what makes packages for Linux.
+install_nfpm() {
+  version=v2.45.2
+  dir=${XDG_CACHE_HOME:-$HOME/.cache}/moorage/nfpm-$version
+  if [ ! -x "$dir/nfpm" ]; then
+    command -v nfpm >/dev/null 2>&1 && return
+    say "Installing: nfpm $version (some minutes, once)"
+    GOFLAGS='' GOBIN=$dir CGO_ENABLED=0 go install -trimpath "github.com/goreleaser/nfpm/v2/cmd/nfpm@$version" >&2
+  fi
+  PATH=$dir:$PATH; export PATH
+}

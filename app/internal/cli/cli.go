@@ -89,6 +89,9 @@ func Run(ctx context.Context, args []string, env Env) int {
 	return a.status
 }
 
+// Command is the command line as a tree, to be described.
+func Command(env Env) *cobra.Command { return (&app{Env: env}).root() }
+
 func (a *app) root() *cobra.Command {
 	var showVersion bool
 	c := &cobra.Command{

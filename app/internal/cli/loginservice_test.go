@@ -13,7 +13,7 @@ import (
 func TestServiceRunsTheServiceProgram(t *testing.T) {
 	program := onPath(t, "mooraged")
 	f := newFake(t)
-	for _, args := range [][]string{{"install"}, {"uninstall"}, {"start"}, {"stop"}, {"status"}, {"status", "--json=true"}} {
+	for _, args := range [][]string{{"install"}, {"uninstall"}, {"start"}, {"restart"}, {"stop"}, {"status"}, {"status", "--json=true"}} {
 		args = append([]string{"service"}, args...)
 		r := f.run(t, func(e *Env) {
 			e.Start = func(context.Context) error { t.Errorf("%q started a service by itself", args); return nil }

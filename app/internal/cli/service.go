@@ -13,6 +13,7 @@ none of these is needed for a drive to be mounted; "install" is for drives that 
 there at login, and for a service that comes back after a crash.`,
 		Example: `  moorage service install        now, at each login, and again after a crash
   moorage service status
+  moorage service restart        after an update; drives stay mounted
   moorage service stop           unmount all drives and end it`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
@@ -33,6 +34,8 @@ there at login, and for a service that comes back after a crash.`,
 		"Has the system's service manager (systemd, launchd, the Run key of Windows) start the\nservice at each login and again after a crash, and starts it now. Drives that are\nmounted stay so.")
 	verb("uninstall", "Start the service at login no more", "Undoes install. A service that runs goes on.")
 	verb("start", "Start the service, if it does not run", "Starts the service, if it does not run.")
+	verb("restart", "Start the service anew; drives stay mounted",
+		"Ends the service and starts the version that is installed. Drives stay mounted, and\nwho uses one meanwhile waits a moment.")
 	verb("stop", "Unmount all drives and end the service", "Unmounts all drives and ends the service. Nothing is ended if a drive is in use.")
 	verb("status", "Say whether the service runs, and whether it is started at login",
 		"Says whether the service runs, and whether it is started at login.").Flags().Bool("json", false, "print a JSON object")

@@ -47,6 +47,12 @@ func serviceCommand() *cobra.Command {
 		return loginProblem(err)
 	})
 	verb("start", "Start it, if it does not run", client.Start)
+	verb("restart", "End it and start the installed version; drives stay mounted", func(ctx context.Context) error {
+		if err := endService(ctx, api.StopService{}); err != nil {
+			return err
+		}
+		return client.Start(ctx)
+	})
 	verb("stop", "Unmount all drives and end it", func(ctx context.Context) error { return endService(ctx, api.StopService{Unmount: true}) })
 	var asJSON bool
 	status := &cobra.Command{Use: "status", Short: "Say whether it runs, and whether it is started at login", Args: usageArgs(cobra.NoArgs),

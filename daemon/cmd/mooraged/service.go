@@ -16,7 +16,6 @@ import (
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/service"
 	"github.com/moorage/moorage/daemon/internal/state"
-	"github.com/moorage/moorage/mounter"
 )
 
 const (
@@ -44,7 +43,7 @@ func runService(ctx context.Context, foreground bool) error {
 		out = f
 	}
 	log := slog.New(slog.NewTextHandler(out, nil))
-	m := &mounter.Mounter{Logger: log}
+	m := newMounter(log)
 	return service.Run(ctx, service.Options{
 		Places: p, Socket: socket, Version: version(), Opener: newOpener(), Mounter: m,
 		Secrets: secrets.New(keyringTimeout), Logger: log,

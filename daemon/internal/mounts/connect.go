@@ -57,16 +57,16 @@ func (d *drive) connect(ctx context.Context) (err error) {
 	}
 
 	d.step("mount")
-	l, err := d.listen(ctx, st.Port)
+	l, held, err := d.listen(ctx, st.Port)
 	if err != nil {
-		return err
+		return mountProblem(err, st.Name, p.dir)
 	}
 	token, err := state.NewToken(d.m.o.Rand)
 	if err != nil {
 		l.Close()
 		return err
 	}
-	mnt := state.Mount{Dir: p.dir, Export: "/" + token + "/" + st.Name, ReadOnly: st.ReadOnly || src.ReadOnly, Made: p.made}
+	mnt := state.Mount{Dir: p.dir, Export: "/" + token + "/" + st.Name, ReadOnly: st.ReadOnly || src.ReadOnly, Made: p.made, Held: held}
 	srv, g, err := d.serve(l, src, mnt)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (d *drive) connect(ctx context.Context) (err error) {
 	}
 	g.open()
 	err = d.m.o.Mounter.Mount(ctx, mounter.Spec{Address: srv.Addr().Addr().String(), Port: srv.Addr().Port(), Export: mnt.Export,
-		Root: root, Dir: mnt.Dir, ReadOnly: mnt.ReadOnly, Timeout: mountTimeout})
+		Root: root, Dir: mnt.Dir, ReadOnly: mnt.ReadOnly, Timeout: mountTimeout, Drive: d.id, Held: mnt.Held})
 	g.close()
 	if err != nil {
 		d.clearFailed(ctx, mnt)
@@ -135,21 +135,33 @@ func (d *drive) open(ctx context.Context, dir string) (*Source, error) {
 	})
 }
 
-// listen listens on the port that d had before, or on a free one: no mount
-// depends on the old one.
-func (d *drive) listen(ctx context.Context, port uint16) (net.Listener, error) {
+// listen opens d's listener: one of the mount helper's, which has it for as long as
+// the drive is mounted, or else an own one. The port is the one that d had before, or
+// a free one: no mount depends on the old one.
+func (d *drive) listen(ctx context.Context, port uint16) (l net.Listener, held bool, err error) {
+	if l, err = d.m.hold(ctx, d.id, port); !errors.Is(err, mounter.ErrNoHelper) {
+		return l, true, err
+	}
 	if port != 0 {
 		l, err := Listen(ctx, loopback(port))
 		if err == nil {
-			return l, nil
+			return l, false, nil
 		}
 		d.log.Info("the drive gets another port", "port", port, "err", err)
 	}
-	l, err := Listen(ctx, loopback(0))
-	if err != nil {
-		return nil, fmt.Errorf("listen for the drive: %w", err)
+	if l, err = Listen(ctx, loopback(0)); err != nil {
+		return nil, false, fmt.Errorf("listen for the drive: %w", err)
 	}
-	return l, nil
+	return l, false, nil
+}
+
+// hold asks the mount helper for the listener of drive id.
+func (m *Manager) hold(ctx context.Context, id string, port uint16) (net.Listener, error) {
+	h, ok := m.o.Mounter.(Holder)
+	if !ok {
+		return nil, mounter.ErrNoHelper
+	}
+	return h.Listen(ctx, id, port)
 }
 
 func loopback(port uint16) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))) }
@@ -159,7 +171,10 @@ func (d *drive) serve(l net.Listener, src *Source, mnt state.Mount) (*Server, *g
 	g := &gate{clock: d.m.o.Clock}
 	st := d.settings()
 	stats := new(nfs.Stats)
-	srv, err := Start(&checkedListener{Listener: l, check: d.m.o.CheckPeer, log: d.log}, nfs.Export{
+	if !mnt.Held { // else nobody but the system's client can connect
+		l = &checkedListener{Listener: l, check: d.m.o.CheckPeer, log: d.log}
+	}
+	srv, err := Start(l, nfs.Export{
 		Path: mnt.Export, FS: src.FS, Key: st.Key, FSID: st.FSID, ReadOnly: mnt.ReadOnly,
 		Squash: onlyOwner(OwnUID()), AllowMount: g.allow,
 	}, d.log, stats)

@@ -75,7 +75,7 @@ type op struct {
 	kind  opKind
 	force bool
 	retry bool            // of opMount: go on trying while the remote is away
-	l     net.Listener    // of opAdopt: listens on the old port; nil if that is another program's
+	l     net.Listener    // of opAdopt: listens on the old port; nil if that is another program's, or held
 	table []mounter.Mount // of opTable
 	done  chan *api.Error // capacity 1; nil if nobody waits
 }

@@ -293,11 +293,14 @@ func (m *Manager) begin(d *drive, tableKnown bool, table []mounter.Mount) {
 	case mounted:
 		d.connecting()
 		d.put(op{kind: opLook})
-		l, err := Listen(m.ctx, loopback(st.Port))
-		if err != nil {
-			d.log.Error("the port of a mount cannot be listened on", "port", st.Port, "err", err)
+		o := op{kind: opAdopt}
+		if !st.Mount.Held { // nobody else can take one that is held
+			var err error
+			if o.l, err = Listen(m.ctx, loopback(st.Port)); err != nil {
+				d.log.Error("the port of a mount cannot be listened on", "port", st.Port, "err", err)
+			}
 		}
-		d.put(op{kind: opAdopt, l: l})
+		d.put(o)
 	case d.auto:
 		d.connecting()
 		d.put(op{kind: opMount, retry: true})
@@ -354,11 +357,19 @@ func inTable(table []mounter.Mount, mnt state.Mount, port uint16) bool {
 // adoptTime is how long a mount may wait for its remote when it is taken up.
 const adoptTime = time.Minute
 
+// holdTime is how long it may wait for the mount helper.
+const holdTime = 20 * time.Second
+
 // adopt takes up the mount that an earlier service made. l holds its port since
 // the start, so that the system's calls wait in its queue; nil if it is another
-// program's now.
+// program's now, or if the mount helper holds it.
 func (d *drive) adopt(ctx context.Context, l net.Listener) {
 	st := d.settings()
+	if st.Mount.Held {
+		if l = d.holdAgain(ctx, st); l == nil {
+			return
+		}
+	}
 	if l == nil {
 		err := d.discard(context.WithoutCancel(ctx))
 		d.rest(api.Failed, errPortTaken(st.Port, err == nil))
@@ -398,6 +409,42 @@ func (d *drive) adopt(ctx context.Context, l net.Listener) {
 	d.refresh()
 	if table, err := d.m.o.Mounter.List(ctx); err == nil {
 		d.table(ctx, table)
+	}
+}
+
+// holdAgain gets the listener of a mount that is there from the mount helper, which
+// may be starting itself. If that fails, the mount is taken away, since whoever
+// touches it hangs.
+func (d *drive) holdAgain(ctx context.Context, st state.Drive) net.Listener {
+	deadline := time.NewTimer(holdTime)
+	defer deadline.Stop()
+	for {
+		l, err := d.m.hold(ctx, d.id, st.Port)
+		got := uint16(0)
+		if err == nil {
+			if a, ok := l.Addr().(*net.TCPAddr); ok {
+				got = uint16(a.Port)
+			}
+			if got == st.Port {
+				return l
+			}
+			l.Close()
+			err = fmt.Errorf("the mount helper gave port %d for %d", got, st.Port)
+		}
+		d.log.Warn("the listener of a mount is not to be had", "err", err)
+		again := time.NewTimer(d.m.o.Retry)
+		select {
+		case <-again.C:
+			continue
+		case <-deadline.C:
+		case <-ctx.Done(): // what called it off decides about the mount
+			again.Stop()
+			return nil
+		}
+		again.Stop()
+		_ = d.discard(context.WithoutCancel(ctx)) // shown by the table if it fails
+		d.rest(api.Failed, mountProblem(err, st.Name, st.Mount.Dir))
+		return nil
 	}
 }
 

@@ -29,6 +29,15 @@ type Mounter interface {
 
 var _ Mounter = (*mounter.Mounter)(nil)
 
+// Holder is a Mounter that opens listeners, where only the system's NFS client can
+// connect to them; *helperclient.Mounter is one. A listener of a mounted drive
+// outlives the service: who asks again for the drive gets the same.
+type Holder interface {
+	// Listen fails with mounter.ErrNoHelper where the drive has to listen by itself.
+	// port is a wish.
+	Listen(ctx context.Context, drive string, port uint16) (net.Listener, error)
+}
+
 // Secrets is the keyring; *secrets.Keyring is one.
 type Secrets interface {
 	Get(ctx context.Context, id string) (string, error)

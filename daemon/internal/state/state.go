@@ -46,6 +46,7 @@ type Mount struct {
 	Export   string `json:"export"`
 	ReadOnly bool   `json:"read_only,omitempty"`
 	Made     bool   `json:"made_dir,omitempty"` // Dir is ours to remove
+	Held     bool   `json:"held,omitempty"`     // the mount helper has its listener
 }
 
 // KeySize is the length of Drive.Key in bytes.

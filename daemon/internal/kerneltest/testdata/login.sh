@@ -58,6 +58,14 @@ again_after_kill() {
 }
 moorage_answers_anew() { p=$(main_pid); [ "$p" != 0 ] && [ "$p" != "$old" ] && same "$(cat /mnt/f/file)" hello; }
 
+restarts() {
+	exec 3</mnt/f/file
+	old=$(main_pid)
+	moorage service restart
+	moorage_answers_anew
+	same "$(cat <&3)" hello
+}
+
 at_login() {
 	logout
 	same "$(busybox pidof mooraged)" ""
@@ -83,6 +91,7 @@ login
 check "install: a unit that systemd likes, enabled and started" unit_is_right
 check "install takes over from a service started by hand, and its drives" takes_over
 check "killed, it is back and the drive goes on" again_after_kill; cat /tmp/back
+check "restarted, as after an update, under an open file" restarts
 moorage add mem: /mnt/m --auto --name memory
 moorage add http://127.0.0.1:9/away.git /mnt/a --auto --name away
 check "at login all drives are there, though one remote is away" at_login; cat /tmp/back

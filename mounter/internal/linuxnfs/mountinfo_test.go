@@ -1,4 +1,4 @@
-package mounter
+package linuxnfs
 
 import (
 	"fmt"
@@ -16,20 +16,25 @@ broken line
 `
 
 func TestReadMountinfo(t *testing.T) {
-	all, err := readMountinfo(strings.NewReader(table))
+	all, err := ReadMountinfo(strings.NewReader(table))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []Mount
+	type mount struct {
+		source, dir string
+		port        uint16
+		readOnly    bool
+	}
+	var got []mount
 	for _, mi := range all {
-		if mi.isNFS() {
-			got = append(got, mi.mount())
+		if mi.IsNFS() {
+			got = append(got, mount{mi.Source, mi.Point, mi.Port(), mi.ReadOnly()})
 		}
 	}
-	want := []Mount{
-		{Source: "127.0.0.1:/t0ken/My Drive", Dir: "/home/u/Moorage/My Drive", Port: 40001, Export: "/t0ken/My Drive"},
-		{Source: "127.0.0.1:/x", Dir: "/mnt/tab\t\\\n", Port: 2049, Export: "/x", ReadOnly: true},
-		{Source: "nas:/vol/a", Dir: "/mnt/other", Export: "/vol/a", ReadOnly: true},
+	want := []mount{
+		{"127.0.0.1:/t0ken/My Drive", "/home/u/Moorage/My Drive", 40001, false},
+		{"127.0.0.1:/x", "/mnt/tab\t\\\n", 2049, true},
+		{"nas:/vol/a", "/mnt/other", 0, true},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -37,13 +42,13 @@ func TestReadMountinfo(t *testing.T) {
 	if len(all) != 5 {
 		t.Errorf("%d lines instead of 5: one broken line must not hide others", len(all))
 	}
-	if a := all[2].address(); a != "127.0.0.1" {
+	if a := all[2].Address(); a != "127.0.0.1" {
 		t.Errorf("address %q", a)
 	}
 }
 
 func TestReadMountinfoIsBounded(t *testing.T) {
-	if _, err := readMountinfo(strings.NewReader(strings.Repeat("x", maxMountinfoLine+1))); err == nil {
+	if _, err := ReadMountinfo(strings.NewReader(strings.Repeat("x", maxMountinfoLine+1))); err == nil {
 		t.Error("an endless line was read")
 	}
 }
@@ -71,10 +76,11 @@ func FuzzMountinfo(f *testing.F) {
 		if err != nil {
 			return
 		}
-		mi.mount()
-		mi.address()
-		again, err := parseMountinfo(fmt.Sprintf("%d %d 0:1 / %s %s shared:1 - %s %s %s", mi.id, mi.parent,
-			escapeOctal(mi.point), mi.options, mi.fstype, escapeOctal(mi.source), mi.super))
+		mi.Port()
+		mi.ReadOnly()
+		mi.Address()
+		again, err := parseMountinfo(fmt.Sprintf("%d %d 0:1 / %s %s shared:1 - %s %s %s", mi.ID, mi.Parent,
+			escapeOctal(mi.Point), mi.Options, mi.FSType, escapeOctal(mi.Source), mi.Super))
 		if err != nil || again != mi {
 			t.Errorf("%q\n gave %+v\n then %+v, %v", line, mi, again, err)
 		}

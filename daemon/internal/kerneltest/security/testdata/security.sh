@@ -1,0 +1,196 @@
+# What the mount helper gives an ordinary user, and what it gives nobody. The names of
+# checks begin with the number of the rule in SECURITY.md's design, where there is one.
+. $JOB/lib.sh
+. $JOB/system.sh
+system
+session 6001 c1 1
+session 6002 c2 0
+DATA=/run/home/6001/data AT=/run/pub/drive
+mkdir -m 755 /run/pub; mkdir $DATA $AT; chown 6001:6001 $DATA $AT; chmod 755 $AT
+HELPER=/run/moorage-mount-helper
+
+port() { sed -n "s|.* $AT nfs .*[, ]port=\([0-9]*\).*|\1|p" /proc/mounts; }
+mounted() { grep -q " $AT nfs " /proc/mounts; }
+unmounted() { if mounted; then echo "it is mounted still"; return 1; fi; }
+
+mounts() {
+	until_true test -S /run/dbus/system_bus_socket
+	user 6001 moorage mount $DATA $AT --name drive
+	mounted
+	echo hello >/run/greeting; chmod 644 /run/greeting
+	user 6001 cp /run/greeting $AT/f
+	same "$(user 6001 cat $AT/f)" hello
+	same "$(cat $DATA/f)" hello
+	same "$(stat -c %u $DATA/f)" 6001
+}
+check "an ordinary user mounts and uses a drive without a password" mounts
+[ $failed = 0 ] || { cat /run/home/6001/.local/state/moorage/*.log /tmp/bus.log /tmp/polkitd.log; finish; exit 1; }
+
+options() {
+	grep " $AT nfs " /proc/mounts | grep -q '[ ,]nosuid,nodev,'
+}
+check "8: nosuid and nodev are forced" options
+
+refused() {
+	p=$(port); [ -n "$p" ]
+	for u in 6001 6002; do
+		fails "Connection refused" user $u busybox nc 127.0.0.1 $p
+	done
+	! grep -qi "$(printf ':%04X ' $p)" /proc/net/tcp
+}
+check "2: nobody can connect to the drive's server" refused
+
+enter() {
+	fails "Permission denied" user 6001 nsenter --net=$HELPER/ns/6001 true
+	fails "Permission denied" user 6001 ls $HELPER
+	fails "Permission denied" user 6002 ls /proc/$(busybox pidof moorage-mount-helper)/fd
+}
+check "2: nobody can enter the namespace" enter
+
+# denied COMMAND...: it gets nothing. The kernel says ESTALE instead of EACCES when it
+# has to ask for attributes first.
+denied() {
+	fails "" "$@"
+	case $message in *"Permission denied" | *"Stale file handle") ;; *) echo "$* said: $message"; return 1 ;; esac
+}
+others() {
+	user 6001 ls -l $AT >/dev/null; user 6001 cat $AT/f >/dev/null # the cache is warm
+	denied user 6002 cat $AT/f
+	denied user 6002 ls $AT
+	denied user 6002 stat $AT/f
+	denied user 6002 touch $AT/g
+}
+check "7: others are denied with a warm cache" others
+
+setuid() {
+	cp $(command -v busybox) $DATA/busybox; chown 0:0 $DATA/busybox; chmod 6755 $DATA/busybox
+	until_true user 6001 test -x $AT/busybox
+	same "$(user 6001 $AT/busybox id -u)" 6001
+	fails "Operation not permitted" user 6001 chown 0 $AT/f
+}
+check "8: a set-uid file does not elevate" setuid
+
+# refuses WORDS DIR: user 6001 may not mount at DIR, for the reason WORDS.
+refuses() {
+	said=$(user 6001 ask mount "$2") && { echo "mounted at $2"; return 1; }
+	case $said in *"$1"*) ;; *) echo "$2: $said"; return 1 ;; esac
+	[ ! -d "$2" ] || ! grep -q " $2 nfs " /proc/mounts
+}
+refusals() {
+	mkdir /run/home/6001/real /run/home/6001/real/in; chown 6001:6001 /run/home/6001/real /run/home/6001/real/in
+	ln -s /etc /run/home/6001/etc; ln -s real /run/home/6001/link
+	echo >/run/home/6001/file; chown 6001 /run/home/6001/file
+	refuses "not yours" /etc
+	refuses "whole path" /
+	refuses "not yours" /run/home
+	refuses "symbolic link" /run/home/6001/etc
+	refuses "symbolic link" /run/home/6001/link/in
+	refuses "not yours" /run/home/6002
+	refuses "not yours" /run/home/6002/x
+	refuses "no folder" /run/home/6001/file
+	refuses "does not exist" /run/home/6001/nowhere
+	refuses "whole path" /run/home/6001/../6001/real
+	refuses "whole path" real
+	refuses "mounted here already" $AT
+	user 6001 sleep 60 & sleeper=$!
+	refuses "kind of file system" /proc/$sleeper/fd
+	kill $sleeper
+}
+check "8: /etc, symbolic links, foreign folders and odd file systems are refused" refusals
+
+inactive() {
+	fails "" user 6002 ask mount /run/home/6002
+	case $message in *polkit*) ;; *) echo "$message"; return 1 ;; esac
+	mkdir /run/home/6002/data; chown 6002:6002 /run/home/6002/data
+	fails "" user 6002 moorage mount /run/home/6002/data --name mine
+	case $message in *"administrator"*) ;; *) echo "$message"; return 1 ;; esac
+	[ ! -e $HELPER/ns/6002 ]
+	same "$(grep -c ' nfs ' /proc/mounts)" 1
+}
+check "13: a session that is not in front of the screen is denied" inactive
+
+none() {
+	session 6002 ""
+	fails "" user 6002 ask mount /run/home/6002
+	case $message in *polkit*) ;; *) echo "$message"; return 1 ;; esac
+}
+check "13: a user without session is denied" none
+
+foreign() {
+	session 6002 c2 1
+	fails "" user 6002 ask unmount $AT
+	mounted
+	user 6002 moorage mount /run/home/6002/data --name mine
+	same "$(ls $HELPER/ns | tr '\n' ' ')" "6001 6002 "
+	fails "" user 6001 ask unmount /run/home/6002/Moorage/mine
+	user 6002 moorage unmount mine --wait
+	kill -TERM $(pgrep -u 6002 mooraged)
+	until_true sh -c '! pgrep -u 6002 mooraged'
+}
+check "13: nobody unmounts what others have mounted" foreign
+
+confined() {
+	pid=$(busybox pidof moorage-mount-helper)
+	same "$(sed -n 's/^CapEff:[^0-9a-f]*//p' /proc/$pid/status)" 00000000002010c0 # setgid, setuid, net_admin, sys_admin
+	same "$(sed -n 's/^CapBnd:[^0-9a-f]*//p' /proc/$pid/status)" 00000000002010c0
+	same "$(sed -n 's/^NoNewPrivs:[^0-9]*//p' /proc/$pid/status)" 1
+	same "$(stat -c '%a %u' $HELPER)" "700 0"
+}
+check "13: the helper keeps four capabilities" confined
+
+takeover() {
+	p=$(port)
+	id=$(grep " $AT nfs " /proc/self/mountinfo | cut -d' ' -f1)
+	kill -KILL $(busybox pidof mooraged)
+	user 6002 sh -c "exec busybox nc -l -p $p </dev/null >/tmp/squat" & squatter=$!
+	until_true grep -qi "$(printf ':%04X ' $p)" /proc/net/tcp /proc/net/tcp6
+	echo 3 >/proc/sys/vm/drop_caches
+	user 6001 timeout -s KILL 5 cat $AT/f >/tmp/read 2>/dev/null && { echo "read without a service"; return 1; }
+	same "$(cat /tmp/read)" ""
+	same "$(cat /tmp/squat)" ""
+	user 6001 sh -c "cat $AT/f >/tmp/later" & reader=$!
+	user 6001 moorage status >/dev/null # starts the service
+	wait $reader
+	same "$(cat /tmp/later)" hello
+	same "$(grep " $AT nfs " /proc/self/mountinfo | cut -d' ' -f1)" "$id"
+	same "$(port)" "$p"
+	same "$(cat /tmp/squat)" ""
+	kill $squatter
+}
+check "11: kill -9 of the service: who takes the port serves nothing, and the drive goes on" takeover
+
+helperless() {
+	pid=$(busybox pidof moorage-mount-helper)
+	kill -KILL $pid
+	same "$(user 6001 cat $AT/f)" hello # the drive does not need it
+	kill -KILL $(busybox pidof mooraged)
+	user 6001 moorage status >/dev/null
+	same "$(user 6001 cat $AT/f)" hello
+	[ "$(busybox pidof moorage-mount-helper)" != $pid ]
+}
+check "kill -9 of the helper, and of the service: the drive goes on" helperless
+
+unmounts() {
+	user 6001 sh -c "exec sleep 100 <$AT/f" & holder=$!
+	until_true busybox pidof sleep
+	fails "" user 6001 moorage unmount drive
+	case $message in *sleep*) ;; *) echo "$message"; return 1 ;; esac
+	mounted
+	kill $(busybox pidof sleep)
+	user 6001 moorage unmount drive --wait
+	unmounted
+	same "$(ls $HELPER/mounts $HELPER/ns | grep -c '[0-9]')" 0
+	! grep -q nsfs /proc/mounts
+}
+check "the owner unmounts it, and nothing stays" unmounts
+
+forced() {
+	user 6001 moorage mount $DATA $AT --name drive
+	kill -KILL $(busybox pidof mooraged)
+	user 6001 cat $AT/f >/tmp/stuck 2>&1 & stuck=$!
+	user 6001 ask unmount $AT
+	unmounted
+	wait $stuck || true
+}
+check "a drive without a service is taken away by force" forced
+finish || { cat /tmp/bus.log /tmp/polkitd.log; exit 1; }
