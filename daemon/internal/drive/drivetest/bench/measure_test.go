@@ -35,12 +35,15 @@ func (f *far) stream(ctx context.Context, r readerAt, size, block int64, depth i
 		early = f.link.Stats().Down
 	})
 	defer timer.Stop()
-	pool := sync.Pool{New: func() any { return make([]byte, block) }}
+	pool := sync.Pool{New: func() any {
+		b := make([]byte, block)
+		return &b
+	}}
 	start := time.Now()
 	err := blocks(ctx, size, block, depth, func(ctx context.Context, off, n int64) error {
-		p := pool.Get().([]byte)
+		p := pool.Get().(*[]byte)
 		defer pool.Put(p)
-		_, err := r.ReadAt(ctx, p[:n], off)
+		_, err := r.ReadAt(ctx, (*p)[:n], off)
 		return err
 	})
 	took := time.Since(start)
