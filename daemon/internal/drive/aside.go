@@ -87,7 +87,7 @@ func (d *Drive) asideIn(ctx context.Context, o nodes.Node) (dir uint64, ok bool)
 
 // isAside notes that o has stepped aside into a directory.
 func (d *Drive) isAside(o nodes.Node, into uint64) error {
-	err := d.update(func(tx *nodes.Tx) error {
+	err := d.updateAnd(func(tx *nodes.Tx, after func(taskKey, quiet)) error {
 		n, err := tx.Get(o.ID)
 		if err != nil {
 			return ignoreNotFound(err)
@@ -105,7 +105,7 @@ func (d *Drive) isAside(o nodes.Node, into uint64) error {
 		t.Dir, t.Name = into, asideName(n.ID)
 		tx.PutTomb(t)
 		if n.State&nodes.Gone != 0 { // it was removed here meanwhile
-			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
+			after(tombTask(t.Dir, t.Name), quietNow)
 		}
 		n.RParent, n.RName = t.Dir, t.Name
 		tx.Put(n)

@@ -391,7 +391,7 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 	d.step("move dir done")
 	defer d.pub.notSent(n.ID)
 	on := false
-	err = d.update(func(tx *nodes.Tx) error {
+	err = d.updateAnd(func(tx *nodes.Tx, after func(taskKey, quiet)) error {
 		now, err := tx.Get(n.ID)
 		if err != nil {
 			return ignoreNotFound(err)
@@ -405,7 +405,7 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 			now.RParent, now.RName = n.Parent, n.Name
 			tx.PutTomb(nodes.Tomb{Dir: n.Parent, Name: n.Name, Kind: nodes.Dir, Node: n.ID, Since: d.o.Clock()})
 			tx.Put(now)
-			d.pub.touch(tombTask(n.Parent, n.Name), quietNow)
+			after(tombTask(n.Parent, n.Name), quietNow)
 			return nil
 		}
 		d.turns.turn(n.RParent, n.RName)

@@ -161,6 +161,23 @@ func (p *publisher) touch(k taskKey, q quiet) {
 	p.soon(w, time.Duration(q)*p.d.o.Quiet/4)
 }
 
+// updateAnd is update for changes that leave something to do: after notes that, and
+// it is begun when the change is made. A task that came before it would find
+// nothing to do.
+func (d *Drive) updateAnd(fn func(tx *nodes.Tx, after func(taskKey, quiet)) error) error {
+	var tasks []task
+	err := d.update(func(tx *nodes.Tx) error {
+		return fn(tx, func(k taskKey, q quiet) { tasks = append(tasks, task{k, q}) })
+	})
+	if err != nil {
+		return err
+	}
+	for _, t := range tasks {
+		d.pub.touch(t.key, t.delay)
+	}
+	return nil
+}
+
 // hurry has a task done soon, if it waits for nothing but time.
 func (p *publisher) hurry(k taskKey) {
 	p.mu.Lock()

@@ -104,7 +104,7 @@ func (d *Drive) settleDir(ctx context.Context, id uint64, u nodes.Upload) error 
 
 // madeDir notes that the remote has the directory id at a name of parent.
 func (d *Drive) madeDir(id, parent uint64, name string, e providers.Entry) error {
-	err := d.update(func(tx *nodes.Tx) error {
+	err := d.updateAnd(func(tx *nodes.Tx, after func(taskKey, quiet)) error {
 		tx.DeleteUpload(id)
 		d.turns.turn(parent, name)
 		now, err := tx.Get(id)
@@ -121,7 +121,7 @@ func (d *Drive) madeDir(id, parent uint64, name string, e providers.Entry) error
 				tx.Put(now)
 			}
 			tx.PutTomb(t)
-			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
+			after(tombTask(t.Dir, t.Name), quietNow)
 			return nil
 		}
 		if err != nil {

@@ -451,7 +451,7 @@ var errBeingSent = errors.New("it is being sent to a client")
 // completed is the durable part of complete. It reports whether the node is
 // gone.
 func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name string, entry providers.Entry) (gone bool, err error) {
-	err = d.update(func(tx *nodes.Tx) error {
+	err = d.updateAnd(func(tx *nodes.Tx, after func(taskKey, quiet)) error {
 		tx.DeleteUpload(id)
 		d.turns.turn(dir, name)
 		n, err := tx.Get(id)
@@ -462,7 +462,7 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 			tx.PutTomb(nodes.Tomb{
 				Dir: dir, Name: name, Kind: kind, Version: string(entry.Version), Size: entry.Size, RemoteTime: entry.ModTime, Since: d.o.Clock(),
 			})
-			d.pub.touch(tombTask(dir, name), quietDelete)
+			after(tombTask(dir, name), quietDelete)
 			if err == nil { // and somebody may still have it open
 				n.State = n.State&^nodes.Created | nodes.Moved
 				n.RParent, n.RName = dir, name
@@ -491,13 +491,13 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 			case err == nil && t.Node == id:
 				t.Node = 0
 				tx.PutTomb(t)
-				d.pub.touch(tombTask(rdir, rname), quietNow)
+				after(tombTask(rdir, rname), quietNow)
 			case errors.Is(err, nodes.ErrNotFound) && !moved:
 				// It was renamed back there meanwhile, and replaces what it was.
 				tx.PutTomb(nodes.Tomb{
 					Dir: rdir, Name: rname, Kind: n.Kind, Version: n.Version, Size: baseOf(n).Size, RemoteTime: n.RemoteTime, Since: d.o.Clock(),
 				})
-				d.pub.touch(tombTask(rdir, rname), quietNow)
+				after(tombTask(rdir, rname), quietNow)
 			}
 		}
 		tx.DeleteTomb(dir, name)

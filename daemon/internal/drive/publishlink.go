@@ -51,7 +51,7 @@ func (d *Drive) relink(ctx context.Context, n nodes.Node) error {
 	if err != nil {
 		return err
 	}
-	err = d.update(func(tx *nodes.Tx) error {
+	err = d.updateAnd(func(tx *nodes.Tx, after func(taskKey, quiet)) error {
 		n, err := tx.Get(n.ID)
 		if err != nil {
 			return ignoreNotFound(err)
@@ -59,7 +59,7 @@ func (d *Drive) relink(ctx context.Context, n nodes.Node) error {
 		if n.State&nodes.Moved != 0 {
 			t := nodes.Tomb{Dir: n.RParent, Name: n.RName, Kind: n.Kind, Version: n.Version, Size: n.Size, RemoteTime: n.RemoteTime, Since: d.o.Clock()}
 			tx.PutTomb(t)
-			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
+			after(tombTask(t.Dir, t.Name), quietNow)
 		}
 		n.State = n.State&^nodes.Moved | nodes.Created
 		n.RParent, n.RName, n.Version = 0, "", ""

@@ -257,7 +257,7 @@ func (d *Drive) uproot(ctx context.Context, o nodes.Node) error {
 	if err := d.localise(ctx, o.ID, true); err != nil {
 		return err
 	}
-	return d.update(func(tx *nodes.Tx) error {
+	return d.updateAnd(func(tx *nodes.Tx, after func(taskKey, quiet)) error {
 		n, err := tx.Get(o.ID)
 		if errors.Is(err, nodes.ErrNotFound) {
 			return nil
@@ -269,7 +269,7 @@ func (d *Drive) uproot(ctx context.Context, o nodes.Node) error {
 		if err == nil && t.Node == n.ID {
 			t.Node = 0
 			tx.PutTomb(t)
-			d.pub.touch(tombTask(t.Dir, t.Name), quietDelete)
+			after(tombTask(t.Dir, t.Name), quietDelete)
 		}
 		n.State = n.State&^nodes.Moved | nodes.Created
 		n.RParent, n.RName, n.Version = 0, "", ""
