@@ -19,7 +19,6 @@ import (
 // objects is a store of as many objects as there have to be: what it has of each
 // is made up from its number. It can be listed and read, and checks no signature.
 type objects struct {
-	url   string
 	keys  int
 	key   func(i int) string // in their order
 	size  func(i int) int64
