@@ -30,6 +30,7 @@ const (
 	CodeDisk        = "disk"          // this computer's disk fails
 	CodeDiskFull    = "disk-full"     // this computer has no space left
 	CodeExists      = "exists"        // there is a drive of that name
+	CodeFileName    = "file-name"     // the remote cannot have a file of this name
 	CodeHostKey     = "host-key"      // the server is not the one that is known
 	CodeInternal    = "internal"      // none of the others
 	CodeKeyring     = "keyring"       // no keyring, or it is locked

@@ -24,6 +24,11 @@ func (b *bench) pin(path string, ok func(Pin) bool) Pin {
 
 func (b *bench) pinned(path string, ok func(Pin) bool) (p Pin) {
 	b.Helper()
+	defer func() {
+		if b.Failed() {
+			b.Logf("the pins are %+v, of a cache with %+v", b.d.Pins(), b.d.Status())
+		}
+	}()
 	b.await(fmt.Sprintf("the pin of %q", path), func() bool {
 		for _, p = range b.d.Pins() {
 			if p.Path == path && ok(p) {

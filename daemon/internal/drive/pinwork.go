@@ -20,6 +20,8 @@ const (
 	pinParallel = 2
 	// pinEvery is how often it is looked for what nobody told of.
 	pinEvery = 5 * time.Minute
+	// pinRetry is how long what failed, or did not fit, is left alone.
+	pinRetry = time.Minute
 	// pinPause is the least time from the end of one look to the next that nobody
 	// asked for; after a look that took long it is pinShare times that.
 	pinPause = 100 * time.Millisecond
@@ -57,8 +59,11 @@ func (d *Drive) keepPinned() {
 			l.look(ctx, all)
 			looked = time.Since(began)
 			l.fetchAll(ctx)
-			if l.settleAll(all); l.again {
+			switch l.settleAll(all); {
+			case l.again:
 				wait = d.o.RetryMax
+			case l.fails:
+				wait = pinRetry
 			}
 			d.health.wake()
 		}
@@ -93,6 +98,7 @@ type pinLook struct {
 	mu    sync.Mutex
 	here  int64 // bytes of what is pinned, once each
 	again bool  // something failed that may pass soon
+	fails bool  // something failed otherwise
 	news  bool  // something came to be here since the last look
 }
 
@@ -123,6 +129,7 @@ func (l *pinLook) look(ctx context.Context, all map[uint64]*pinned) {
 		if ctx.Err() != nil {
 			return
 		}
+		l.fails = l.fails || t.err != nil
 		d.pins.mu.Lock()
 		p.here, p.total, p.files, p.err = t.here, t.total, t.files, t.err
 		switch {
@@ -163,6 +170,7 @@ func (l *pinLook) walk(ctx context.Context, id uint64, p *pinned, t *tally, inde
 		if n, err = d.node(id); err != nil {
 			return
 		}
+		l.again = l.again || !d.listed(&n) // the remote took its time
 	}
 	if !n.Complete && n.State&nodes.Created == 0 {
 		t.away = t.away || !d.health.online()
@@ -308,6 +316,7 @@ func (l *pinLook) settle(f *pinFile, err error) {
 	passes := d.unavailable(err) && d.health.online()
 	l.mu.Lock()
 	l.again = l.again || passes
+	l.fails = true
 	l.mu.Unlock()
 	d.pins.mu.Lock()
 	defer d.pins.mu.Unlock()

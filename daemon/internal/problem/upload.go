@@ -49,7 +49,7 @@ func parked(err error, path, url string) *api.Problem {
 		return &api.Problem{Code: api.CodeUnsupported, What: fmt.Sprintf("%s cannot do what was done to %s%s.", url, path, because(err, providers.ErrUnsupported)),
 			Do: "Undo it, or do it in another way."}
 	case errors.Is(err, fs.ErrInvalid):
-		return &api.Problem{Code: api.CodeUnsupported, What: fmt.Sprintf("%s takes no such name as %s%s.", url, path, because(err, fs.ErrInvalid)),
+		return &api.Problem{Code: api.CodeFileName, What: fmt.Sprintf("%s cannot have anything named %s%s.", url, path, because(err, fs.ErrInvalid)),
 			Do: "Give it another name."}
 	case errors.Is(err, providers.ErrAuth):
 		return &api.Problem{Code: api.CodeAuth, What: fmt.Sprintf("%s wants a sign-in, or refused the one it got%s.", url, because(err, providers.ErrAuth)),

@@ -26,6 +26,7 @@ func TestUpload(t *testing.T) {
 		"large":       {wrap(providers.ErrTooLarge), api.UploadParked, api.CodeTooLarge, "a/plan is larger than s3://bucket takes"},
 		"name":        {wrap(fs.ErrInvalid), api.UploadParked, api.CodeUnsupported, "takes no such name as a/plan"},
 		"unsupported": {wrap(providers.ErrUnsupported), api.UploadParked, api.CodeUnsupported, "cannot do what was done to a/plan"},
+		"name":        {wrap(fs.ErrInvalid), api.UploadParked, api.CodeFileName, "s3://bucket cannot have anything named a/plan: 403"},
 		"auth":        {wrap(providers.ErrAuth), api.UploadParked, api.CodeAuth, "wants a sign-in"},
 		"base gone":   {wrap(providers.ErrChanged), api.UploadParked, api.CodeConflict, "the rest of it was replaced"},
 		"no bucket":   {wrap(providers.ErrNoRemote), api.UploadParked, api.CodeNoRemote, "nothing at s3://bucket"},
