@@ -1,5 +1,5 @@
 # What the mount helper gives an ordinary user, and what it gives nobody. The names of
-# checks begin with the number of the rule in SECURITY.md's design, where there is one.
+# checks say which line of SECURITY.md they belong to.
 . $JOB/lib.sh
 . $JOB/system.sh
 system
@@ -74,7 +74,7 @@ check "8: a set-uid file does not elevate" setuid
 refuses() {
 	said=$(user 6001 ask mount "$2") && { echo "mounted at $2"; return 1; }
 	case $said in *"$1"*) ;; *) echo "$2: $said"; return 1 ;; esac
-	[ ! -d "$2" ] || ! grep -q " $2 nfs " /proc/mounts
+	same "$(grep -c ' nfs ' /proc/mounts)" 1 # the drive
 }
 refusals() {
 	mkdir /run/home/6001/real /run/home/6001/real/in; chown 6001:6001 /run/home/6001/real /run/home/6001/real/in
@@ -92,9 +92,10 @@ refusals() {
 	refuses "whole path" /run/home/6001/../6001/real
 	refuses "whole path" real
 	refuses "mounted here already" $AT
-	user 6001 sleep 60 & sleeper=$!
-	refuses "kind of file system" /proc/$sleeper/fd
-	kill $sleeper
+	user 6001 sleep 50 &
+	until_true pgrep -u 6001 -x sleep
+	refuses "kind of file system" /proc/$(pgrep -u 6001 -x sleep)/fd
+	kill $(pgrep -x sleep)
 }
 check "8: /etc, symbolic links, foreign folders and odd file systems are refused" refusals
 
@@ -172,11 +173,11 @@ check "kill -9 of the helper, and of the service: the drive goes on" helperless
 
 unmounts() {
 	user 6001 sh -c "exec sleep 100 <$AT/f" & holder=$!
-	until_true busybox pidof sleep
+	until_true pgrep -u 6001 -x sleep
 	fails "" user 6001 moorage unmount drive
 	case $message in *sleep*) ;; *) echo "$message"; return 1 ;; esac
 	mounted
-	kill $(busybox pidof sleep)
+	kill $(pgrep -x sleep)
 	user 6001 moorage unmount drive --wait
 	unmounted
 	same "$(ls $HELPER/mounts $HELPER/ns | grep -c '[0-9]')" 0
