@@ -144,6 +144,11 @@ func (h *Helper) call(ctx context.Context, calls *dbus.Conn, sender string, m *d
 		if err != nil {
 			return nil, err
 		}
+		// It may have ended before it was known to have something.
+		var there bool
+		if err := calls.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, sender).Store(&there); err != nil || !there {
+			h.Gone(sender)
+		}
 		return []any{dbus.UnixFD(fd), port}, nil
 	case protocol.Mount:
 		var s protocol.Spec

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -100,6 +101,13 @@ func (p *polkit) CheckAuthorization(s polkitSubject, action string, _ map[string
 	return polkitResult{Authorized: !p.no, Details: map[string]string{}}, nil
 }
 
+// was tells what was asked so far, and the flags of the last question.
+func (p *polkit) was() ([]string, uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked), p.flags
+}
+
 // TestBus runs as nobody where it is started as root, for whom the helper does nothing.
 func TestBus(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -180,14 +188,15 @@ func testBus(t *testing.T) {
 		t.Errorf("the descriptor: mode %o, %v; port %d", st.Mode, err, port)
 	}
 	unix.Close(int(fd))
-	if want := "system-bus-name " + client.Names()[0] + " " + protocol.Action; len(authority.asked) != 1 || authority.asked[0] != want || authority.flags != 1 {
-		t.Errorf("polkit was asked %q, flags %d", authority.asked, authority.flags)
+	want := "system-bus-name " + client.Names()[0] + " " + protocol.Action
+	if asked, flags := authority.was(); len(asked) != 1 || asked[0] != want || flags != 1 {
+		t.Errorf("polkit was asked %q, flags %d", asked, flags)
 	}
 	p := spec(one, "/home/d")
 	if err := call(0, protocol.Mount, p.Drive, p.Dir, p.Export, p.Root, p.ReadOnly).Err; err != nil {
 		t.Fatalf("Mount: %v", err)
 	}
-	if authority.flags != 0 {
+	if _, flags := authority.was(); flags != 0 {
 		t.Error("polkit may ask for a password although the caller did not allow it")
 	}
 	var l []protocol.Mounted

@@ -87,13 +87,15 @@ type key struct {
 	drive string
 }
 
-// drive is a drive of a user that has a listener or a mount.
+// drive is a drive of a user that has a listener or a mount. Who has taken it may read
+// it; changes are made under Helper.mu.
 type drive struct {
 	fd      int    // of the listener; -1: the helper was restarted and has none yet
 	port    uint16 //
-	owner   string // whose connection wants it; "" once it is mounted
+	owner   string // whose connection asked for it last
+	orphan  bool   // that connection has ended
 	mounted *Record
-	busy    bool // a verb works on it
+	busy    bool // somebody has taken it
 }
 
 // New makes a helper that knows what an earlier one mounted.
@@ -158,6 +160,7 @@ func (h *Helper) Listen(ctx context.Context, c Caller, id string, port uint16) (
 		return -1, 0, err
 	}
 	defer done()
+	h.change(func() { d.owner, d.orphan = c.Name, false })
 	if d.mounted != nil { // it may have been taken away by somebody else
 		table, err := h.o.System.Table()
 		if err != nil {
@@ -175,17 +178,15 @@ func (h *Helper) Listen(ctx context.Context, c Caller, id string, port uint16) (
 		} else {
 			port = d.mounted.Port
 		}
-		d.fd, d.port, err = h.o.System.Listen(c.UID, port)
+		l, got, err := h.o.System.Listen(c.UID, port)
 		if errors.Is(err, unix.EADDRINUSE) && d.mounted == nil {
-			d.fd, d.port, err = h.o.System.Listen(c.UID, 0)
+			l, got, err = h.o.System.Listen(c.UID, 0)
 		}
 		if err != nil {
 			return -1, 0, failed("listen", err)
 		}
+		h.change(func() { d.fd, d.port = l, got })
 		h.o.Logger.Info("listening", "uid", c.UID, "drive", id, "port", d.port)
-	}
-	if d.mounted == nil {
-		d.owner = c.Name
 	}
 	fd, err = unix.FcntlInt(uintptr(d.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -224,7 +225,7 @@ func (h *Helper) Mount(ctx context.Context, c Caller, s protocol.Spec) error {
 	if err != nil {
 		return err
 	}
-	d.mounted, d.owner = &r, ""
+	h.change(func() { d.mounted = &r })
 	h.o.Logger.Info("mounted", "uid", c.UID, "drive", s.Drive, "dir", s.Dir)
 	return nil
 }
@@ -290,7 +291,7 @@ func (h *Helper) Unmount(_ context.Context, c Caller, dir string, force bool) er
 		return err
 	}
 	h.unmounted(d)
-	d.close()
+	h.change(d.close)
 	h.o.Logger.Info("unmounted", "uid", c.UID, "drive", k.drive, "dir", dir, "force", force)
 	return nil
 }
@@ -360,19 +361,14 @@ func (h *Helper) List(_ context.Context, c Caller) ([]protocol.Mounted, error) {
 // mount there are given up.
 func (h *Helper) Gone(name string) {
 	h.mu.Lock()
-	var idle []key
+	defer h.mu.Unlock()
 	for k, d := range h.drives {
-		if d.owner == name && d.mounted == nil {
-			idle = append(idle, k)
+		if d.owner != name {
+			continue
 		}
-	}
-	h.mu.Unlock()
-	for _, k := range idle {
-		if d, done, err := h.take(k, func(int) error { return notMounted() }); err == nil {
-			if d.owner == name && d.mounted == nil {
-				d.close()
-			}
-			done()
+		d.orphan = true
+		if !d.busy {
+			h.settle(k, d)
 		}
 	}
 }
@@ -402,12 +398,21 @@ func (h *Helper) take(k key, fresh func(n int) error) (d *drive, done func(), er
 	return d, func() { h.done(k, d) }, nil
 }
 
-// done ends what take began. A drive that has nothing is forgotten, and with a
-// user's last one her namespace.
+// done ends what take began.
 func (h *Helper) done(k key, d *drive) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	d.busy = false
+	h.settle(k, d)
+}
+
+// settle gives up what nobody needs of a drive: a listener that waits for a mount by
+// a connection that has ended, a drive that has nothing, and with a user's last one
+// her namespace. The caller holds mu.
+func (h *Helper) settle(k key, d *drive) {
+	if d.orphan && d.mounted == nil {
+		d.close()
+	}
 	if d.fd >= 0 || d.mounted != nil {
 		return
 	}
@@ -417,12 +422,18 @@ func (h *Helper) done(k key, d *drive) {
 			return
 		}
 	}
-	h.o.System.Release(k.uid) // two system calls, and no other may get in between
+	h.o.System.Release(k.uid) // a few system calls, and no other may get in between
+}
+
+func (h *Helper) change(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
 }
 
 func (h *Helper) unmounted(d *drive) {
 	h.o.Records.Remove(*d.mounted)
-	d.mounted = nil
+	h.change(func() { d.mounted = nil })
 }
 
 func (d *drive) close() {

@@ -1,5 +1,4 @@
-# What the mount helper gives an ordinary user, and what it gives nobody. The names of
-# checks say which line of SECURITY.md they belong to.
+# What the mount helper gives an ordinary user, and what it gives nobody.
 . $JOB/lib.sh
 . $JOB/system.sh
 system
@@ -29,7 +28,7 @@ check "an ordinary user mounts and uses a drive without a password" mounts
 options() {
 	grep " $AT nfs " /proc/mounts | grep -q '[ ,]nosuid,nodev,'
 }
-check "8: nosuid and nodev are forced" options
+check "nosuid and nodev are forced" options
 
 refused() {
 	p=$(port); [ -n "$p" ]
@@ -38,14 +37,14 @@ refused() {
 	done
 	! grep -qi "$(printf ':%04X ' $p)" /proc/net/tcp
 }
-check "2: nobody can connect to the drive's server" refused
+check "private listener: nobody can connect to the drive's server" refused
 
 enter() {
 	fails "Permission denied" user 6001 nsenter --net=$HELPER/ns/6001 true
 	fails "Permission denied" user 6001 ls $HELPER
 	fails "Permission denied" user 6002 ls /proc/$(busybox pidof moorage-mount-helper)/fd
 }
-check "2: nobody can enter the namespace" enter
+check "private listener: nobody can enter its namespace" enter
 
 # denied COMMAND...: it gets nothing. The kernel says ESTALE instead of EACCES when it
 # has to ask for attributes first.
@@ -60,7 +59,7 @@ others() {
 	denied user 6002 stat $AT/f
 	denied user 6002 touch $AT/g
 }
-check "7: others are denied with a warm cache" others
+check "others are denied with a warm cache" others
 
 setuid() {
 	cp $(command -v busybox) $DATA/busybox; chown 0:0 $DATA/busybox; chmod 6755 $DATA/busybox
@@ -68,7 +67,7 @@ setuid() {
 	same "$(user 6001 $AT/busybox id -u)" 6001
 	fails "Operation not permitted" user 6001 chown 0 $AT/f
 }
-check "8: a set-uid file does not elevate" setuid
+check "a set-uid file does not elevate" setuid
 
 # refuses WORDS DIR: user 6001 may not mount at DIR, for the reason WORDS.
 refuses() {
@@ -97,7 +96,7 @@ refusals() {
 	refuses "kind of file system" /proc/$(pgrep -u 6001 -x sleep)/fd
 	kill $(pgrep -x sleep)
 }
-check "8: /etc, symbolic links, foreign folders and odd file systems are refused" refusals
+check "targets: /etc, symbolic links, foreign folders and odd file systems are refused" refusals
 
 inactive() {
 	fails "" user 6002 ask mount /run/home/6002
@@ -108,14 +107,14 @@ inactive() {
 	[ ! -e $HELPER/ns/6002 ]
 	same "$(grep -c ' nfs ' /proc/mounts)" 1
 }
-check "13: a session that is not in front of the screen is denied" inactive
+check "polkit: a session that is not in front of the screen is denied" inactive
 
 none() {
 	session 6002 ""
 	fails "" user 6002 ask mount /run/home/6002
 	case $message in *polkit*) ;; *) echo "$message"; return 1 ;; esac
 }
-check "13: a user without session is denied" none
+check "polkit: a user without session is denied" none
 
 foreign() {
 	session 6002 c2 1
@@ -128,7 +127,7 @@ foreign() {
 	kill -TERM $(pgrep -u 6002 mooraged)
 	until_true sh -c '! pgrep -u 6002 mooraged'
 }
-check "13: nobody unmounts what others have mounted" foreign
+check "nobody unmounts what others have mounted" foreign
 
 confined() {
 	pid=$(busybox pidof moorage-mount-helper)
@@ -137,7 +136,7 @@ confined() {
 	same "$(sed -n 's/^NoNewPrivs:[^0-9]*//p' /proc/$pid/status)" 1
 	same "$(stat -c '%a %u' $HELPER)" "700 0"
 }
-check "13: the helper keeps four capabilities" confined
+check "the helper keeps four capabilities" confined
 
 takeover() {
 	p=$(port)
@@ -158,7 +157,7 @@ takeover() {
 	same "$(cat /tmp/squat)" ""
 	kill $squatter
 }
-check "11: kill -9 of the service: who takes the port serves nothing, and the drive goes on" takeover
+check "kill -9 of the service: who takes the port serves nothing, and the drive goes on" takeover
 
 helperless() {
 	pid=$(busybox pidof moorage-mount-helper)
