@@ -193,4 +193,47 @@ forced() {
 	wait $stuck || true
 }
 check "a drive without a service is taken away by force" forced
+# Where the helper is no service, pkexec runs it; polkit is told here that u6001 may.
+uninstall() {
+	rm /usr/share/dbus-1/system-services/org.moorage.MountHelper1.service
+	busybox killall -HUP dbus-daemon
+	kill $(busybox pidof moorage-mount-helper)
+	over /etc/polkit-1
+	mkdir -p /etc/polkit-1/rules.d; chmod 755 /etc/polkit-1/rules.d
+	cat >/etc/polkit-1/rules.d/49-u6001.rules <<'END'
+polkit.addRule(function(action, subject) {
+	if (action.id == "org.freedesktop.policykit.exec" && subject.user == "u6001") return polkit.Result.YES;
+});
+END
+	kill $(busybox pidof polkitd)
+	/usr/lib/polkit-1/polkitd --no-debug >>/tmp/polkitd.log 2>&1 &
+}
+pkexecs() {
+	uninstall
+	for p in $(pgrep mooraged); do kill -TERM $p; done
+	until_true sh -c '! pgrep mooraged'
+	user 6001 moorage mount $DATA $AT --name pk
+	mounted
+	same "$(user 6001 cat $AT/f)" hello
+	grep " $AT nfs " /proc/mounts | grep -q '[ ,]nosuid,nodev,'
+	same "$(ls $HELPER/ns)" ""
+	user 6001 moorage unmount pk --wait
+	unmounted
+	same "$(ls $HELPER/mounts)" ""
+	fails "" user 6002 moorage mount /run/home/6002/data --name theirs
+	case $message in *"mount helper"*"not installed"*) ;; *) echo "$message"; return 1 ;; esac
+}
+check "without the helper's service: pkexec, or one clear sentence" pkexecs
+peers() {
+	user 6001 moorage mount $DATA $AT --name peer
+	p=$(port)
+	# A NULL call.
+	printf '\200\0\0\050MOOR\0\0\0\0\0\0\0\2\0\1\206\243\0\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' >/tmp/call
+	user 6002 busybox nc 127.0.0.1 $p </tmp/call >/tmp/reply 2>/dev/null || true
+	same "$(wc -c </tmp/reply)" 0
+	grep -q "refused a connection" /run/home/6001/.local/state/moorage/mooraged.log
+	same "$(user 6001 cat $AT/f)" hello
+	user 6001 moorage unmount peer --wait
+}
+check "a drive on the common loopback answers the kernel's client alone" peers
 finish || { cat /tmp/bus.log /tmp/polkitd.log; exit 1; }
