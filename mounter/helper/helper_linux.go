@@ -21,7 +21,7 @@ import (
 // Bounds of what one user can have.
 const (
 	maxDrives = 64 // listeners
-	maxCalls  = 8  // at once
+	maxCalls  = 8  // at once, with what hangs of earlier ones
 )
 
 // The bounds of the verbs.
@@ -129,14 +129,30 @@ func (h *Helper) enter(c Caller) (leave func(), err error) {
 	if h.callers[c.UID] >= maxCalls {
 		return nil, &protocol.Error{Kind: protocol.Busy, What: "Too many mounts are under way at once."}
 	}
-	h.callers[c.UID]++
+	return h.begin(c.UID), nil
+}
+
+// begin counts something that is done for a user until end is called. The caller
+// holds mu.
+func (h *Helper) begin(uid uint32) (end func()) {
+	h.callers[uid]++
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if h.callers[c.UID]--; h.callers[c.UID] == 0 {
-			delete(h.callers, c.UID)
+		if h.callers[uid]--; h.callers[uid] == 0 {
+			delete(h.callers, uid)
 		}
-	}, nil
+	}
+}
+
+// counts makes within count for a user what hangs in the kernel: there is a bound of
+// that as well.
+func (h *Helper) counts(uid uint32) counter {
+	return func() func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.begin(uid)
+	}
 }
 
 // Listen returns a copy of the listener of a drive, which the caller closes. For one
@@ -221,7 +237,7 @@ func (h *Helper) Mount(ctx context.Context, c Caller, s protocol.Spec) error {
 	if err := h.o.Authority.Allow(ctx, c); err != nil {
 		return err
 	}
-	r, err := mount(h.o, c, s, d.port, true)
+	r, err := mount(h.o, h.counts(c.UID), c, s, d.port, true)
 	if err != nil {
 		return err
 	}
@@ -231,8 +247,8 @@ func (h *Helper) Mount(ctx context.Context, c Caller, s protocol.Spec) error {
 }
 
 // mount mounts s on a folder of c's, and notes it.
-func mount(o Options, c Caller, s protocol.Spec, port uint16, private bool) (Record, error) {
-	p, err := within(lookTimeout, func() (*Place, error) { return o.System.Open(c, s.Dir) }, func(p *Place) { p.Close() })
+func mount(o Options, n counter, c Caller, s protocol.Spec, port uint16, private bool) (Record, error) {
+	p, err := within(lookTimeout, n, func() (*Place, error) { return o.System.Open(c, s.Dir) }, func(p *Place) { p.Close() })
 	if err != nil {
 		return Record{}, err
 	}
@@ -242,7 +258,7 @@ func mount(o Options, c Caller, s protocol.Spec, port uint16, private bool) (Rec
 		p.Close()
 		return Record{}, failed("note the mount", err)
 	}
-	_, err = within(mountTimeout, func() (struct{}, error) {
+	_, err = within(mountTimeout, n, func() (struct{}, error) {
 		err := o.System.Mount(private, p, r, s.Root, s.ReadOnly)
 		if err != nil {
 			p.Close()
@@ -287,7 +303,7 @@ func (h *Helper) Unmount(_ context.Context, c Caller, dir string, force bool) er
 	if d.mounted == nil {
 		return notMounted()
 	}
-	if err := unmount(h.o, c, *d.mounted, table, force); err != nil {
+	if err := unmount(h.o, h.counts(c.UID), c, *d.mounted, table, force); err != nil {
 		return err
 	}
 	h.unmounted(d)
@@ -297,7 +313,7 @@ func (h *Helper) Unmount(_ context.Context, c Caller, dir string, force bool) er
 }
 
 // unmount takes the mount of r away, which is in table.
-func unmount(o Options, c Caller, r Record, table []linuxnfs.Entry, force bool) error {
+func unmount(o Options, n counter, c Caller, r Record, table []linuxnfs.Entry, force bool) error {
 	e, there := find(table, r)
 	if !there {
 		return notMounted()
@@ -307,7 +323,7 @@ func unmount(o Options, c Caller, r Record, table []linuxnfs.Entry, force bool) 
 			return &protocol.Error{Kind: protocol.Busy, What: "Something else is mounted over this drive."}
 		}
 	}
-	p, err := within(lookTimeout, func() (*Place, error) { return o.System.Reopen(c, r, e.Point) }, func(p *Place) { p.Close() })
+	p, err := within(lookTimeout, n, func() (*Place, error) { return o.System.Reopen(c, r, e.Point) }, func(p *Place) { p.Close() })
 	if err != nil {
 		return err
 	}
@@ -317,7 +333,7 @@ func unmount(o Options, c Caller, r Record, table []linuxnfs.Entry, force bool) 
 		// alone leaves writers behind that no signal ends.
 		flags = unix.MNT_FORCE | unix.MNT_DETACH
 	}
-	_, err = within(unmountTimeout, func() (struct{}, error) {
+	_, err = within(unmountTimeout, n, func() (struct{}, error) {
 		defer p.Close()
 		return struct{}{}, o.System.Unmount(c, p, flags)
 	}, func(struct{}) {})
@@ -468,16 +484,21 @@ func find(table []linuxnfs.Entry, r Record) (linuxnfs.Entry, bool) {
 	return linuxnfs.Entry{}, false
 }
 
+// counter counts something that begins, until it calls end.
+type counter func() (end func())
+
 // within runs f, which may hang in the kernel, for d. If f succeeds later, late takes
 // its result back.
-func within[T any](d time.Duration, f func() (T, error), late func(T)) (T, error) {
+func within[T any](d time.Duration, n counter, f func() (T, error), late func(T)) (T, error) {
 	type result struct {
 		v   T
 		err error
 	}
 	c := make(chan result)
 	gone := make(chan struct{})
+	end := n()
 	go func() {
+		defer end()
 		v, err := f()
 		select {
 		case c <- result{v, err}:
