@@ -30,6 +30,8 @@ func (h *Helper) Serve(ctx context.Context, bus, calls *dbus.Conn) error {
 	if err != nil {
 		return fmt.Errorf("watch the bus: %w", err)
 	}
+	var work sync.WaitGroup
+	defer work.Wait()
 	// Messages are looked at here and not by the library, which would find a method by
 	// reflection, and could not tell when a descriptor has been sent. The call that
 	// started the helper comes right behind the name.
@@ -39,8 +41,6 @@ func (h *Helper) Serve(ctx context.Context, bus, calls *dbus.Conn) error {
 	defer cancel()
 	request := requestName()
 	bus.SendWithContext(ctx, request, nil)
-	var work sync.WaitGroup
-	defer work.Wait()
 	for {
 		select {
 		case m := <-messages:
@@ -143,6 +143,11 @@ func (h *Helper) call(ctx context.Context, calls *dbus.Conn, sender string, m *d
 		fd, port, err := h.Listen(ctx, c, drive, port)
 		if err != nil {
 			return nil, err
+		}
+		// It may have ended before it was known to have something.
+		var there bool
+		if err := calls.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, sender).Store(&there); err != nil || !there {
+			h.Gone(sender)
 		}
 		return []any{dbus.UnixFD(fd), port}, nil
 	case protocol.Mount:

@@ -21,7 +21,7 @@ import (
 // Bounds of what one user can have.
 const (
 	maxDrives = 64 // listeners
-	maxCalls  = 8  // at once
+	maxCalls  = 8  // at once, with what hangs of earlier ones
 )
 
 // The bounds of the verbs.
@@ -87,13 +87,15 @@ type key struct {
 	drive string
 }
 
-// drive is a drive of a user that has a listener or a mount.
+// drive is a drive of a user that has a listener or a mount. Who has taken it may read
+// it; changes are made under Helper.mu.
 type drive struct {
 	fd      int    // of the listener; -1: the helper was restarted and has none yet
 	port    uint16 //
-	owner   string // whose connection wants it; "" once it is mounted
+	owner   string // whose connection asked for it last
+	orphan  bool   // that connection has ended
 	mounted *Record
-	busy    bool // a verb works on it
+	busy    bool // somebody has taken it
 }
 
 // New makes a helper that knows what an earlier one mounted.
@@ -127,14 +129,30 @@ func (h *Helper) enter(c Caller) (leave func(), err error) {
 	if h.callers[c.UID] >= maxCalls {
 		return nil, &protocol.Error{Kind: protocol.Busy, What: "Too many mounts are under way at once."}
 	}
-	h.callers[c.UID]++
+	return h.begin(c.UID), nil
+}
+
+// begin counts something that is done for a user until end is called. The caller
+// holds mu.
+func (h *Helper) begin(uid uint32) (end func()) {
+	h.callers[uid]++
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if h.callers[c.UID]--; h.callers[c.UID] == 0 {
-			delete(h.callers, c.UID)
+		if h.callers[uid]--; h.callers[uid] == 0 {
+			delete(h.callers, uid)
 		}
-	}, nil
+	}
+}
+
+// counts makes within count for a user what hangs in the kernel: there is a bound of
+// that as well.
+func (h *Helper) counts(uid uint32) counter {
+	return func() func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.begin(uid)
+	}
 }
 
 // Listen returns a copy of the listener of a drive, which the caller closes. For one
@@ -158,6 +176,7 @@ func (h *Helper) Listen(ctx context.Context, c Caller, id string, port uint16) (
 		return -1, 0, err
 	}
 	defer done()
+	h.change(func() { d.owner, d.orphan = c.Name, false })
 	if d.mounted != nil { // it may have been taken away by somebody else
 		table, err := h.o.System.Table()
 		if err != nil {
@@ -175,17 +194,15 @@ func (h *Helper) Listen(ctx context.Context, c Caller, id string, port uint16) (
 		} else {
 			port = d.mounted.Port
 		}
-		d.fd, d.port, err = h.o.System.Listen(c.UID, port)
+		l, got, err := h.o.System.Listen(c.UID, port)
 		if errors.Is(err, unix.EADDRINUSE) && d.mounted == nil {
-			d.fd, d.port, err = h.o.System.Listen(c.UID, 0)
+			l, got, err = h.o.System.Listen(c.UID, 0)
 		}
 		if err != nil {
 			return -1, 0, failed("listen", err)
 		}
+		h.change(func() { d.fd, d.port = l, got })
 		h.o.Logger.Info("listening", "uid", c.UID, "drive", id, "port", d.port)
-	}
-	if d.mounted == nil {
-		d.owner = c.Name
 	}
 	fd, err = unix.FcntlInt(uintptr(d.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -220,18 +237,18 @@ func (h *Helper) Mount(ctx context.Context, c Caller, s protocol.Spec) error {
 	if err := h.o.Authority.Allow(ctx, c); err != nil {
 		return err
 	}
-	r, err := mount(h.o, c, s, d.port, true)
+	r, err := mount(h.o, h.counts(c.UID), c, s, d.port, true)
 	if err != nil {
 		return err
 	}
-	d.mounted, d.owner = &r, ""
+	h.change(func() { d.mounted = &r })
 	h.o.Logger.Info("mounted", "uid", c.UID, "drive", s.Drive, "dir", s.Dir)
 	return nil
 }
 
 // mount mounts s on a folder of c's, and notes it.
-func mount(o Options, c Caller, s protocol.Spec, port uint16, private bool) (Record, error) {
-	p, err := within(lookTimeout, func() (*Place, error) { return o.System.Open(c, s.Dir) }, func(p *Place) { p.Close() })
+func mount(o Options, n counter, c Caller, s protocol.Spec, port uint16, private bool) (Record, error) {
+	p, err := within(lookTimeout, n, func() (*Place, error) { return o.System.Open(c, s.Dir) }, func(p *Place) { p.Close() })
 	if err != nil {
 		return Record{}, err
 	}
@@ -241,7 +258,7 @@ func mount(o Options, c Caller, s protocol.Spec, port uint16, private bool) (Rec
 		p.Close()
 		return Record{}, failed("note the mount", err)
 	}
-	_, err = within(mountTimeout, func() (struct{}, error) {
+	_, err = within(mountTimeout, n, func() (struct{}, error) {
 		err := o.System.Mount(private, p, r, s.Root, s.ReadOnly)
 		if err != nil {
 			p.Close()
@@ -286,17 +303,17 @@ func (h *Helper) Unmount(_ context.Context, c Caller, dir string, force bool) er
 	if d.mounted == nil {
 		return notMounted()
 	}
-	if err := unmount(h.o, c, *d.mounted, table, force); err != nil {
+	if err := unmount(h.o, h.counts(c.UID), c, *d.mounted, table, force); err != nil {
 		return err
 	}
 	h.unmounted(d)
-	d.close()
+	h.change(d.close)
 	h.o.Logger.Info("unmounted", "uid", c.UID, "drive", k.drive, "dir", dir, "force", force)
 	return nil
 }
 
 // unmount takes the mount of r away, which is in table.
-func unmount(o Options, c Caller, r Record, table []linuxnfs.Entry, force bool) error {
+func unmount(o Options, n counter, c Caller, r Record, table []linuxnfs.Entry, force bool) error {
 	e, there := find(table, r)
 	if !there {
 		return notMounted()
@@ -306,7 +323,7 @@ func unmount(o Options, c Caller, r Record, table []linuxnfs.Entry, force bool) 
 			return &protocol.Error{Kind: protocol.Busy, What: "Something else is mounted over this drive."}
 		}
 	}
-	p, err := within(lookTimeout, func() (*Place, error) { return o.System.Reopen(c, r, e.Point) }, func(p *Place) { p.Close() })
+	p, err := within(lookTimeout, n, func() (*Place, error) { return o.System.Reopen(c, r, e.Point) }, func(p *Place) { p.Close() })
 	if err != nil {
 		return err
 	}
@@ -316,7 +333,7 @@ func unmount(o Options, c Caller, r Record, table []linuxnfs.Entry, force bool) 
 		// alone leaves writers behind that no signal ends.
 		flags = unix.MNT_FORCE | unix.MNT_DETACH
 	}
-	_, err = within(unmountTimeout, func() (struct{}, error) {
+	_, err = within(unmountTimeout, n, func() (struct{}, error) {
 		defer p.Close()
 		return struct{}{}, o.System.Unmount(c, p, flags)
 	}, func(struct{}) {})
@@ -360,19 +377,14 @@ func (h *Helper) List(_ context.Context, c Caller) ([]protocol.Mounted, error) {
 // mount there are given up.
 func (h *Helper) Gone(name string) {
 	h.mu.Lock()
-	var idle []key
+	defer h.mu.Unlock()
 	for k, d := range h.drives {
-		if d.owner == name && d.mounted == nil {
-			idle = append(idle, k)
+		if d.owner != name {
+			continue
 		}
-	}
-	h.mu.Unlock()
-	for _, k := range idle {
-		if d, done, err := h.take(k, func(int) error { return notMounted() }); err == nil {
-			if d.owner == name && d.mounted == nil {
-				d.close()
-			}
-			done()
+		d.orphan = true
+		if !d.busy {
+			h.settle(k, d)
 		}
 	}
 }
@@ -402,12 +414,21 @@ func (h *Helper) take(k key, fresh func(n int) error) (d *drive, done func(), er
 	return d, func() { h.done(k, d) }, nil
 }
 
-// done ends what take began. A drive that has nothing is forgotten, and with a
-// user's last one her namespace.
+// done ends what take began.
 func (h *Helper) done(k key, d *drive) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	d.busy = false
+	h.settle(k, d)
+}
+
+// settle gives up what nobody needs of a drive: a listener that waits for a mount by
+// a connection that has ended, a drive that has nothing, and with a user's last one
+// her namespace. The caller holds mu.
+func (h *Helper) settle(k key, d *drive) {
+	if d.orphan && d.mounted == nil {
+		d.close()
+	}
 	if d.fd >= 0 || d.mounted != nil {
 		return
 	}
@@ -417,12 +438,18 @@ func (h *Helper) done(k key, d *drive) {
 			return
 		}
 	}
-	h.o.System.Release(k.uid) // two system calls, and no other may get in between
+	h.o.System.Release(k.uid) // a few system calls, and no other may get in between
+}
+
+func (h *Helper) change(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
 }
 
 func (h *Helper) unmounted(d *drive) {
 	h.o.Records.Remove(*d.mounted)
-	d.mounted = nil
+	h.change(func() { d.mounted = nil })
 }
 
 func (d *drive) close() {
@@ -457,16 +484,21 @@ func find(table []linuxnfs.Entry, r Record) (linuxnfs.Entry, bool) {
 	return linuxnfs.Entry{}, false
 }
 
+// counter counts something that begins, until it calls end.
+type counter func() (end func())
+
 // within runs f, which may hang in the kernel, for d. If f succeeds later, late takes
 // its result back.
-func within[T any](d time.Duration, f func() (T, error), late func(T)) (T, error) {
+func within[T any](d time.Duration, n counter, f func() (T, error), late func(T)) (T, error) {
 	type result struct {
 		v   T
 		err error
 	}
 	c := make(chan result)
 	gone := make(chan struct{})
+	end := n()
 	go func() {
+		defer end()
 		v, err := f()
 		select {
 		case c <- result{v, err}:

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -314,6 +316,32 @@ func TestBoundsOfAUser(t *testing.T) {
 	}
 	if _, err := h.List(t.Context(), bob); err != nil {
 		t.Error(err)
+	}
+}
+
+// What hangs in the kernel counts when its call has been given up.
+func TestWhatHangsCounts(t *testing.T) {
+	h := newHelper(t, &system{}, t.TempDir())
+	wake := make(chan struct{})
+	taken := make(chan bool, maxCalls)
+	for range maxCalls {
+		_, err := within(time.Millisecond, h.counts(alice.UID), func() (int, error) { <-wake; return 1, nil }, func(int) { taken <- true })
+		if kindOf(err) != protocol.Timeout {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := h.List(t.Context(), alice); kindOf(err) != protocol.Busy {
+		t.Errorf("one more: %v", err)
+	}
+	close(wake)
+	for range maxCalls {
+		<-taken
+	}
+	for { // the last one ends right after that
+		if _, err := h.List(t.Context(), alice); err == nil {
+			return
+		}
+		runtime.Gosched()
 	}
 }
 

@@ -40,7 +40,7 @@ func once(o Options, c Caller, in io.Reader) error {
 		if err := validSpec(*q.Mount); err != nil {
 			return err
 		}
-		_, err := mount(o, c, *q.Mount, q.Port, false)
+		_, err := mount(o, uncounted, c, *q.Mount, q.Port, false)
 		return err
 	case q.Mount == nil && q.Unmount != "":
 		return onceUnmount(o, c, q.Unmount, q.Force)
@@ -61,7 +61,7 @@ func onceUnmount(o Options, c Caller, dir string, force bool) error {
 		if e, there := find(table, r); !there || r.UID != c.UID || e.Point != dir {
 			continue
 		}
-		if err := unmount(o, c, r, table, force); err != nil {
+		if err := unmount(o, uncounted, c, r, table, force); err != nil {
 			return err
 		}
 		o.Records.Remove(r)
@@ -69,3 +69,6 @@ func onceUnmount(o Options, c Caller, dir string, force bool) error {
 	}
 	return notMounted()
 }
+
+// uncounted is for a process that does one thing.
+func uncounted() func() { return func() {} }

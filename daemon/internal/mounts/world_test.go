@@ -33,6 +33,7 @@ type world struct {
 	dir     string
 	m       *mounts.Manager
 	mounter *mountstest.Mounter
+	holder  *holder // of listeners; nil: drives listen by themselves
 	opener  *opener
 	secrets *keyring
 	hub     *events.Hub
@@ -56,8 +57,12 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.state, w.hub = st, new(events.Hub)
+	var mnt mounts.Mounter = w.mounter
+	if w.holder != nil {
+		mnt = w.holder
+	}
 	m := mounts.New(mounts.Options{
-		Opener: w.opener, Mounter: w.mounter, Secrets: w.secrets, Config: config.New(w.config), State: st,
+		Opener: w.opener, Mounter: mnt, Secrets: w.secrets, Config: config.New(w.config), State: st,
 		CacheDir: filepath.Join(w.dir, "cache"), MountsDir: filepath.Join(w.dir, "Moorage"), Events: w.hub,
 		Logger: slog.New(slog.NewTextHandler(logTo{w.t}, nil)), Clock: time.Now, Rand: rand.Reader,
 		CheckPeer: func(net.Conn) error { return nil }, // the tests are the kernel

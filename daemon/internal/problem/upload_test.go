@@ -24,7 +24,6 @@ func TestUpload(t *testing.T) {
 		"permission":  {wrap(providers.ErrPermission), api.UploadParked, api.CodePermission, "does not let this login change a/plan: 403"},
 		"full":        {wrap(providers.ErrFull), api.UploadParked, api.CodeRemoteFull, "no space left for a/plan"},
 		"large":       {wrap(providers.ErrTooLarge), api.UploadParked, api.CodeTooLarge, "a/plan is larger than s3://bucket takes"},
-		"name":        {wrap(fs.ErrInvalid), api.UploadParked, api.CodeUnsupported, "takes no such name as a/plan"},
 		"unsupported": {wrap(providers.ErrUnsupported), api.UploadParked, api.CodeUnsupported, "cannot do what was done to a/plan"},
 		"name":        {wrap(fs.ErrInvalid), api.UploadParked, api.CodeFileName, "s3://bucket cannot have anything named a/plan: 403"},
 		"auth":        {wrap(providers.ErrAuth), api.UploadParked, api.CodeAuth, "wants a sign-in"},

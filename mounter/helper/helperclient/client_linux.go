@@ -168,8 +168,7 @@ func (m *Mounter) call(ctx context.Context, d time.Duration, verb string, args [
 	if err != nil {
 		return fmt.Errorf("%w: %w", mounter.ErrNoHelper, err)
 	}
-	err = conn.Object(protocol.Name, protocol.Path).CallWithContext(ctx, protocol.Name+"."+verb,
-		dbus.FlagAllowInteractiveAuthorization, args...).Store(results...)
+	err = (<-conn.SendWithContext(ctx, message(verb, args), make(chan *dbus.Call, 1)).Done).Store(results...)
 	var e dbus.Error
 	switch {
 	case err == nil:
@@ -190,6 +189,22 @@ func (m *Mounter) call(ctx context.Context, d time.Duration, verb string, args [
 		return fmt.Errorf("%w: %w", mounter.ErrNoHelper, e)
 	}
 	return &protocol.Error{Kind: protocol.Failed, What: "The mount helper did not do it.", Err: e}
+}
+
+// message is a call by which polkit may ask for a password, for which the library has
+// no other way.
+func message(verb string, args []any) *dbus.Message {
+	m := &dbus.Message{Type: dbus.TypeMethodCall, Flags: dbus.FlagAllowInteractiveAuthorization, Body: args,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldDestination: dbus.MakeVariant(protocol.Name),
+			dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath(protocol.Path)),
+			dbus.FieldInterface:   dbus.MakeVariant(protocol.Name),
+			dbus.FieldMember:      dbus.MakeVariant(verb),
+		}}
+	if len(args) > 0 {
+		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(args...))
+	}
+	return m
 }
 
 // connect gives the connection to the system bus, a new one if it broke.

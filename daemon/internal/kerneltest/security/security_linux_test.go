@@ -9,7 +9,7 @@ import (
 )
 
 // programs are what the scripts call beside the usual small ones.
-var programs = []string{"dbus-daemon", "/usr/lib/polkit-1/polkitd", "setpriv", "nsenter", "pgrep"}
+var programs = []string{"dbus-daemon", "/usr/lib/polkit-1/polkitd", "setpriv", "nsenter", "pgrep", "pkexec"}
 
 // The mount helper as packages install it: the bus starts it, polkit is asked. Only
 // what logind would write of sessions is written by the script.

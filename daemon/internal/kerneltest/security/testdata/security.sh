@@ -1,5 +1,4 @@
-# What the mount helper gives an ordinary user, and what it gives nobody. The names of
-# checks begin with the number of the rule in SECURITY.md's design, where there is one.
+# What the mount helper gives an ordinary user, and what it gives nobody.
 . $JOB/lib.sh
 . $JOB/system.sh
 system
@@ -29,7 +28,7 @@ check "an ordinary user mounts and uses a drive without a password" mounts
 options() {
 	grep " $AT nfs " /proc/mounts | grep -q '[ ,]nosuid,nodev,'
 }
-check "8: nosuid and nodev are forced" options
+check "nosuid and nodev are forced" options
 
 refused() {
 	p=$(port); [ -n "$p" ]
@@ -38,14 +37,14 @@ refused() {
 	done
 	! grep -qi "$(printf ':%04X ' $p)" /proc/net/tcp
 }
-check "2: nobody can connect to the drive's server" refused
+check "private listener: nobody can connect to the drive's server" refused
 
 enter() {
 	fails "Permission denied" user 6001 nsenter --net=$HELPER/ns/6001 true
 	fails "Permission denied" user 6001 ls $HELPER
 	fails "Permission denied" user 6002 ls /proc/$(busybox pidof moorage-mount-helper)/fd
 }
-check "2: nobody can enter the namespace" enter
+check "private listener: nobody can enter its namespace" enter
 
 # denied COMMAND...: it gets nothing. The kernel says ESTALE instead of EACCES when it
 # has to ask for attributes first.
@@ -60,7 +59,7 @@ others() {
 	denied user 6002 stat $AT/f
 	denied user 6002 touch $AT/g
 }
-check "7: others are denied with a warm cache" others
+check "others are denied with a warm cache" others
 
 setuid() {
 	cp $(command -v busybox) $DATA/busybox; chown 0:0 $DATA/busybox; chmod 6755 $DATA/busybox
@@ -68,13 +67,13 @@ setuid() {
 	same "$(user 6001 $AT/busybox id -u)" 6001
 	fails "Operation not permitted" user 6001 chown 0 $AT/f
 }
-check "8: a set-uid file does not elevate" setuid
+check "a set-uid file does not elevate" setuid
 
 # refuses WORDS DIR: user 6001 may not mount at DIR, for the reason WORDS.
 refuses() {
 	said=$(user 6001 ask mount "$2") && { echo "mounted at $2"; return 1; }
 	case $said in *"$1"*) ;; *) echo "$2: $said"; return 1 ;; esac
-	[ ! -d "$2" ] || ! grep -q " $2 nfs " /proc/mounts
+	same "$(grep -c ' nfs ' /proc/mounts)" 1 # the drive
 }
 refusals() {
 	mkdir /run/home/6001/real /run/home/6001/real/in; chown 6001:6001 /run/home/6001/real /run/home/6001/real/in
@@ -92,11 +91,12 @@ refusals() {
 	refuses "whole path" /run/home/6001/../6001/real
 	refuses "whole path" real
 	refuses "mounted here already" $AT
-	user 6001 sleep 60 & sleeper=$!
-	refuses "kind of file system" /proc/$sleeper/fd
-	kill $sleeper
+	user 6001 sleep 50 &
+	until_true pgrep -u 6001 -x sleep
+	refuses "kind of file system" /proc/$(pgrep -u 6001 -x sleep)/fd
+	kill $(pgrep -x sleep)
 }
-check "8: /etc, symbolic links, foreign folders and odd file systems are refused" refusals
+check "targets: /etc, symbolic links, foreign folders and odd file systems are refused" refusals
 
 inactive() {
 	fails "" user 6002 ask mount /run/home/6002
@@ -107,14 +107,14 @@ inactive() {
 	[ ! -e $HELPER/ns/6002 ]
 	same "$(grep -c ' nfs ' /proc/mounts)" 1
 }
-check "13: a session that is not in front of the screen is denied" inactive
+check "polkit: a session that is not in front of the screen is denied" inactive
 
 none() {
 	session 6002 ""
 	fails "" user 6002 ask mount /run/home/6002
 	case $message in *polkit*) ;; *) echo "$message"; return 1 ;; esac
 }
-check "13: a user without session is denied" none
+check "polkit: a user without session is denied" none
 
 foreign() {
 	session 6002 c2 1
@@ -127,7 +127,7 @@ foreign() {
 	kill -TERM $(pgrep -u 6002 mooraged)
 	until_true sh -c '! pgrep -u 6002 mooraged'
 }
-check "13: nobody unmounts what others have mounted" foreign
+check "nobody unmounts what others have mounted" foreign
 
 confined() {
 	pid=$(busybox pidof moorage-mount-helper)
@@ -136,7 +136,7 @@ confined() {
 	same "$(sed -n 's/^NoNewPrivs:[^0-9]*//p' /proc/$pid/status)" 1
 	same "$(stat -c '%a %u' $HELPER)" "700 0"
 }
-check "13: the helper keeps four capabilities" confined
+check "the helper keeps four capabilities" confined
 
 takeover() {
 	p=$(port)
@@ -157,7 +157,7 @@ takeover() {
 	same "$(cat /tmp/squat)" ""
 	kill $squatter
 }
-check "11: kill -9 of the service: who takes the port serves nothing, and the drive goes on" takeover
+check "kill -9 of the service: who takes the port serves nothing, and the drive goes on" takeover
 
 helperless() {
 	pid=$(busybox pidof moorage-mount-helper)
@@ -172,11 +172,11 @@ check "kill -9 of the helper, and of the service: the drive goes on" helperless
 
 unmounts() {
 	user 6001 sh -c "exec sleep 100 <$AT/f" & holder=$!
-	until_true busybox pidof sleep
+	until_true pgrep -u 6001 -x sleep
 	fails "" user 6001 moorage unmount drive
 	case $message in *sleep*) ;; *) echo "$message"; return 1 ;; esac
 	mounted
-	kill $(busybox pidof sleep)
+	kill $(pgrep -x sleep)
 	user 6001 moorage unmount drive --wait
 	unmounted
 	same "$(ls $HELPER/mounts $HELPER/ns | grep -c '[0-9]')" 0
@@ -193,4 +193,47 @@ forced() {
 	wait $stuck || true
 }
 check "a drive without a service is taken away by force" forced
+# Where the helper is no service, pkexec runs it; polkit is told here that u6001 may.
+uninstall() {
+	rm /usr/share/dbus-1/system-services/org.moorage.MountHelper1.service
+	busybox killall -HUP dbus-daemon
+	kill $(busybox pidof moorage-mount-helper)
+	over /etc/polkit-1
+	mkdir -p /etc/polkit-1/rules.d; chmod 755 /etc/polkit-1/rules.d
+	cat >/etc/polkit-1/rules.d/49-u6001.rules <<'END'
+polkit.addRule(function(action, subject) {
+	if (action.id == "org.freedesktop.policykit.exec" && subject.user == "u6001") return polkit.Result.YES;
+});
+END
+	kill $(busybox pidof polkitd)
+	/usr/lib/polkit-1/polkitd --no-debug >>/tmp/polkitd.log 2>&1 &
+}
+pkexecs() {
+	uninstall
+	for p in $(pgrep mooraged); do kill -TERM $p; done
+	until_true sh -c '! pgrep mooraged'
+	user 6001 moorage mount $DATA $AT --name pk
+	mounted
+	same "$(user 6001 cat $AT/f)" hello
+	grep " $AT nfs " /proc/mounts | grep -q '[ ,]nosuid,nodev,'
+	same "$(ls $HELPER/ns)" ""
+	user 6001 moorage unmount pk --wait
+	unmounted
+	same "$(ls $HELPER/mounts)" ""
+	fails "" user 6002 moorage mount /run/home/6002/data --name theirs
+	case $message in *"mount helper"*"not installed"*) ;; *) echo "$message"; return 1 ;; esac
+}
+check "without the helper's service: pkexec, or one clear sentence" pkexecs
+peers() {
+	user 6001 moorage mount $DATA $AT --name peer
+	p=$(port)
+	# A NULL call.
+	printf '\200\0\0\050MOOR\0\0\0\0\0\0\0\2\0\1\206\243\0\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' >/tmp/call
+	user 6002 busybox nc 127.0.0.1 $p </tmp/call >/tmp/reply 2>/dev/null || true
+	same "$(wc -c </tmp/reply)" 0
+	grep -q "refused a connection" /run/home/6001/.local/state/moorage/mooraged.log
+	same "$(user 6001 cat $AT/f)" hello
+	user 6001 moorage unmount peer --wait
+}
+check "a drive on the common loopback answers the kernel's client alone" peers
 finish || { cat /tmp/bus.log /tmp/polkitd.log; exit 1; }
