@@ -18,7 +18,8 @@ import (
 // listing is a question for keys.
 type listing struct {
 	prefix string
-	tree   bool // with what is in directories
+	tree   bool   // with what is in directories
+	after  string // keys behind this one; "": all
 	token  string
 	max    int
 }
@@ -65,6 +66,9 @@ func (c *call) listTold(q listing, told func(token string)) (*listed, error) {
 	slash := "/"
 	if !q.tree {
 		in.Delimiter = &slash
+	}
+	if q.after != "" {
+		in.StartAfter = &q.after
 	}
 	if q.token != "" {
 		in.ContinuationToken = &q.token

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/base64"
@@ -142,6 +143,21 @@ func (c *call) takeBack(key, etag string) {
 // directory. It gives the symbolic link there, or the file if a link is to be
 // put; nil if there is none.
 func (c *call) free(path string, link, absent bool) (aside *object, err error) {
+	if !link {
+		var errs [2]error
+		var none bool
+		_ = parallel(2, func(i int) error {
+			if i == 0 {
+				errs[0] = c.parent(path)
+			} else {
+				none, errs[1] = c.nothingBeside(path)
+			}
+			return nil
+		})
+		if errs[0] != nil || errs[1] != nil || none {
+			return nil, cmp.Or(errs[0], errs[1])
+		}
+	}
 	var errs [3]error
 	err = parallel(3, func(i int) (err error) {
 		switch i {
@@ -173,6 +189,26 @@ func (c *call) free(path string, link, absent bool) (aside *object, err error) {
 		return nil, providers.ErrExist
 	}
 	return aside, err
+}
+
+// nothingBeside finds out by one request whether there is no directory and no
+// symbolic link at path. It tells nothing if a link is there, or a key that
+// stands between both.
+func (c *call) nothingBeside(path string) (none bool, err error) {
+	link, dir := c.r.linkKey(path), c.r.dirKey(path)
+	after := link[:len(link)-1] // the link is the next key that there is likely to be
+	l, err := c.list(listing{prefix: c.r.fileKey(path), tree: true, after: after, max: 1})
+	if err != nil {
+		return false, err
+	}
+	switch key := l.last(); {
+	case strings.HasPrefix(key, dir):
+		return false, providers.ErrIsDir
+	case l.next != "" && key == "":
+		return false, nil // a page of nothing says nothing
+	default:
+		return key == "" || key > dir, nil
+	}
 }
 
 // putOne stores n bytes of src in one request. If an answer got lost, the

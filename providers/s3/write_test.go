@@ -484,7 +484,7 @@ func TestPutLooksMeanwhile(t *testing.T) {
 	w := newWire()
 	r := b.open(w, 0)
 	put := func(path string) error {
-		_, err := r.Put(t.Context(), path, bytes.NewReader([]byte("x")), providers.PutOptions{Cond: providers.Cond{IfAbsent: true}})
+		_, err := r.Put(t.Context(), path, bytes.NewReader([]byte("x")), providers.PutOptions{Cond: providers.Cond{IfAbsent: true}, ModTime: time.Unix(1e9, 0)})
 		return err
 	}
 	if err := put("first"); err != nil { // also tries what the store keeps to
@@ -508,6 +508,20 @@ func TestPutLooksMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.play(nil)
+	if n := w.take(); n["Put"] != 1 || n["List"] != 1 || len(n) != 2 {
+		t.Errorf("requests: %v", n)
+	}
+	b.put("third.s", "between a link and a folder of its name", nil)
+	if err := put("third"); err != nil {
+		t.Error(err)
+	}
+	b.put("fourth.s", "", nil)
+	b.put("fourth.rclonelink", "target", nil)
+	wantErr(t, "put over a link", put("fourth"), providers.ErrExist)
+	b.put("fifth0", "behind all of its name", nil)
+	if err := put("fifth"); err != nil {
+		t.Error(err)
+	}
 
 	// Amazon's store has a file and a folder of one name, versitygw has not.
 	var mu sync.Mutex
