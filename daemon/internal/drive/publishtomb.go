@@ -117,8 +117,28 @@ func (d *Drive) endTomb(t nodes.Tomb, back bool) error {
 // publishRmdir takes a directory away on the remote, after what was in it. If
 // there is something in it that was not known here, it is back.
 func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
+	at, err := d.path(t.Node)
+	if err != nil {
+		return d.endGhost(t)
+	}
+	above, err := d.above(t.Dir)
+	if err != nil {
+		return d.endGhost(t)
+	}
+	if d.pub.isHalf(t.Node) {
+		// It was removed while it was on its way, and nothing that is in it can be
+		// reached before it has arrived.
+		if !d.pub.claim(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, above) {
+			return errBusy
+		}
+		n, err := d.store.Get(t.Node)
+		if err != nil {
+			return d.endGhost(t)
+		}
+		return orNow(d.publishMoveDir(ctx, n))
+	}
 	var inside []nodes.Tomb
-	err := d.store.Tombs(t.Node, func(c nodes.Tomb) bool {
+	err = d.store.Tombs(t.Node, func(c nodes.Tomb) bool {
 		inside = append(inside, c)
 		return true
 	})
@@ -136,23 +156,8 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 	if d.pub.coming(t.Node) {
 		return errBusy
 	}
-	at, err := d.path(t.Node)
-	if err != nil {
-		return d.endGhost(t)
-	}
-	above, err := d.above(t.Dir)
-	if err != nil {
-		return d.endGhost(t)
-	}
 	if !d.pub.claim(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, above) {
 		return errBusy
-	}
-	if d.pub.isHalf(t.Node) { // it was removed while it was on its way
-		n, err := d.store.Get(t.Node)
-		if err != nil {
-			return d.endGhost(t)
-		}
-		return orNow(d.publishMoveDir(ctx, n))
 	}
 	d.step("rmdir")
 	err = d.health.put(ctx, func(ctx context.Context) error { return d.writer.Rmdir(ctx, at) })
