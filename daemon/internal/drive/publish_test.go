@@ -475,3 +475,21 @@ func TestFolderWaitsForAnUpload(t *testing.T) {
 	}
 	s.wantRemote(map[string]string{"a/": "", "a/z": "other", "a/a/": "", "a/a/f": "new"})
 }
+
+// A file that is put in another's place stays the one that it was, though the
+// remote still has what it was, because somebody else changed that.
+func TestRenamedFileStaysItself(t *testing.T) {
+	s := newSender(t, rough.Full, map[string]string{"g": "old", "a/h": "other"}, nil)
+	g := s.find("g").ID
+	s.find("a/h")
+	s.write("g", "mine", 0)
+	s.rename("g", "a/h")
+	s.edit("g", "theirs")
+	s.publish()
+	s.wantRemote(map[string]string{"a/": "", "a/h": "mine", "g": "theirs"})
+	s.holds("g", "theirs")
+	s.holds("a/h", "mine")
+	if id := s.find("a/h").ID; id != g {
+		t.Errorf("it has become object %d, from %d", id, g)
+	}
+}

@@ -500,6 +500,9 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 				after(tombTask(rdir, rname), quietNow)
 			}
 		}
+		if err := identify(tx, &n, dir, name, entry); err != nil {
+			return err
+		}
 		tx.DeleteTomb(dir, name)
 		n.State &^= nodes.Created | nodes.Moved
 		n.RParent, n.RName = 0, ""
@@ -547,4 +550,13 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		d.stamps.update(id, func(s *stamp) { s.attrAt, s.attrRev = d.now() })
 	}
 	return gone, err
+}
+
+// identify gives n the id of the remote's object that it is from now on, at a place
+// that it may not have had: that of what it was before is of something else.
+func identify(tx *nodes.Tx, n *nodes.Node, dir uint64, name string, entry providers.Entry) error {
+	if rdir, rname, ok := place(n); entry.ID == "" && (!ok || rdir != dir || rname != name) {
+		return tx.Unidentify(n)
+	}
+	return tx.Identify(n, entry.ID)
 }

@@ -22,6 +22,10 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 	}
 	n, err := d.node(k.node)
 	if errors.Is(err, nfs.ErrStale) {
+		if g, err := d.store.Get(k.node); err == nil && d.pub.isHalf(g.ID) {
+			d.pub.hurry(tombTask(g.RParent, g.RName)) // whose task moves it before it removes it
+			return errOther
+		}
 		return d.settleUpload(ctx, k.node)
 	}
 	if err != nil {

@@ -121,8 +121,31 @@ const rmdirLook = 256
 // publishRmdir takes a directory away on the remote, after what was in it. If
 // there is something in it that was not known here, it is back.
 func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
+	at, err := d.path(t.Node)
+	if err != nil {
+		return d.endGhost(t)
+	}
+	above, err := d.above(t.Dir)
+	if err != nil {
+		return d.endGhost(t)
+	}
+	claim := func() error {
+		return d.pub.claim(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, above)
+	}
+	if d.pub.isHalf(t.Node) {
+		// It was removed while it was on its way, and nothing that is in it can be
+		// reached before it has arrived.
+		if err := claim(); err != nil {
+			return err
+		}
+		n, err := d.store.Get(t.Node)
+		if err != nil {
+			return d.endGhost(t)
+		}
+		return orNow(d.publishMoveDir(ctx, n))
+	}
 	var first []nodes.Tomb
-	err := d.store.Tombs(t.Node, func(c nodes.Tomb) bool {
+	err = d.store.Tombs(t.Node, func(c nodes.Tomb) bool {
 		first = append(first, c)
 		return len(first) < rmdirLook
 	})
@@ -144,23 +167,8 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 	if id := d.pub.coming(t.Node); id != 0 {
 		return busyWith(nodeTask(id))
 	}
-	at, err := d.path(t.Node)
-	if err != nil {
-		return d.endGhost(t)
-	}
-	above, err := d.above(t.Dir)
-	if err != nil {
-		return d.endGhost(t)
-	}
-	if err := d.pub.claim(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, above); err != nil {
+	if err := claim(); err != nil {
 		return err
-	}
-	if d.pub.isHalf(t.Node) { // it was removed while it was on its way
-		n, err := d.store.Get(t.Node)
-		if err != nil {
-			return d.endGhost(t)
-		}
-		return orNow(d.publishMoveDir(ctx, n))
 	}
 	d.step("rmdir")
 	err = d.health.put(ctx, func(ctx context.Context) error { return d.writer.Rmdir(ctx, at) })

@@ -68,7 +68,7 @@ type Upload struct {
 	Sum     [32]byte // SHA-256 of all its bytes; zero: not known yet
 	Resume  []byte   // what the provider needs to go on
 	Version string   // what it was to replace; "": nothing
-	Moved   string   // the version that is moved there; "": it is uploaded
+	Moved   string   // the version that is moved there, or what else is done; "": it is uploaded
 }
 
 func (u *Upload) encode() []byte {

@@ -24,6 +24,14 @@ func (tx *Tx) Identify(n *Node, remoteID string) error {
 	return nil
 }
 
+// Unidentify takes the remote's id away from n, which the caller stores: it is not
+// known what the remote's object is.
+func (tx *Tx) Unidentify(n *Node) error {
+	err := tx.unidentify(*n, n.ID)
+	n.RemoteID = ""
+	return err
+}
+
 // ByRemoteID finds the node that has an id of the remote, or ErrNotFound.
 func (tx *Tx) ByRemoteID(remoteID string) (Node, error) {
 	v, err := tx.get(remoteKey(remoteID))
