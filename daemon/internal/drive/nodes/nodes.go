@@ -175,6 +175,9 @@ func (s *Store) Troubles() <-chan struct{} {
 type troubled interface {
 	Trouble() error
 	Troubles() <-chan struct{}
+	// Settle waits for the end of a failure that durable has met, for a while. It
+	// gives nil if the changes are on stable storage then, or else err.
+	Settle(err error) error
 }
 
 // applyNow makes changes and waits until they are on stable storage.
@@ -316,7 +319,17 @@ func (s *Store) Begin(fn func(*Tx) error) (durable func() error, err error) {
 	if tx.left {
 		s.tellGarbage()
 	}
-	return tx.apply()
+	stored, err := tx.apply()
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		err := stored()
+		if k, ok := s.kv.(troubled); ok && err != nil {
+			err = k.Settle(err) // nobody else waits for us here
+		}
+		return err
+	}, nil
 }
 
 func (tx *Tx) apply() (durable func() error, err error) {

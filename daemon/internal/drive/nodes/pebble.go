@@ -238,8 +238,17 @@ func (p *pebbleKV) Scan(from, to []byte, fn func(k, v []byte) bool) error {
 	return it.Close()
 }
 
-// Apply fails at once while the disk does. Who waits for stable storage when it
-// begins to waits a little for its end, since the change is made by then.
+// unsettledError is why changes that readers see are not on stable storage. They
+// may get there later, see Settle.
+type unsettledError struct {
+	seq uint64
+	err error
+}
+
+func (e *unsettledError) Error() string { return e.err.Error() }
+func (e *unsettledError) Unwrap() error { return e.err }
+
+// Apply fails at once while the disk does.
 func (p *pebbleKV) Apply(changes []Change) (durable func() error, err error) {
 	p.applying.Lock()
 	defer p.applying.Unlock()
@@ -273,9 +282,8 @@ func (p *pebbleKV) Apply(changes []Change) (durable func() error, err error) {
 	}
 	return func() (err error) {
 		defer done()
-		err = p.synced(in, b)
-		if err != nil {
-			return p.awaitMend(seq, err)
+		if err = p.synced(in, b); err != nil {
+			return &unsettledError{seq, err}
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -328,8 +336,14 @@ func (p *pebbleKV) settle(seq uint64) {
 	}
 }
 
-// awaitMend waits for what was applied to be on stable storage after all.
-func (p *pebbleKV) awaitMend(seq uint64, cause error) error {
+// Settle waits a little for changes to be on stable storage after all, since they
+// are made; err is what waiting for that gave.
+func (p *pebbleKV) Settle(err error) error {
+	var u *unsettledError
+	if !errors.As(err, &u) {
+		return err
+	}
+	seq, cause := u.seq, u.err
 	t := time.NewTimer(p.patience)
 	defer t.Stop()
 	for {
@@ -339,6 +353,9 @@ func (p *pebbleKV) awaitMend(seq uint64, cause error) error {
 		p.mu.Unlock()
 		if !left {
 			return nil
+		}
+		if _, err := p.avail(); err != nil { // that does not pass soon
+			return cause
 		}
 		if mended == nil {
 			p.suffer(cause)
