@@ -129,6 +129,11 @@ foreign() {
 }
 check "nobody unmounts what others have mounted" foreign
 
+descriptors() {
+	fails "org.freedesktop.DBus.Error.AccessDenied" user 6001 ask descriptor -
+}
+check "the bus delivers no descriptors to the helper" descriptors
+
 confined() {
 	pid=$(busybox pidof moorage-mount-helper)
 	same "$(sed -n 's/^CapEff:[^0-9a-f]*//p' /proc/$pid/status)" 00000000002010c0 # setgid, setuid, net_admin, sys_admin

@@ -5,12 +5,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"github.com/godbus/dbus/v5"
+
 	"github.com/moorage/moorage/mounter"
 	"github.com/moorage/moorage/mounter/helper/helperclient"
+	"github.com/moorage/moorage/mounter/helper/protocol"
 )
 
 func main() {
@@ -24,6 +28,18 @@ func ask(verb, dir string) error {
 	const drive = "0123456789abcdef"
 	m := helperclient.New(new(mounter.Mounter))
 	switch verb {
+	case "descriptor": // which no verb takes; the bus must not deliver it
+		conn, err := dbus.ConnectSystemBus()
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		err = conn.Object(protocol.Name, protocol.Path).Call(protocol.Name+"."+protocol.List, 0, dbus.UnixFD(0)).Err
+		var e dbus.Error
+		if errors.As(err, &e) {
+			return errors.New(e.Name)
+		}
+		return err
 	case "unmount":
 		return m.Unmount(context.Background(), dir, true)
 	case "mount":
