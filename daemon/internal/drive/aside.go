@@ -67,6 +67,7 @@ func (d *Drive) beginAside(o nodes.Node) error {
 
 // isAside notes that o has stepped aside.
 func (d *Drive) isAside(o nodes.Node) error {
+	var then []taskKey
 	err := d.update(func(tx *nodes.Tx) error {
 		n, err := tx.Get(o.ID)
 		if err != nil {
@@ -85,13 +86,14 @@ func (d *Drive) isAside(o nodes.Node) error {
 		t.Name = asideName(n.ID)
 		tx.PutTomb(t)
 		if n.State&nodes.Gone != 0 { // it was removed here meanwhile
-			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
+			then = append(then, tombTask(t.Dir, t.Name))
 		}
 		n.RName = t.Name
 		tx.Put(n)
 		tx.DeleteUpload(n.ID)
 		return nil
 	})
+	d.pub.stored(err, quietNow, then...)
 	if err == nil {
 		d.pub.notSent(o.ID)
 	}

@@ -389,6 +389,7 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 	d.step("move dir done")
 	defer d.pub.notSent(n.ID)
 	on := false
+	var then []taskKey
 	err = d.update(func(tx *nodes.Tx) error {
 		now, err := tx.Get(n.ID)
 		if err != nil {
@@ -403,7 +404,7 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 			now.RParent, now.RName = n.Parent, n.Name
 			tx.PutTomb(nodes.Tomb{Dir: n.Parent, Name: n.Name, Kind: nodes.Dir, Node: n.ID, Since: d.o.Clock()})
 			tx.Put(now)
-			d.pub.touch(tombTask(n.Parent, n.Name), quietNow)
+			then = append(then, tombTask(n.Parent, n.Name))
 			return nil
 		}
 		d.turns.turn(n.RParent, n.RName)
@@ -422,6 +423,7 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 		tx.Put(now)
 		return nil
 	})
+	d.pub.stored(err, quietNow, then...)
 	if on {
 		return orNow(err)
 	}

@@ -138,6 +138,16 @@ func (p *publisher) touch(k taskKey, q quiet) {
 	p.at(w, time.Now().Add(time.Duration(q)*p.d.o.Quiet/4))
 }
 
+// stored touches tasks of a change that was stored, if it was: who looks sooner
+// finds nothing to do.
+func (p *publisher) stored(err error, q quiet, tasks ...taskKey) {
+	for _, k := range tasks {
+		if err == nil {
+			p.touch(k, q)
+		}
+	}
+}
+
 // hurry has a task done soon, if it waits for nothing but time.
 func (p *publisher) hurry(k taskKey) {
 	p.mu.Lock()

@@ -448,6 +448,7 @@ var errBeingSent = errors.New("it is being sent to a client")
 // completed is the durable part of complete. It reports whether the node is
 // gone.
 func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name string, entry providers.Entry) (gone bool, err error) {
+	var then []taskKey
 	err = d.update(func(tx *nodes.Tx) error {
 		tx.DeleteUpload(id)
 		d.turns.turn(dir, name)
@@ -459,7 +460,7 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 			tx.PutTomb(nodes.Tomb{
 				Dir: dir, Name: name, Kind: kind, Version: string(entry.Version), Size: entry.Size, RemoteTime: entry.ModTime, Since: d.o.Clock(),
 			})
-			d.pub.touch(tombTask(dir, name), quietDelete)
+			then = append(then, tombTask(dir, name))
 			if err == nil { // and somebody may still have it open
 				n.State = n.State&^nodes.Created | nodes.Moved
 				n.RParent, n.RName = dir, name
@@ -487,7 +488,7 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 				} else {
 					t.Node = 0
 					tx.PutTomb(t)
-					d.pub.touch(tombTask(rdir, rname), quietNow)
+					then = append(then, tombTask(rdir, rname))
 				}
 			}
 		}
@@ -534,6 +535,11 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		tx.Put(n)
 		return nil
 	})
+	q := quietNow
+	if gone {
+		q = quietDelete
+	}
+	d.pub.stored(err, q, then...)
 	if err == nil && !gone {
 		d.stamps.update(id, func(s *stamp) { s.attrAt, s.attrRev = d.now() })
 	}

@@ -51,6 +51,7 @@ func (d *Drive) relink(ctx context.Context, n nodes.Node) error {
 	if err != nil {
 		return err
 	}
+	var then []taskKey
 	err = d.update(func(tx *nodes.Tx) error {
 		n, err := tx.Get(n.ID)
 		if err != nil {
@@ -59,7 +60,7 @@ func (d *Drive) relink(ctx context.Context, n nodes.Node) error {
 		if n.State&nodes.Moved != 0 {
 			t := nodes.Tomb{Dir: n.RParent, Name: n.RName, Kind: n.Kind, Version: n.Version, Size: n.Size, RemoteTime: n.RemoteTime, Since: d.o.Clock()}
 			tx.PutTomb(t)
-			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
+			then = append(then, tombTask(t.Dir, t.Name))
 		}
 		n.State = n.State&^nodes.Moved | nodes.Created
 		n.RParent, n.RName, n.Version = 0, "", ""
@@ -67,5 +68,6 @@ func (d *Drive) relink(ctx context.Context, n nodes.Node) error {
 		tx.Put(n)
 		return nil
 	})
+	d.pub.stored(err, quietNow, then...)
 	return orNow(err)
 }

@@ -286,7 +286,8 @@ func (d *Drive) uproot(ctx context.Context, o nodes.Node) error {
 	if err := d.localise(ctx, o.ID, true); err != nil {
 		return err
 	}
-	return d.update(func(tx *nodes.Tx) error {
+	var then []taskKey
+	err := d.update(func(tx *nodes.Tx) error {
 		n, err := tx.Get(o.ID)
 		if errors.Is(err, nodes.ErrNotFound) {
 			return nil
@@ -298,13 +299,15 @@ func (d *Drive) uproot(ctx context.Context, o nodes.Node) error {
 		if err == nil && t.Node == n.ID {
 			t.Node = 0
 			tx.PutTomb(t)
-			d.pub.touch(tombTask(t.Dir, t.Name), quietDelete)
+			then = append(then, tombTask(t.Dir, t.Name))
 		}
 		n.State = n.State&^nodes.Moved | nodes.Created
 		n.RParent, n.RName, n.Version = 0, "", ""
 		tx.Put(n)
 		return d.pend(tx, n.ID)
 	})
+	d.pub.stored(err, quietDelete, then...)
+	return err
 }
 
 // publishDir makes or moves a directory.
@@ -343,7 +346,8 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 		return d.trouble(n, err)
 	}
 	d.step("mkdir done")
-	return d.update(func(tx *nodes.Tx) error {
+	var then []taskKey
+	err = d.update(func(tx *nodes.Tx) error {
 		d.turns.turn(n.Parent, n.Name)
 		now, err := tx.Get(n.ID)
 		if errors.Is(err, nodes.ErrNotFound) || err == nil && (now.Parent != n.Parent || now.Name != n.Name) {
@@ -356,7 +360,7 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 				tx.Put(now)
 			}
 			tx.PutTomb(t)
-			d.pub.touch(tombTask(t.Dir, t.Name), quietNow)
+			then = append(then, tombTask(t.Dir, t.Name))
 			return nil
 		}
 		if err != nil {
@@ -369,6 +373,8 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 		d.stamps.update(n.ID, func(s *stamp) { s.listAt, s.listRev = d.now() })
 		return nil
 	})
+	d.pub.stored(err, quietNow, then...)
+	return err
 }
 
 func ignoreNotFound(err error) error {
