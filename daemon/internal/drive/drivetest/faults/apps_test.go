@@ -160,6 +160,7 @@ func fsx(w *world) {
 // TestApps goes through what programs do when they save, over remotes of each kind.
 // Each file gets there once, and nothing of what is temporary.
 func TestApps(t *testing.T) {
+	t.Parallel()
 	for _, a := range apps() {
 		for _, kind := range everyKind {
 			t.Run(a.name+" "+kind.String(), func(t *testing.T) {

@@ -39,6 +39,7 @@ func refuses(code string, status int) trip { return says(status, s3Error(code)) 
 
 // TestAuth has a store not take the login any more, or not for all.
 func TestAuth(t *testing.T) {
+	t.Parallel()
 	srv := s3test.Start(t)
 	files := tree{"r": noise(1, 100<<10), "unread": noise(2, 1000)}
 

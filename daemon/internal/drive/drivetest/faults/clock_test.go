@@ -25,6 +25,7 @@ func (w *wall) set(by time.Duration) { w.off.Add(int64(by)) }
 // TestClockIsSet sets the clock of the computer while files are changed here and
 // there.
 func TestClockIsSet(t *testing.T) {
+	t.Parallel()
 	for _, by := range []time.Duration{24 * time.Hour, -24 * time.Hour, -time.Second} {
 		for _, kind := range []rough.Kind{rough.Full, rough.Objects} {
 			t.Run(fmt.Sprintf("%v %v", by, kind), func(t *testing.T) {
@@ -74,6 +75,7 @@ func epoch(*testing.T) time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time
 // TestClockIsWrong has a clock that is a day off from that of a store which signs
 // no request that is so old or so new.
 func TestClockIsWrong(t *testing.T) {
+	t.Parallel()
 	srv := s3test.Start(t)
 	for _, by := range []time.Duration{24 * time.Hour, -24 * time.Hour} {
 		t.Run(by.String(), func(t *testing.T) {
@@ -156,6 +158,7 @@ func (c coarse) Rmdir(ctx context.Context, p string) error { return c.w.Rmdir(ct
 // TestCoarseTimes is about a remote that has nothing but sizes and whole seconds to
 // tell one state of a file from another.
 func TestCoarseTimes(t *testing.T) {
+	t.Parallel()
 	play := func(t *testing.T, run func(w *world)) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, rough.Options{Kind: rough.Still})
@@ -225,6 +228,7 @@ func (p waking) Woke() { p.n.Add(1) }
 // TestSleep has a computer stand still for some minutes: the clock on the wall goes
 // on, and nothing else does.
 func TestSleep(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, rough.Options{Kind: rough.Objects})
 		var clock wall

@@ -22,7 +22,7 @@ func noise(seed uint64, n int) string {
 // ops are operations of a disk at which it is cut off: all of the first, and then
 // fewer and fewer.
 func ops(n uint64) (out []uint64) {
-	for at := uint64(1); at <= n; at += 1 + at/6 {
+	for at := uint64(1); at <= n; at += 1 + at/4 {
 		out = append(out, at)
 	}
 	return out
@@ -33,6 +33,7 @@ func ops(n uint64) (out []uint64) {
 // client writes again what was not committed, as NFS clients do that find another
 // write verifier.
 func TestCrashDuringCopy(t *testing.T) {
+	t.Parallel()
 	const piece = 64 << 10
 	content := noise(1, 12*piece)
 	play := func(t *testing.T, at uint64, power bool) (n uint64) {
@@ -108,7 +109,8 @@ func TestCrashDuringCopy(t *testing.T) {
 // that the cache is on, while it is filled, and while it makes room. What is read
 // then is what the remote has, and no room is lost.
 func TestCrashWhileCaching(t *testing.T) {
-	const size, limit = 3 << 20, 8 << 20
+	t.Parallel()
+	const size, limit = 2 << 20, 5 << 20
 	files := tree{}
 	for i := range 4 {
 		files[fmt.Sprint("f", i)] = noise(uint64(i), size)

@@ -54,6 +54,7 @@ func diskFaults() map[string]func(op, name string) error {
 // was acknowledged before is there; what was not is an error, never success; and the
 // client that writes again is right in the end.
 func TestDiskFails(t *testing.T) {
+	t.Parallel()
 	long := noise(1, 100<<10)
 	for what, fault := range diskFaults() {
 		t.Run(what, func(t *testing.T) {
@@ -163,6 +164,7 @@ func (w *world) eventually(what string, call func(context.Context) error) {
 // TestDiskFailsAndPowerIsLost is TestDiskFails with a power failure instead of a disk
 // that works again.
 func TestDiskFailsAndPowerIsLost(t *testing.T) {
+	t.Parallel()
 	long := noise(1, 100<<10)
 	for what, fault := range diskFaults() {
 		t.Run(what, func(t *testing.T) {
@@ -204,6 +206,7 @@ func TestDiskFailsAndPowerIsLost(t *testing.T) {
 // TestNoSpace fills the disk for real: what does not fit is refused before it is
 // acknowledged, and what waits can still be published.
 func TestNoSpace(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, rough.Options{})
 		w.has(tree{"f": before})
@@ -232,6 +235,7 @@ func TestNoSpace(t *testing.T) {
 // TestCacheFails has the disk that the cache is on fail in all ways: what is read is
 // right all the same.
 func TestCacheFails(t *testing.T) {
+	t.Parallel()
 	files := tree{"a": noise(1, 300<<10), "b": noise(2, 300<<10), "c": noise(3, 300<<10)}
 	for _, op := range []string{"open", "create", "read", "write", "truncate", "punch", "sync", "stat", "remove", "rename", "list", "syncdir", "free"} {
 		for _, err := range []error{syscall.EIO, syscall.ENOSPC} {
@@ -263,6 +267,7 @@ func TestCacheFails(t *testing.T) {
 // TestBitsFlip changes single bits of what the cache keeps, its tables included, while
 // nobody looks. What is read is what the remote has.
 func TestBitsFlip(t *testing.T) {
+	t.Parallel()
 	files := tree{"a": noise(1, 300<<10), "b": noise(2, 5000)}
 	damage := func(t *testing.T, what string, change func(f disk.File, size int64, n int) error) {
 		for n := range 12 {
@@ -410,6 +415,7 @@ func patternAt(off int64) byte { return byte(off>>20) ^ byte(off>>9) ^ byte(off)
 // TestFATVolume has all of a drive on a volume where files have no holes and end at
 // 4 GiB: larger files can be read, and are refused to whom makes them.
 func TestFATVolume(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, rough.Options{})
 		w.has(tree{"f": before})

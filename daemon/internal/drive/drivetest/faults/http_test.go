@@ -142,7 +142,7 @@ type moment struct {
 
 // httpMoments are the requests that go wrong.
 func httpMoments() map[string]moment {
-	large := noise(3, 9<<20)
+	large := noise(3, 8<<20+1<<10)
 	return map[string]moment{
 		"a listing":                        {"list", "d/", func(w *world) { w.holds("d/r", w.acked["d/r"]) }},
 		"a look":                           {"head", "", func(w *world) { w.holds("d/r", w.acked["d/r"]) }},
@@ -163,10 +163,12 @@ func httpMoments() map[string]moment {
 // TestHTTP lets requests to a real S3 server go wrong, in each way and at each
 // moment, twice in a row.
 func TestHTTP(t *testing.T) {
+	t.Parallel()
 	srv := s3test.Start(t)
 	files := tree{"d/": "", "d/r": noise(1, 100<<10), "f": "some text", "x": "rubbish", "m": noise(4, 2000)}
 	for name, fault := range httpFaults() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for what, m := range httpMoments() {
 				t.Run(what, func(t *testing.T) {
 					atShop(t, newShop(t, srv), files, s3.Options{}, func(w *world, l *line) {

@@ -34,6 +34,7 @@ func oddNames() map[string][]string {
 // TestNames has odd names on the remote, and makes them here: all are shown and
 // read, and get there.
 func TestNames(t *testing.T) {
+	t.Parallel()
 	for what, names := range oddNames() {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -61,6 +62,7 @@ func TestNames(t *testing.T) {
 
 // TestNamesOfAStore is TestNames over a real S3 server.
 func TestNamesOfAStore(t *testing.T) {
+	t.Parallel()
 	srv := s3test.Start(t)
 	files := tree{"there/": ""}
 	for what, names := range oddNames() {
@@ -87,6 +89,7 @@ func TestNamesOfAStore(t *testing.T) {
 // TestFileAndFolderOfOneName has a store with a file "a" and files below "a/": only
 // one of them can be shown, and neither is lost by what is done here.
 func TestFileAndFolderOfOneName(t *testing.T) {
+	t.Parallel()
 	srv := s3test.Start(t)
 	s := newShop(t, srv)
 	atShop(t, s, tree{"a/": "", "a/b": before}, s3.Options{}, func(w *world, l *line) {
@@ -187,6 +190,7 @@ func (p picky) Move(ctx context.Context, from, to string, c providers.Cond) (pro
 // stays usable here, and is published when it has another name. The others do not
 // wait.
 func TestRefusedNames(t *testing.T) {
+	t.Parallel()
 	for what, err := range map[string]error{"invalid": fs.ErrInvalid, "unsupported": providers.ErrUnsupported, "permission": providers.ErrPermission} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -232,6 +236,7 @@ func TestRefusedNames(t *testing.T) {
 // TestCaselessRemote makes names here that differ in case only, on a remote for which
 // they are one: neither takes the other's content.
 func TestCaselessRemote(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, rough.Options{})
 		w.provide = func(s *rough.Session) providers.Provider { return picky{Session: s, caseless: true} }

@@ -37,6 +37,7 @@ func behind(t *testing.T, s *shop) (*s3.Remote, *link.Proxy) {
 // TestConnectionsAfterASleep has all connections forgotten by a router while nobody
 // uses them.
 func TestConnectionsAfterASleep(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, s3test.Start(t))
 	s.put(t, "f", before)
 	r, proxy := behind(t, s)
@@ -60,6 +61,7 @@ func TestConnectionsAfterASleep(t *testing.T) {
 // TestAddressChange resets all connections, as a computer does that comes to another
 // network, while a file is read and another one is uploaded.
 func TestAddressChange(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, s3test.Start(t))
 	files := tree{"r": noise(1, 1<<20), "later": before}
 	for p, content := range files {

@@ -52,6 +52,7 @@ func (w *world) must(err error) {
 // TestRemoteChange has somebody else change a file on the remote while it is in
 // some state here.
 func TestRemoteChange(t *testing.T) {
+	t.Parallel()
 	const p = "d/f.txt"
 	mine := "what was written here"
 	at := func(step string, c change) func(w *world) {
@@ -173,6 +174,7 @@ func (w *world) reopenEmpty() {
 // before it was fetched. Nothing whole can be made of it: it waits for a person, who
 // is told why, and nobody who reads it waits.
 func TestRestIsGone(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, rough.Options{})
 		long := noise(1, 300<<10)

@@ -24,8 +24,8 @@ import (
 // How large what is tried is. MOORAGE_TEST_LONG=1 makes it as large as it is in the
 // list of faults.
 const (
-	manyNames  = 100_000
-	manyQueued = 4_800
+	manyNames  = 30_000
+	manyQueued = 1_600
 	allNames   = 1_000_000
 	allQueued  = 200_000
 	hugeFile   = 5 << 40
@@ -87,6 +87,7 @@ func (v vast) ReadDir(ctx context.Context, p, cursor string) (providers.Page, er
 // TestManyNamesWhileChanging lists a huge folder that comes from the remote while
 // files are made, given other names and removed in it.
 func TestManyNamesWhileChanging(t *testing.T) {
+	t.Parallel()
 	n := scaled(manyNames, allNames)
 	m := mem.New(mem.Options{})
 	if _, err := m.Mkdir(t.Context(), "big"); err != nil {
@@ -176,6 +177,7 @@ func TestManyNamesWhileChanging(t *testing.T) {
 // TestHugeSparseFile reads and writes at random in a file of 5 TB, through a power
 // failure.
 func TestHugeSparseFile(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, rough.Options{})
 		w.open()
@@ -242,6 +244,7 @@ func (w *world) mustAway() {
 // TestDeepFolder has folders within folders, as deep as paths can be, each of which
 // is made here, and gives the uppermost one another name.
 func TestDeepFolder(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, rough.Options{})
 		w.open()
