@@ -133,9 +133,7 @@ func (w *world) chtimes(p string, at time.Time) {
 
 // sideFiles notes files that stay on this computer: the remote does not have them.
 func (w *world) sideFiles(paths ...string) {
-	for _, p := range paths {
-		w.side = append(w.side, p)
-	}
+	w.side = append(w.side, paths...)
 }
 
 // fsx is what the program of that name does: all kinds of changes of one file, each
