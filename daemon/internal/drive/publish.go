@@ -120,7 +120,7 @@ func (p *publisher) load() error {
 	var found []*work
 	seen := map[taskKey]bool{}
 	add := func(k taskKey, since time.Time) {
-		if !seen[k] {
+		if !seen[k] && p.work[k] == nil {
 			seen[k] = true
 			found = append(found, &work{key: k, since: since})
 		}

@@ -88,6 +88,7 @@ func TestHowOftenFoldersAreListed(t *testing.T) {
 // time.
 func TestNoStorm(t *testing.T) {
 	b := usedBench(t, 3*maxFolders)
+	b.o.RetryMin, b.o.RetryMax = time.Hour, time.Hour // whether it is back is not asked meanwhile
 	var on, most atomic.Int32
 	b.o.Provider = counted{plain{b.faults}, func() func() {
 		n := on.Add(1)
