@@ -224,9 +224,7 @@ func (d *Drive) readStaged(ctx context.Context, id uint64, p []byte, off uint64)
 				err = fmt.Errorf("%w: %q is being cut off", nfs.ErrJukebox, n.Name)
 			}
 		case staging.Base:
-			if err = d.readFull(ctx, base, b, piece.Off); errors.Is(err, providers.ErrChanged) {
-				err = fmt.Errorf("%w: %w", ErrBaseGone, err)
-			}
+			err = d.readFull(ctx, base, b, piece.Off)
 		default:
 			err = nil
 		}

@@ -141,11 +141,11 @@ func (m *Manager) Sync(ctx context.Context, name string, wait bool) (api.Synced,
 	var src *Source
 	for !d.use(func(s *Source) { src = s }) {
 		// A drive that comes up, as after a crash of the service, publishes by itself.
-		switch coming := d.describe().State == api.Connecting; {
-		case !coming && !d.use(func(*Source) {}):
+		switch v := d.describe(); {
+		case v.State != api.Connecting && !d.use(func(*Source) {}):
 			return api.Synced{}, d.cannotSync()
-		case coming && !wait:
-			return api.Synced{Pending: d.keeps().pending}, nil
+		case v.Step == "wait" && !wait: // its remote is away
+			return api.Synced{Pending: v.Pending}, nil
 		}
 		select {
 		case <-ctx.Done():

@@ -50,18 +50,27 @@ func TestAuth(t *testing.T) {
 			w.list("") // what is there is known
 			var mu sync.Mutex
 			sent := map[string]int{}
+			first := make(chan struct{}) // closed when the first part is there
 			var expired time.Time
 			l.set(func(q *http.Request, next http.RoundTripper) (*http.Response, error) {
 				mu.Lock()
-				if number := q.URL.Query().Get("partNumber"); number != "" && expired.IsZero() {
+				number := q.URL.Query().Get("partNumber")
+				if number != "" && len(sent) == 0 {
 					sent[number]++
-					if len(sent) == 2 {
-						expired = time.Now()
-					}
+					mu.Unlock()
+					defer close(first)
+					return next.RoundTrip(q)
+				}
+				if number != "" && expired.IsZero() {
+					mu.Unlock()
+					<-first
+					mu.Lock()
+					sent[number]++
+					expired = time.Now()
 				}
 				refused := !expired.IsZero() && time.Since(expired) < 20*time.Minute
 				mu.Unlock()
-				if refused && (q.URL.Query().Get("partNumber") == "" || len(sent) == 2) {
+				if refused {
 					return refuses("ExpiredToken", 400)(q, next)
 				}
 				return next.RoundTrip(q)

@@ -46,6 +46,15 @@ func (w *world) in(ctx context.Context, p string) (dir nfs.ID, name string, err 
 	return a.ID, name, err
 }
 
+// asks lists a folder, whatever comes of that.
+func (w *world) asks(p string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if a, err := w.find(ctx, p); err == nil {
+		_, _ = w.d.ReadDir(ctx, owner, a.ID, 0, true, func(nfs.DirEntry) bool { return true })
+	}
+}
+
 func (w *world) create(p string) {
 	w.t.Helper()
 	w.do("create "+p, func(t tree) { t[p] = "" }, func(ctx context.Context) error {

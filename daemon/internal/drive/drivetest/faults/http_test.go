@@ -198,6 +198,12 @@ func TestHTTP(t *testing.T) {
 							return res, err
 						})
 						m.work(w)
+						// A remote that is too slow for a listing is away for a moment.
+						for range 5 {
+							w.asks("d")
+							time.Sleep(time.Minute)
+						}
+						w.until("the drive to be online", func() bool { return w.d.Status().Online })
 						w.ends()
 						if hits == 0 {
 							t.Errorf("nothing went wrong: %q", l.requests(time.Time{}))
