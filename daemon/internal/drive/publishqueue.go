@@ -3,6 +3,7 @@ package drive
 import (
 	"container/heap"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -221,4 +222,24 @@ func (p *publisher) look() {
 			p.at(w, now)
 		}
 	}
+}
+
+// stuckNamed is how many changes an error names.
+const stuckNamed = 20
+
+// stuckError tells what cannot be published.
+func (p *publisher) stuckError() error {
+	var all []error
+	for k, w := range p.stuck {
+		if len(all) == stuckNamed {
+			all = append(all, fmt.Errorf("and %d more", len(p.stuck)-stuckNamed))
+			break
+		}
+		why := w.parked
+		if why == nil {
+			why = w.waits
+		}
+		all = append(all, fmt.Errorf("%s: %w", p.name(k), why))
+	}
+	return errors.Join(all...)
 }
