@@ -2,6 +2,7 @@ package drive
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"path"
 	"slices"
@@ -379,6 +380,9 @@ func TestReadOfAFileWhoseRestIsGone(t *testing.T) {
 	s := newSender(t, rough.Still, map[string]string{"f": "0123456789"}, nil)
 	s.write("f", "x", 0)
 	s.edit("f", "something else")
+	if err := s.d.Sync(t.Context()); !errors.Is(err, ErrBaseGone) {
+		t.Fatalf("sync: %v", err)
+	}
 	_, _, err := s.d.Read(t.Context(), owner, s.find("f").ID, make([]byte, 10), 0)
 	if nfs.StatusOf(err) != nfs.ErrIO {
 		t.Errorf("read: %v", err)

@@ -504,9 +504,10 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 			return err
 		}
 		tx.DeleteTomb(dir, name)
+		made := n.State&nodes.Created != 0 // with times that may have been set since
 		n.State &^= nodes.Created | nodes.Moved
 		n.RParent, n.RName = 0, ""
-		if e == nil && n.State&nodes.Staged == 0 && !sameContent(&n, entry) {
+		if e == nil && !made && n.State&nodes.Staged == 0 && !sameContent(&n, entry) {
 			merge(&n, entry, d.byContent(), d.o.Clock()) // somebody else had changed what was moved
 		}
 		n.Version, n.RemoteTime = string(entry.Version), entry.ModTime

@@ -43,7 +43,9 @@ func TestCrashDuringCopy(t *testing.T) {
 			w.create("f")
 			id := w.attr("f").ID
 			w.know(tree{"f": content})
+			w.mu.Lock()
 			w.torn, w.power = true, power
+			w.mu.Unlock()
 			began := w.disk.Ops()
 			if at > 0 {
 				w.disk.CrashAt(began+at, w.kill)

@@ -99,6 +99,7 @@ func (s story) play(t *testing.T, kind rough.Kind, at *cutAt) (steps []string) {
 		w.verify()
 		if at != nil {
 			seen := 0
+			w.mu.Lock() // steps are taken in the background already
 			w.power = at.power
 			w.cut = func(_ int, step string) bool {
 				if step == at.step {
@@ -106,6 +107,7 @@ func (s story) play(t *testing.T, kind rough.Kind, at *cutAt) (steps []string) {
 				}
 				return step == at.step && seen == at.n
 			}
+			w.mu.Unlock()
 		}
 		s.client(w)
 		if err := w.settle(); err != nil {

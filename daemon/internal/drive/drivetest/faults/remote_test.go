@@ -58,6 +58,7 @@ func TestRemoteChange(t *testing.T) {
 	at := func(step string, c change) func(w *world) {
 		return func(w *world) {
 			once := false
+			w.mu.Lock()
 			w.cut = func(_ int, name string) bool {
 				if name == step && !once {
 					once = true
@@ -65,6 +66,7 @@ func TestRemoteChange(t *testing.T) {
 				}
 				return false
 			}
+			w.mu.Unlock()
 			w.write(p, mine, 0)
 			w.truncate(p, len(mine))
 		}
