@@ -50,22 +50,16 @@ func (d *Drive) beginAside(o nodes.Node, dir uint64) error {
 	if o.Kind == nodes.Dir {
 		u = nodes.Upload{Dir: dir, Name: asideName(o.ID), Moved: movesTree}
 	}
-	err := d.update(func(tx *nodes.Tx) error {
-		now, err := tx.Get(o.ID)
-		if err != nil || !samePlace(&now, &o) {
+	return d.noteWay(o.ID, u, func(tx *nodes.Tx, now *nodes.Node) error {
+		if !samePlace(now, &o) {
 			return errNow
 		}
 		if was, err := tx.Upload(o.ID); err == nil && was.Moved == movesTree && (was.Dir != u.Dir || was.Name != u.Name) {
 			d.pub.hurry(nodeTask(o.ID)) // it is on its way elsewhere
 			return heldBy(nodeTask(o.ID))
 		}
-		tx.PutUpload(o.ID, u)
 		return nil
 	})
-	if err == nil {
-		d.pub.noteSent(o.ID, u)
-	}
-	return err
 }
 
 // asideIn gives the directory in which o has stepped aside, if it has and nobody

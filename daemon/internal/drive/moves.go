@@ -140,15 +140,25 @@ func (d *Drive) beginMove(n nodes.Node, replaces string) error {
 		return nil // it could not be told from another one there
 	}
 	u := nodes.Upload{Dir: n.Parent, Name: n.Name, Size: n.Size, Version: replaces, Moved: n.Version}
+	return d.noteWay(n.ID, u, func(*nodes.Tx, *nodes.Node) error { return nil })
+}
+
+// noteWay stores that a node is on its way to where u says, unless it is gone or
+// may, which sees it as it is then, gives an error.
+func (d *Drive) noteWay(id uint64, u nodes.Upload, may func(tx *nodes.Tx, now *nodes.Node) error) error {
 	err := d.update(func(tx *nodes.Tx) error {
-		if _, err := tx.Get(n.ID); err != nil {
+		now, err := tx.Get(id)
+		if err != nil {
 			return errNow
 		}
-		tx.PutUpload(n.ID, u)
+		if err := may(tx, &now); err != nil {
+			return err
+		}
+		tx.PutUpload(id, u)
 		return nil
 	})
 	if err == nil {
-		d.pub.noteSent(n.ID, u)
+		d.pub.noteSent(id, u)
 	}
 	return err
 }

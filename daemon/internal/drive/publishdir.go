@@ -59,18 +59,12 @@ const makesDir = "+"
 // beginDir notes that the remote may have a directory from now on.
 func (d *Drive) beginDir(n nodes.Node) error {
 	u := nodes.Upload{Dir: n.Parent, Name: n.Name, Moved: makesDir}
-	err := d.update(func(tx *nodes.Tx) error {
-		now, err := tx.Get(n.ID)
-		if err != nil || !samePlace(&now, &n) {
+	return d.noteWay(n.ID, u, func(_ *nodes.Tx, now *nodes.Node) error {
+		if !samePlace(now, &n) {
 			return errNow
 		}
-		tx.PutUpload(n.ID, u)
 		return nil
 	})
-	if err == nil {
-		d.pub.noteSent(n.ID, u)
-	}
-	return err
 }
 
 // settleDir finds out whether a directory was made on the remote that is not here,
