@@ -73,7 +73,7 @@ func run(hidden bool) error {
 		log.Warn("paths are written whole", "err", err)
 	}
 	controller := desktop.New(desktop.Options{
-		Service: service,
+		Service: service, Details: service,
 		Subscribe: func(ctx context.Context) (desktop.Stream, error) {
 			s, err := service.Events(ctx)
 			if err != nil {

@@ -25,33 +25,59 @@ type driveRow struct {
 	selected func(*driveRow)
 
 	focused bool
-	ground  *canvas.Rectangle
+	chosen  bool // the pane beside the list is about it
+	ground  *card
 	icon    *canvas.Image
 	name    *widget.Label
 	source  *widget.Label
-	dot     *canvas.Circle
-	busy    *widget.Activity
-	status  *widget.Label
+	state   *stateLine
 	primary *widget.Button
-	more    *widget.Button
 	notice  *noticeBox
+}
+
+// stateLine is the line that tells how a drive is, with a mark of its own for
+// each way of being: colours alone are not seen by everybody.
+type stateLine struct {
+	root   *fyne.Container
+	tone   model.Tone
+	mark   *widget.Icon
+	busy   *widget.Activity
+	status *widget.Label
+}
+
+func newStateLine() *stateLine {
+	l := &stateLine{status: caption(), mark: widget.NewIcon(nil), busy: widget.NewActivity()}
+	side := fyne.NewSquareSize(14)
+	l.root = container.NewBorder(nil, nil,
+		container.New(layout.NewCustomPaddedLayout(0, 0, theme.InnerPadding()-3, -theme.InnerPadding()+1),
+			container.NewCenter(container.NewStack(container.NewGridWrap(side, l.mark), container.NewGridWrap(side, l.busy)))),
+		nil, l.status)
+	return l
+}
+
+func (l *stateLine) set(r model.Row) {
+	l.tone = r.Tone
+	l.mark.SetResource(toneMark(r.Tone))
+	l.status.SetText(r.Status)
+	if r.Working {
+		l.busy.Show()
+		l.busy.Start()
+	} else {
+		l.busy.Stop()
+		l.busy.Hide()
+	}
+	show(l.mark, !r.Working)
 }
 
 func newDriveRow(r model.Row, do func(model.Action)) *driveRow {
 	w := &driveRow{do: do}
-	w.ground = canvas.NewRectangle(paint(colorCard))
-	w.ground.CornerRadius = 12
-	w.ground.StrokeWidth = 1
+	w.ground = newCard()
 	w.icon = picture("kind-"+r.Kind, 40)
 	w.name = widget.NewLabelWithStyle("", fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
 	w.name.Truncation = fyne.TextTruncateEllipsis
 	w.source = caption()
-	w.status = caption()
-	w.dot = canvas.NewCircle(paint(theme.ColorNamePlaceHolder))
-	w.busy = widget.NewActivity()
+	w.state = newStateLine()
 	w.primary = widget.NewButton("", func() { w.do(w.row.Primary) })
-	w.more = widget.NewButtonWithIcon("", theme.MoreVerticalIcon(), w.menu)
-	w.more.Importance = widget.LowImportance
 	w.notice = newNoticeBox(do)
 	w.ExtendBaseWidget(w)
 	w.set(r)
@@ -75,49 +101,27 @@ func (w *driveRow) set(r model.Row) {
 	w.row = r
 	w.name.SetText(r.Name)
 	w.source.SetText(r.Source)
-	w.status.SetText(r.Status)
-	w.primary.Text, w.primary.Icon = r.Primary.Label, verbIcon(r.Primary.Verb)
-	w.primary.Importance = widget.MediumImportance
-	if r.Primary.Verb == model.Open || r.Primary.Verb == model.SignIn {
-		w.primary.Importance = widget.HighImportance
-	}
-	w.primary.Refresh()
-	if r.Working {
-		w.busy.Show()
-		w.busy.Start()
-		w.dot.Hide()
-	} else {
-		w.busy.Stop()
-		w.busy.Hide()
-		w.dot.Show()
-	}
+	w.state.set(r)
+	setButton(w.primary, r.Primary)
 	w.notice.set(r.Notice)
 	w.Refresh()
 }
 
-// Refresh takes up the colours of the theme and of the state.
-func (w *driveRow) Refresh() {
-	w.dot.FillColor = paint(toneColor(w.row.Tone))
-	w.ground.FillColor = paint(colorCard)
-	w.ground.StrokeColor = paint(colorEdge)
-	w.ground.StrokeWidth = 1
-	if w.focused {
-		w.ground.StrokeColor = paint(theme.ColorNamePrimary)
-		w.ground.StrokeWidth = 2
+// mark shows whether the row has the keyboard, or is what the pane is about.
+func (w *driveRow) mark() {
+	switch {
+	case w.focused:
+		w.ground.mark(2)
+	case w.chosen:
+		w.ground.mark(1)
+	default:
+		w.ground.mark(0)
 	}
-	w.BaseWidget.Refresh()
 }
 
 func (w *driveRow) CreateRenderer() fyne.WidgetRenderer {
-	mark := container.NewGridWrap(fyne.NewSquareSize(8), w.dot)
-	turn := container.NewGridWrap(fyne.NewSquareSize(14), w.busy)
-	status := container.NewBorder(nil, nil,
-		container.New(layout.NewCustomPaddedLayout(0, 0, theme.InnerPadding()-3, -theme.InnerPadding()+1),
-			container.NewCenter(container.NewStack(container.NewCenter(mark), container.NewCenter(turn)))),
-		nil, w.status)
-	text := container.New(layout.NewCustomPaddedVBoxLayout(tight), w.name, w.source, status)
-	buttons := container.NewCenter(container.NewHBox(w.primary, w.more))
-	top := container.NewBorder(nil, nil, container.NewCenter(w.icon), buttons, text)
+	text := container.New(layout.NewCustomPaddedVBoxLayout(tight), w.name, w.source, w.state.root)
+	top := container.NewBorder(nil, nil, container.NewCenter(w.icon), container.NewCenter(w.primary), text)
 	body := container.NewVBox(top, w.notice)
 	return widget.NewSimpleRenderer(container.NewStack(w.ground,
 		container.New(layout.NewCustomPaddedLayout(6, 8, 14, 8), body)))
@@ -142,19 +146,16 @@ func (w *driveRow) TappedSecondary(e *fyne.PointEvent) {
 	}
 }
 
-func (w *driveRow) menu() {
-	if c := w.canvas(); c != nil {
-		widget.ShowPopUpMenuAtRelativePosition(w.items(), c, fyne.NewPos(0, w.more.Size().Height), w.more)
-	}
-}
+func (w *driveRow) items() *fyne.Menu { return rowMenu(w.row, w.do) }
 
-func (w *driveRow) items() *fyne.Menu {
+// rowMenu is all that can be done with a drive beside its button.
+func rowMenu(r model.Row, do func(model.Action)) *fyne.Menu {
 	m := fyne.NewMenu("")
-	for _, a := range w.row.Menu {
+	for _, a := range r.Menu {
 		if a.Verb == model.Remove {
 			m.Items = append(m.Items, fyne.NewMenuItemSeparator())
 		}
-		item := fyne.NewMenuItem(a.Label, func() { w.do(a) })
+		item := fyne.NewMenuItem(a.Label, func() { do(a) })
 		item.Checked = a.Checked
 		m.Items = append(m.Items, item)
 	}
@@ -167,13 +168,13 @@ func (w *driveRow) FocusGained() {
 	if w.selected != nil {
 		w.selected(w)
 	}
-	w.Refresh()
+	w.mark()
 }
 
 // FocusLost takes the mark away.
 func (w *driveRow) FocusLost() {
 	w.focused = false
-	w.Refresh()
+	w.mark()
 }
 
 // TypedRune does nothing: letters come as keys too.

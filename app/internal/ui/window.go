@@ -24,6 +24,8 @@ type Actions interface {
 	Do(verb model.Verb, drive string)
 	Add(a api.AddDrive, done func(*api.Problem))
 	SetSecret(drive, secret string, done func(*api.Problem))
+	Edit(drive string, e api.EditDrive, done func(*api.Problem))
+	Watch(drive string) // which drive View.Detail is to be about
 }
 
 // searchFrom is the number of drives from which a search helps.
@@ -50,7 +52,9 @@ type Window struct {
 	none   *widget.Label
 	footer *widget.Label
 	sheet  *sheet // in view, or nil
-	last   string // the drive that was selected last
+	last   string // the drive that was selected last, which the pane is about
+	detail *detailPane
+	split  *fyne.Container
 
 	awaited func() bool // done when true; nil: nothing
 }
@@ -74,7 +78,7 @@ func New(o Options) *Window {
 	w.win.SetTitle(w.texts.Get("app.name"))
 	w.win.SetIcon(Icon("moorage"))
 	w.win.SetContent(w.build())
-	w.win.Resize(fyne.NewSize(680, 600))
+	w.win.Resize(fyne.NewSize(940, 640))
 	w.win.SetCloseIntercept(w.hide)
 	w.win.Canvas().SetOnTypedKey(w.typed)
 	for _, key := range []fyne.KeyName{
@@ -105,16 +109,21 @@ func (w *Window) build() fyne.CanvasObject {
 
 	w.banner = newNoticeBox(w.Do)
 	w.list = container.New(layout.NewCustomPaddedVBoxLayout(8))
-	w.scroll = container.NewVScroll(container.New(layout.NewCustomPaddedLayout(4, 8, 12, 12), w.list))
+	w.scroll = container.NewVScroll(container.New(layout.NewCustomPaddedLayout(4, 8, 12, 8), w.list))
 	w.none = widget.NewLabelWithStyle("", fyne.TextAlignCenter, fyne.TextStyle{Italic: true})
 	w.none.Hide()
 	w.empty = w.welcome()
 	w.footer = caption()
 
+	w.detail = newDetailPane(w.texts, w.Do)
+	w.split = container.New(columns{0.54}, container.NewStack(w.scroll, container.NewCenter(w.none)),
+		container.New(layout.NewCustomPaddedLayout(4, 8, 0, 12), w.detail.root))
+	w.split.Hide()
+
 	w.top = container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner))
 	return container.NewBorder(w.top,
 		container.New(layout.NewCustomPaddedLayout(-6, -4, 8, 12), w.footer),
-		nil, nil, container.NewStack(w.scroll, container.NewCenter(w.none), w.empty))
+		nil, nil, container.NewStack(w.split, w.empty))
 }
 
 // welcome is what a window without drives says.
@@ -152,7 +161,7 @@ func (w *Window) Show(v model.View) {
 		switch {
 		case !ok:
 			row = newDriveRow(r, w.Do)
-			row.key, row.selected = w.typed, func(d *driveRow) { w.last = d.row.Name }
+			row.key, row.selected = w.typed, func(d *driveRow) { w.choose(d.row.Name) }
 			w.rows[r.Name] = row
 		case !row.row.Equal(r):
 			row.set(r)
@@ -163,10 +172,34 @@ func (w *Window) Show(v model.View) {
 		w.list.Refresh()
 	}
 	w.arrange()
+	if _, ok := w.rows[w.last]; !ok {
+		first := ""
+		if len(v.Rows) > 0 {
+			first = v.Rows[0].Name
+		}
+		w.choose(first)
+	}
+	w.detail.set(v.Detail)
 	if row, ok := w.rows[w.last]; ok && changed && row.focused {
 		w.scrollTo(row)
 	}
 	w.await()
+}
+
+// choose makes the pane show a drive.
+func (w *Window) choose(drive string) {
+	if w.last != drive {
+		if row, ok := w.rows[w.last]; ok {
+			row.chosen = false
+			row.mark()
+		}
+		w.last = drive
+		w.actions.Watch(drive)
+	}
+	if row, ok := w.rows[drive]; ok && !row.chosen {
+		row.chosen = true
+		row.mark()
+	}
 }
 
 // arrange puts the rows that match the search into the list.
@@ -186,6 +219,7 @@ func (w *Window) arrange() {
 		w.scroll.Refresh()
 	}
 	show(w.empty, len(w.view.Rows) == 0 && w.view.Banner.What == "")
+	show(w.split, len(w.view.Rows) > 0)
 	if len(objects) == 0 && len(w.view.Rows) > 0 {
 		w.none.SetText(w.texts.Get("search.none", w.search.Text))
 	}
@@ -221,6 +255,8 @@ func (w *Window) Do(a model.Action) {
 		w.question(t.Get("force.title", a.Drive), t.Get("force.text"), t.Get("force.yes"), a)
 	case model.Remove:
 		w.question(t.Get("remove.title", a.Drive), t.Get("remove.text"), t.Get("remove.yes"), a)
+	case model.Edit:
+		w.edit(a.Drive)
 	case model.Copy:
 		for _, r := range w.view.Rows {
 			if r.Name == a.Drive {
@@ -245,6 +281,14 @@ func (w *Window) Add() {
 		added := func() { w.reveals(known) }
 		return newAddSheet(w.win.Canvas(), w.texts, w.actions.Add, added, w.closed).sheet
 	})
+}
+
+func (w *Window) edit(drive string) {
+	for _, r := range w.view.Rows {
+		if r.Name == drive {
+			w.open(func() *sheet { return newEditSheet(w.win.Canvas(), w.texts, r, w.actions.Edit, w.closed).sheet })
+		}
+	}
 }
 
 func (w *Window) question(title, text, yes string, a model.Action) {

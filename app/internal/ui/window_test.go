@@ -173,9 +173,7 @@ func TestRemoveAsksFirst(t *testing.T) {
 func TestKeysOfTheSelectedDrive(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show(drives()...)
-	f.key(fyne.KeyM)
-	f.calls("")
-	f.key(fyne.KeyDown)
+	f.key(fyne.KeyDown) // to the one that is shown already
 	f.key(fyne.KeyO)
 	f.calls("open gpt-oss-20b")
 	f.key(fyne.KeyM)
@@ -308,4 +306,74 @@ func TestRefusedUnmountOffersForce(t *testing.T) {
 	f.shoot("force-dark")
 	f.press("Unmount anyway")
 	f.calls("force gpt-oss-20b")
+}
+
+// TestPaneTellsAllOfTheChosenDrive: and follows the choice, by keyboard or mouse.
+func TestPaneTellsAllOfTheChosenDrive(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.show(drives()...)
+	if f.service.watched != "gpt-oss-20b" {
+		t.Errorf("at first %q is shown", f.service.watched)
+	}
+	test.Tap(f.ui.rows["s3-builds"])
+	f.show(drives()...)
+	for _, text := range []string{
+		"~/Moorage/s3-builds", "3.4 GB of 10.0 GB", "4.2 GB read, 81.0 MB written since it was mounted",
+		"nightly/moorage_1.4.0_amd64.deb", "Uploading: 7.1 MB of 11.9 MB", "Saved here, waits: 512 B", "To be removed from the remote",
+		"The bucket forbids it. Ask its owner for the right to write, then upload again.", "and 8 others",
+	} {
+		if !f.reads(text) {
+			t.Errorf("%q is not told", text)
+		}
+	}
+	f.press("Upload now")
+	f.calls("publish s3-builds")
+	for _, s := range []struct {
+		line *switchLine
+		call string
+	}{{f.ui.detail.auto, "auto s3-builds"}, {f.ui.detail.offline, "keep-here s3-builds"}} {
+		test.Tap(s.line.check)
+		f.calls(s.call)
+	}
+	if !f.ui.detail.readOnly.check.Disabled() {
+		t.Error("a mounted drive can be made read-only")
+	}
+	f.ui.rows["photos"].FocusGained()
+	f.show(drives()...)
+	if f.reads("Uploading: 7.1 MB of 11.9 MB") || !f.reads("Everything is on the remote.") {
+		t.Error("the pane is about the drive before")
+	}
+	test.Tap(f.ui.detail.readOnly.check)
+	f.calls("read-only photos")
+	f.show()
+	if f.ui.detail.root.Visible() && f.reads("photos") {
+		t.Error("a drive is shown that is not there any more")
+	}
+}
+
+func TestEditOfADrive(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	d := api.Drive{Name: "photos", URL: "file:///home/ann/Pictures", Kind: "folder", State: api.Stopped, Dir: "/home/ann/Moorage/photos", Remembered: true}
+	f.show(d)
+	f.ui.Do(model.Action{Verb: model.Edit, Drive: "photos"})
+	f.shoot("edit-light")
+	f.service.refuse = &api.Problem{What: "There is a drive of that name."}
+	f.win.Canvas().Focused().TypedRune('2')
+	f.press("Save")
+	if len(f.service.edits) != 1 || f.service.edits[0].Name == nil || *f.service.edits[0].Name != "2photos" || f.service.edits[0].Dir != nil {
+		t.Fatalf("%+v", f.service.edits)
+	}
+	if !f.reads("There is a drive of that name.") {
+		t.Error("the refusal is not told")
+	}
+	f.service.refuse = nil
+	f.press("Save")
+	if f.ui.sheet != nil {
+		t.Error("the sheet is still open")
+	}
+	f.ui.Do(model.Action{Verb: model.Edit, Drive: "photos"})
+	f.press("Save")
+	if f.ui.sheet != nil || len(f.service.edits) != 2 {
+		t.Error("nothing was changed, but asked for")
+	}
 }
