@@ -30,6 +30,7 @@ type detailPane struct {
 	primary *widget.Button
 	toggle  *widget.Button
 	more    *widget.Button
+	notice  *noticeBox
 
 	facts    *fyne.Container
 	place    *fact
@@ -62,6 +63,8 @@ func newDetailPane(texts assets.Texts, do func(model.Action)) *detailPane {
 		container.New(layout.NewCustomPaddedLayout(0, 0, theme.InnerPadding(), 0), container.NewCenter(p.icon)), nil,
 		container.New(layout.NewCustomPaddedVBoxLayout(tight), p.name, p.state.root))
 
+	p.notice = newNoticeBox(true, do)
+
 	p.place = newFact(texts.Get("detail.place"))
 	p.address = newFact(texts.Get("detail.address"))
 	p.revision = newFact(texts.Get("detail.revision"))
@@ -87,6 +90,7 @@ func newDetailPane(texts assets.Texts, do func(model.Action)) *detailPane {
 		head,
 		container.New(layout.NewCustomPaddedLayout(4, 4, theme.InnerPadding(), theme.InnerPadding()),
 			container.NewHBox(p.primary, p.toggle, layout.NewSpacer(), p.more)),
+		inset(p.notice),
 		section(p.facts),
 		section(container.New(layout.NewCustomPaddedVBoxLayout(-8), p.auto.root, p.readOnly.root, p.offline.root)),
 		section(container.NewVBox(
@@ -134,6 +138,8 @@ func (p *detailPane) set(d model.Detail) {
 	}
 	setButton(p.toggle, other)
 	p.toggle.Importance = widget.MediumImportance
+
+	p.notice.set(d.Notice)
 
 	p.place.set(d.Place)
 	p.address.set(d.Address)

@@ -89,7 +89,7 @@ func (w *Window) move(step int) {
 	switch {
 	case i < 0:
 		i = 0
-	case w.rows[w.last].focused: // else it is chosen already, and gets the keyboard first
+	case w.list.focused: // else it is chosen already, and gets the keyboard first
 		i = min(max(i+step, 0), len(rows)-1)
 	}
 	w.reveal(rows[i].Name)

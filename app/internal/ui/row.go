@@ -15,31 +15,25 @@ import (
 // for standing alone.
 const tight = -14
 
-// driveRow is one drive in the window. It has the keyboard when it is the
-// selected one.
+// driveRow shows one drive of the list, and another one when the list is moved.
 type driveRow struct {
 	widget.BaseWidget
-	row      model.Row
-	do       func(model.Action)
-	key      func(*fyne.KeyEvent) // keys that the row does not know itself
-	selected func(*driveRow)
+	row model.Row
+	do  func(model.Action)
 
-	focused bool
-	chosen  bool // the pane beside the list is about it
 	ground  *card
 	icon    *canvas.Image
 	name    *widget.Label
 	source  *widget.Label
 	state   *stateLine
 	primary *widget.Button
-	notice  *noticeBox
+	body    *fyne.Container
 }
 
 // stateLine is the line that tells how a drive is, with a mark of its own for
 // each way of being: colours alone are not seen by everybody.
 type stateLine struct {
 	root   *fyne.Container
-	tone   model.Tone
 	mark   *widget.Icon
 	busy   *widget.Activity
 	status *widget.Label
@@ -55,10 +49,14 @@ func newStateLine() *stateLine {
 	return l
 }
 
+// set shows how r is; what is wrong with it comes first.
 func (l *stateLine) set(r model.Row) {
-	l.tone = r.Tone
-	l.mark.SetResource(toneMark(r.Tone))
-	l.status.SetText(r.Status)
+	text, tone := r.Status, r.Tone
+	if r.Notice.What != "" && !r.Working {
+		text, tone = r.Notice.What, r.Notice.Tone
+	}
+	l.mark.SetResource(toneMark(tone))
+	l.status.SetText(text)
 	if r.Working {
 		l.busy.Show()
 		l.busy.Start()
@@ -69,18 +67,20 @@ func (l *stateLine) set(r model.Row) {
 	show(l.mark, !r.Working)
 }
 
-func newDriveRow(r model.Row, do func(model.Action)) *driveRow {
+func newDriveRow(do func(model.Action)) *driveRow {
 	w := &driveRow{do: do}
 	w.ground = newCard()
-	w.icon = picture("kind-"+r.Kind, 40)
+	w.icon = picture("kind-cloud", 40)
 	w.name = widget.NewLabelWithStyle("", fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
 	w.name.Truncation = fyne.TextTruncateEllipsis
 	w.source = caption()
 	w.state = newStateLine()
 	w.primary = widget.NewButton("", func() { w.do(w.row.Primary) })
-	w.notice = newNoticeBox(do)
+	text := container.New(layout.NewCustomPaddedVBoxLayout(tight), w.name, w.source, w.state.root)
+	w.body = container.New(layout.NewCustomPaddedLayout(2, 2, 1, 7), container.NewStack(w.ground,
+		container.New(layout.NewCustomPaddedLayout(6, 8, 14, 8),
+			container.NewBorder(nil, nil, container.NewCenter(w.icon), container.NewCenter(w.primary), text))))
 	w.ExtendBaseWidget(w)
-	w.set(r)
 	return w
 }
 
@@ -92,8 +92,14 @@ func caption() *widget.Label {
 	return l
 }
 
-// set shows r. It is for the first time, and for a change.
-func (w *driveRow) set(r model.Row) {
+// set shows r. edge marks the row, see card.
+func (w *driveRow) set(r model.Row, edge float32) {
+	if w.ground.edge != edge {
+		w.ground.mark(edge)
+	}
+	if w.row.Name != "" && w.row.Equal(r) {
+		return
+	}
 	if w.row.Kind != r.Kind {
 		w.icon.Resource = Icon("kind-" + r.Kind)
 		w.icon.Refresh()
@@ -103,44 +109,17 @@ func (w *driveRow) set(r model.Row) {
 	w.source.SetText(r.Source)
 	w.state.set(r)
 	setButton(w.primary, r.Primary)
-	w.notice.set(r.Notice)
-	w.Refresh()
+	w.body.Refresh() // the button may be of another width
 }
 
-// mark shows whether the row has the keyboard, or is what the pane is about.
-func (w *driveRow) mark() {
-	switch {
-	case w.focused:
-		w.ground.mark(2)
-	case w.chosen:
-		w.ground.mark(1)
-	default:
-		w.ground.mark(0)
-	}
-}
-
-func (w *driveRow) CreateRenderer() fyne.WidgetRenderer {
-	text := container.New(layout.NewCustomPaddedVBoxLayout(tight), w.name, w.source, w.state.root)
-	top := container.NewBorder(nil, nil, container.NewCenter(w.icon), container.NewCenter(w.primary), text)
-	body := container.NewVBox(top, w.notice)
-	return widget.NewSimpleRenderer(container.NewStack(w.ground,
-		container.New(layout.NewCustomPaddedLayout(6, 8, 14, 8), body)))
-}
+func (w *driveRow) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(w.body) }
 
 func (w *driveRow) canvas() fyne.Canvas {
 	return fyne.CurrentApp().Driver().CanvasForObject(w)
 }
 
-// Tapped gives the row the keyboard.
-func (w *driveRow) Tapped(*fyne.PointEvent) {
-	if c := w.canvas(); c != nil {
-		c.Focus(w)
-	}
-}
-
 // TappedSecondary opens the row's menu where the pointer is.
 func (w *driveRow) TappedSecondary(e *fyne.PointEvent) {
-	w.Tapped(e)
 	if c := w.canvas(); c != nil {
 		widget.ShowPopUpMenuAtPosition(w.items(), c, e.AbsolutePosition)
 	}
@@ -160,34 +139,4 @@ func rowMenu(r model.Row, do func(model.Action)) *fyne.Menu {
 		m.Items = append(m.Items, item)
 	}
 	return m
-}
-
-// FocusGained marks the row as the selected one.
-func (w *driveRow) FocusGained() {
-	w.focused = true
-	if w.selected != nil {
-		w.selected(w)
-	}
-	w.mark()
-}
-
-// FocusLost takes the mark away.
-func (w *driveRow) FocusLost() {
-	w.focused = false
-	w.mark()
-}
-
-// TypedRune does nothing: letters come as keys too.
-func (w *driveRow) TypedRune(rune) {}
-
-// TypedKey does what the keys of a selected drive do.
-func (w *driveRow) TypedKey(e *fyne.KeyEvent) {
-	switch e.Name {
-	case fyne.KeyReturn, fyne.KeyEnter, fyne.KeySpace:
-		w.do(w.row.Primary)
-	default:
-		if w.key != nil {
-			w.key(e)
-		}
-	}
 }
