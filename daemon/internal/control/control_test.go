@@ -217,7 +217,7 @@ func TestNoService(t *testing.T) {
 	}
 }
 
-func TestRefusedRequests(t *testing.T) {
+func TestRule12RefusedRequests(t *testing.T) {
 	w := start(t)
 	const ok = "POST /v1/drives HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n"
 	post := func(head, body string) string {
