@@ -10,9 +10,10 @@ import (
 
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/client"
+	"github.com/moorage/moorage/daemon/crash"
 	"github.com/moorage/moorage/daemon/internal/config"
 	"github.com/moorage/moorage/daemon/internal/logfile"
-	"github.com/moorage/moorage/daemon/internal/places"
+	"github.com/moorage/moorage/daemon/places"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/service"
 	"github.com/moorage/moorage/daemon/internal/state"
@@ -42,7 +43,7 @@ func runService(ctx context.Context, foreground bool) error {
 		defer f.Close()
 		out = f
 	}
-	log := slog.New(slog.NewTextHandler(out, nil))
+	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
 	m := newMounter(log)
 	return service.Run(ctx, service.Options{
 		Places: p, Socket: socket, Version: version(), Opener: newOpener(), Mounter: m,

@@ -48,6 +48,8 @@ func Rules() []Rule {
 			Not: []string{"mounter/..."}, Direct: true, Why: "only the life cycle of drives sees both nfs and mounter"},
 		{Who: []string{"daemon/api"}, Not: []string{"std"}, But: []string{module + "daemon/api"},
 			Why: "the API's types do no I/O and cost nothing"},
+		{Who: []string{"daemon/places", "daemon/crash"}, Not: []string{"std"}, But: []string{module + "daemon/places", module + "daemon/crash"},
+			Why: "the app gets them without the service"},
 		{Who: []string{"daemon/client"}, Not: []string{"daemon/internal/...", "nfs/...", "mounter/...", "providers/..."},
 			Why: "whoever imports the client must not get the service with it"},
 		{Who: []string{"daemon/...", "nfs/...", "mounter/...", "providers/...", "assets/..."}, Not: []string{"fyne.io/...", "app/..."},

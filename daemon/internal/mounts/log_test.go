@@ -82,7 +82,7 @@ func TestRule14LogsHoldNoHandlesOrTokens(t *testing.T) {
 		t.Errorf("CREATE: %v, %v", r.Status, err)
 	}
 	refuse.Store(true)
-	stranger, err := net.Dial("tcp", fmt.Sprintf("%s:%d", k.spec.Address, k.spec.Port))
+	stranger, err := net.Dial("tcp", net.JoinHostPort(k.spec.Address, fmt.Sprint(k.spec.Port)))
 	if err != nil {
 		t.Fatal(err)
 	}

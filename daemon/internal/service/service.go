@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/crash"
 	"github.com/moorage/moorage/daemon/internal/config"
 	"github.com/moorage/moorage/daemon/internal/control"
 	"github.com/moorage/moorage/daemon/internal/events"
 	"github.com/moorage/moorage/daemon/internal/lockfile"
 	"github.com/moorage/moorage/daemon/internal/mounts"
-	"github.com/moorage/moorage/daemon/internal/places"
+	"github.com/moorage/moorage/daemon/places"
 	"github.com/moorage/moorage/daemon/internal/problem"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/state"
@@ -74,6 +75,7 @@ func Run(ctx context.Context, o Options) error {
 		return running(control.Held(err))
 	}
 	defer lock.Release()
+	defer recordCrashes(o)()
 	l, err := control.Listen(o.Socket, o.Logger)
 	if err != nil {
 		return running(err)
@@ -122,6 +124,25 @@ func Run(ctx context.Context, o Options) error {
 		return problem.Of(fmt.Errorf("end the service: %w", err), "the service")
 	}
 	return nil
+}
+
+// recordCrashes keeps what the runtime says should this process crash, and tells the log
+// of earlier ones. It is called with the lock held; what it returns ends it. A service
+// without that is better than none.
+func recordCrashes(o Options) (end func()) {
+	r, err := crash.Start(crash.Options{Dir: o.Places.Crashes(), Program: "mooraged", Version: o.Version, Clock: time.Now})
+	if err != nil {
+		o.Logger.Warn("crashes are not recorded", "err", err)
+		return func() {}
+	}
+	for _, old := range r.Old {
+		o.Logger.Error("an earlier run has crashed", "at", old.Time, "report", old.Path)
+	}
+	return func() {
+		if err := r.Close(); err != nil {
+			o.Logger.Warn("the recording of crashes did not end well", "err", err)
+		}
+	}
 }
 
 // running explains that there is another service.
