@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/client"
 	"github.com/moorage/moorage/daemon/crash"
 	"github.com/moorage/moorage/daemon/internal/config"
@@ -45,16 +44,11 @@ func runService(ctx context.Context, foreground bool) error {
 	}
 	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
 	m := newMounter(log)
+	opener := newOpener()
 	return service.Run(ctx, service.Options{
-		Places: p, Socket: socket, Version: version(), Opener: newOpener(), Mounter: m,
+		Places: p, Socket: socket, Version: version(), Opener: opener, Mounter: m,
 		Secrets: secrets.New(keyringTimeout), Logger: log,
-		Probe: func(ctx context.Context) []api.Check {
-			var out []api.Check
-			for _, c := range m.Probe(ctx) {
-				out = append(out, api.Check{Name: c.Name, OK: c.OK, Detail: c.Detail, Remedy: c.Remedy})
-			}
-			return out
-		},
+		Probe: probe(m), Try: opener.Try, Look: lookByChild, Login: loginOrNone(),
 	})
 }
 

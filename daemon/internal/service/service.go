@@ -17,6 +17,7 @@ import (
 	"github.com/moorage/moorage/daemon/crash"
 	"github.com/moorage/moorage/daemon/internal/config"
 	"github.com/moorage/moorage/daemon/internal/control"
+	"github.com/moorage/moorage/daemon/internal/doctor"
 	"github.com/moorage/moorage/daemon/internal/events"
 	"github.com/moorage/moorage/daemon/internal/lockfile"
 	"github.com/moorage/moorage/daemon/internal/mounts"
@@ -38,6 +39,13 @@ type Options struct {
 
 	// Probe tells what the system has for mounting.
 	Probe func(ctx context.Context) []api.Check
+
+	// Try signs in to a drive's remote and lists it, and keeps nothing. Look lists, and
+	// with read also reads from, a folder that may hang.
+	Try  func(ctx context.Context, r mounts.Request) error
+	Look func(ctx context.Context, dir string, read bool) error
+
+	Login doctor.Login // nil: nobody here starts services
 
 	// See mounts.Options; nil for a Mounter that is the system's.
 	CheckPeer func(net.Conn) error
@@ -98,7 +106,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	server := control.New(control.Options{
 		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Events: func() control.Feed { return hub.Subscribe() },
-		Doctor: s.doctor, Stop: s.end, Info: s.info, Logger: o.Logger,
+		Doctor: doctor.New(s.doctorOptions(store)), Stop: s.end, Info: s.info, Logger: o.Logger,
 	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
