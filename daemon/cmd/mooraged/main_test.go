@@ -26,9 +26,9 @@ import (
 	"github.com/moorage/moorage/daemon/client"
 	"github.com/moorage/moorage/daemon/internal/mounts/mountstest"
 	"github.com/moorage/moorage/daemon/internal/mounts/serve"
-	"github.com/moorage/moorage/daemon/places"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/service"
+	"github.com/moorage/moorage/daemon/places"
 	"github.com/moorage/moorage/mounter"
 	"github.com/moorage/moorage/nfs/nfstest"
 )

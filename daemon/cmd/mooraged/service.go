@@ -12,10 +12,10 @@ import (
 	"github.com/moorage/moorage/daemon/crash"
 	"github.com/moorage/moorage/daemon/internal/config"
 	"github.com/moorage/moorage/daemon/internal/logfile"
-	"github.com/moorage/moorage/daemon/places"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/service"
 	"github.com/moorage/moorage/daemon/internal/state"
+	"github.com/moorage/moorage/daemon/places"
 )
 
 const (

@@ -48,7 +48,7 @@ func (d *Doctor) config(_ context.Context, c *api.Check) {
 	}
 }
 
-// keyring: without one, drives that need no password work.
+// keyring: a drive that needs what is in it says so itself.
 func (d *Doctor) keyring(ctx context.Context, c *api.Check) {
 	err := d.o.Keyring.Check(ctx)
 	switch {
@@ -57,7 +57,7 @@ func (d *Doctor) keyring(ctx context.Context, c *api.Check) {
 	case errors.Is(err, secrets.ErrTimeout):
 		c.State, c.Detail, c.Remedy = api.CheckBad, "It does not answer; most likely it is locked.", "Unlock it."
 	default:
-		c.State, c.Detail = api.CheckBad, "There is none that works: "+err.Error()+"."
+		c.State, c.Detail = api.CheckNote, "There is none that works: "+err.Error()+"."
 		c.Remedy = "Start a secret service such as gnome-keyring or KWallet. Without one, drives that need a password must sign in with the remote's own tool."
 	}
 }

@@ -3,7 +3,6 @@ package doctor
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -54,12 +53,8 @@ func lingers() string {
 
 // offerClient offers to load the kernel's NFS client where this process may do that.
 func offerClient(c *api.Check) {
-	if os.Geteuid() != 0 || clientLoaded("/proc/filesystems") {
-		return
-	}
-	c.Fix = fixClient
-	if c.State == api.CheckOK {
-		c.State, c.Remedy = api.CheckNote, "Nothing, or load it now: modprobe nfs"
+	if os.Geteuid() == 0 && c.State == api.CheckOK && !clientLoaded("/proc/filesystems") {
+		c.State, c.Fix, c.Remedy = api.CheckNote, fixClient, "Nothing, or load it now: modprobe nfs"
 	}
 }
 
@@ -78,9 +73,9 @@ func clientLoaded(table string) bool {
 }
 
 func loadClient(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "modprobe", "nfs").CombinedOutput()
-	if err != nil {
-		return "", errors.Join(fmt.Errorf("modprobe nfs: %w", err), errors.New(string(bytes.TrimSpace(out))))
+	cmd := exec.CommandContext(ctx, "/sbin/modprobe", "nfs") // often not on a user's PATH
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("modprobe nfs: %w: %s", err, bytes.TrimSpace(out))
 	}
 	return "Loaded the kernel's NFS client.", nil
 }

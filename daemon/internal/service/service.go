@@ -21,10 +21,10 @@ import (
 	"github.com/moorage/moorage/daemon/internal/events"
 	"github.com/moorage/moorage/daemon/internal/lockfile"
 	"github.com/moorage/moorage/daemon/internal/mounts"
-	"github.com/moorage/moorage/daemon/places"
 	"github.com/moorage/moorage/daemon/internal/problem"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/state"
+	"github.com/moorage/moorage/daemon/places"
 )
 
 // Options are what the service is made of.

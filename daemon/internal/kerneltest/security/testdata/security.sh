@@ -39,6 +39,23 @@ refused() {
 }
 check "rule 2: private listener: nobody can connect to the drive's server" refused
 
+# finds UID STATE ID...: the doctor's checks of these ids are in that state.
+finds() {
+	u=$1 state=$2; shift 2
+	user $u moorage doctor --json >/tmp/doctor || true # no keyring here
+	for id in "$@"; do
+		tr -d '\n' </tmp/doctor | tr '{' '\n' | grep "\"id\": *\"$id\"" | grep -q "\"state\": *\"$state\"" || { echo "$id is not $state:"; cat /tmp/doctor; return 1; }
+	done
+}
+doctor() {
+	finds 6001 ok service nfs-client rights system-bus mount-helper mount-policy folder-state folder-socket mounts drive:drive drive:drive:mount
+	finds 6002 ok service system-bus mount-helper mount-policy
+	grep -q "password is asked for" /tmp/doctor
+	finds 6002 note keyring
+	user 6002 moorage service stop
+}
+check "the doctor finds the helper, its policy, and that the drive can be read" doctor
+
 # MNT is never called and always refused, even to root where the drive listens: the
 # token in the mount table opens nothing.
 handles() {
@@ -261,6 +278,7 @@ pkexecs() {
 	uninstall
 	for p in $(pgrep mooraged); do kill -TERM $p; done
 	until_true sh -c '! pgrep mooraged'
+	finds 6001 bad mount-helper
 	user 6001 moorage mount $DATA $AT --name pk
 	mounted
 	same "$(user 6001 cat $AT/f)" hello
