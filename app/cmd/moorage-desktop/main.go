@@ -38,7 +38,7 @@ func main() {
 }
 
 func run(hidden bool) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
 	texts, err := assets.English()
 	if err != nil {
 		return err

@@ -280,6 +280,7 @@ func TestRule14Canary(t *testing.T) {
 	if !strings.Contains(p.stderr.String(), reports[0]) {
 		t.Error("the log of the next service does not tell of the crash")
 	}
+	p.end(syscall.SIGTERM)
 	err = filepath.WalkDir(h.dir, func(p string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err

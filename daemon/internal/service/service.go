@@ -83,11 +83,11 @@ func Run(ctx context.Context, o Options) error {
 		return running(control.Held(err))
 	}
 	defer lock.Release()
-	defer recordCrashes(o)()
 	l, err := control.Listen(o.Socket, o.Logger)
 	if err != nil {
 		return running(err)
 	}
+	defer recordCrashes(o)()
 	store, err := state.Open(o.Places.Drives())
 	if err != nil {
 		l.Close()
