@@ -39,13 +39,18 @@ refused() {
 }
 check "rule 2: private listener: nobody can connect to the drive's server" refused
 
-# finds UID STATE ID...: the doctor's checks of these ids are in that state.
-finds() {
-	u=$1 state=$2; shift 2
-	user $u moorage doctor --json >/tmp/doctor || true # no keyring here
+# state STATE ID...: the doctor's checks of these ids are in that state.
+state() {
+	state=$1; shift
 	for id in "$@"; do
 		tr -d '\n' </tmp/doctor | tr '{' '\n' | grep "\"id\": *\"$id\"" | grep -q "\"state\": *\"$state\"" || { echo "$id is not $state:"; cat /tmp/doctor; return 1; }
 	done
+}
+# finds UID STATE ID...: so do those that this user's doctor makes.
+finds() {
+	u=$1; shift
+	user $u moorage doctor --json >/tmp/doctor || true # some of it may be bad
+	state "$@"
 }
 doctor() {
 	finds 6001 ok service nfs-client rights system-bus mount-helper mount-policy folder-state folder-socket mounts drive:drive drive:drive:mount
@@ -259,6 +264,29 @@ forced() {
 	wait $stuck || true
 }
 check "a drive without a service is taken away by force" forced
+# One of a service that was killed and whose state is gone: no service knows it.
+reaped() {
+	user 6001 moorage mount $DATA --name dead
+	grep -q " /run/home/6001/Moorage/dead nfs " /proc/mounts
+	kill -KILL $(pgrep -u 6001 -x mooraged)
+	rm -r /run/home/6001/.local/state/moorage
+	user 6001 mooraged doctor >/tmp/doctor
+	state bad mounts
+	user 6001 mooraged doctor --fix >/tmp/doctor
+	state ok mounts socket
+	if grep -q " /run/home/6001/Moorage/dead " /proc/mounts; then echo "it is mounted still"; return 1; fi
+	[ ! -e /run/home/6001/Moorage/dead ]
+}
+check "the doctor takes away a mount that nobody serves" reaped
+
+policies() {
+	mv /usr/share/polkit-1/actions/org.moorage.mount.policy /tmp/
+	until_true finds 6001 bad mount-policy
+	mv /tmp/org.moorage.mount.policy /usr/share/polkit-1/actions/
+	until_true finds 6001 ok mount-policy
+}
+check "the doctor finds that polkit does not know the helper's action" policies
+
 # Where the helper is no service, pkexec runs it; polkit is told here that u6001 may.
 uninstall() {
 	rm /usr/share/dbus-1/system-services/org.moorage.MountHelper1.service
@@ -311,4 +339,9 @@ peers() {
 	user 6001 moorage unmount peer --wait
 }
 check "rule 6: a drive on the common loopback answers the kernel's client alone" peers
+busless() {
+	busybox killall dbus-daemon
+	finds 6001 bad system-bus
+}
+check "the doctor finds that there is no system bus" busless
 finish || { cat /tmp/bus.log /tmp/polkitd.log; exit 1; }
