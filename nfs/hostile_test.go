@@ -179,7 +179,7 @@ func heap() int64 {
 func TestRule09ClientThatDoesNotRead(t *testing.T) {
 	const limit = 32 << 20
 	e := start(t, endless{&fakeFS{}}, func(c *config) {
-		c.opts.Limits = nfs.Limits{Memory: limit, Stall: 2 * time.Second}
+		c.opts.Limits.Memory, c.opts.Limits.Stall = limit, 2*time.Second
 	})
 	file := e.handle("file")
 	read := append([]byte{0, 0, 0, 1}, e.c.Header(nfsProg, 3, wire.ProcRead)...)
@@ -338,6 +338,46 @@ func TestRule09Connections(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
+}
+
+// TestRule09Penalty: who sends what no client sends is kept waiting, but neither keeps a
+// place from others nor the server from ending.
+func TestRule09Penalty(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"no call":            nfstest.Record(append([]byte{0, 0, 0, 1, 0, 0, 0, 1}, make([]byte, 40)...)),
+		"a record too long":  mark(1<<32 - 1),
+		"a call too long":    nfstest.Record(append(nullCall(), make([]byte, 200<<10)...)),
+		"endless empty ones": bytes.Repeat(mark(0), 100_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			const penalty = 300 * time.Millisecond
+			e := start(t, nil, func(c *config) { c.opts.Limits.Penalty = penalty })
+			nc := e.raw()
+			began := time.Now()
+			go nc.Write(b)
+			io.Copy(io.Discard, nc)
+			if d := time.Since(began); d < penalty {
+				t.Errorf("closed after %v", d)
+			}
+			e.healthy(name)
+
+			e = start(t, nil, func(c *config) { c.opts.Limits.Penalty, c.opts.Limits.Connections = time.Hour, 2 })
+			e.healthy("the client before it") // which has one of the places
+			first := e.raw()
+			go first.Write(b)
+			second := e.raw()
+			second.Write(nfstest.Record(nullCall()))
+			if _, err := io.ReadFull(second, make([]byte, 28)); err != nil {
+				t.Errorf("another in its place: %v", err)
+			}
+			second.Close()
+			third := e.raw()
+			go third.Write(b)
+			if err := e.srv.Shutdown(e.ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // TestRule09SlowRecords: a record must go on, a connection may be idle.
