@@ -46,7 +46,7 @@ func doctorCommand() *cobra.Command {
 			log := slog.New(slog.DiscardHandler)
 			m := newMounter(log)
 			d := doctor.New(doctor.Options{
-				Places: p, Socket: socket, Config: config.New(p.Config), Keyring: secrets.New(keyringTimeout), Login: loginOrNone(), Logger: log,
+				Places: p, Socket: socket, Config: config.New(p.Config), Keyring: service.Keyring(secrets.New(keyringTimeout)), Login: loginOrNone(), Logger: log,
 				Probe: probe(m), Table: service.Table(m), Unmount: func(ctx context.Context, dir string) error { return m.Unmount(ctx, dir, true) },
 			})
 			var checks []api.Check

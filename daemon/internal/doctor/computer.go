@@ -48,17 +48,17 @@ func (d *Doctor) config(_ context.Context, c *api.Check) {
 	}
 }
 
-// keyring: a drive that needs what is in it says so itself.
+// keyring: that there is none is to be known only; a drive that needs what would be in it
+// says so itself.
 func (d *Doctor) keyring(ctx context.Context, c *api.Check) {
-	err := d.o.Keyring.Check(ctx)
-	switch {
-	case err == nil:
-		c.Detail = "Passwords can be stored."
-	case errors.Is(err, secrets.ErrTimeout):
-		c.State, c.Detail, c.Remedy = api.CheckBad, "It does not answer; most likely it is locked.", "Unlock it."
-	default:
-		c.State, c.Detail = api.CheckNote, "There is none that works: "+err.Error()+"."
-		c.Remedy = "Start a secret service such as gnome-keyring or KWallet. Without one, drives that need a password must sign in with the remote's own tool."
+	where, err := d.o.Keyring(ctx)
+	if err == nil {
+		c.Detail = where
+		return
+	}
+	*c = failed(*c, err)
+	if errors.Is(err, secrets.ErrNone) {
+		c.State = api.CheckNote
 	}
 }
 

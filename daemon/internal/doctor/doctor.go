@@ -29,12 +29,6 @@ const (
 // limit bounds each look and each fix. Those of drives go to the network.
 const limit = 15 * time.Second
 
-// Keyring is the system's; *secrets.Keyring is one.
-type Keyring interface {
-	// Check reports whether the keyring works, without changing it.
-	Check(ctx context.Context) error
-}
-
 // Login has the service started at login; *autostart.Login is one.
 type Login interface {
 	Status() (autostart.Status, error)
@@ -51,12 +45,14 @@ type Mount struct {
 
 // Options are what the doctor looks at. All but those marked are needed.
 type Options struct {
-	Places  places.Places
-	Socket  string // of the service's API
-	Config  *config.File
-	Keyring Keyring
-	Login   Login // nil: nobody here starts services
-	Logger  *slog.Logger
+	Places places.Places
+	Socket string // of the service's API
+	Config *config.File
+	Login  Login // nil: nobody here starts services
+	Logger *slog.Logger
+
+	// Keyring says where passwords can be stored, or fails as package secrets does.
+	Keyring func(ctx context.Context) (where string, err error)
 
 	// Probe tells what the system has for mounting. Table reads its mounts, Unmount
 	// takes one away by force.

@@ -49,8 +49,6 @@ func (l *loginManager) Install() error {
 	return nil
 }
 
-func (p *patient) Check(context.Context) error { return p.keyring }
-
 // newPatient has a running service if runs.
 func newPatient(t *testing.T, runs bool) *patient {
 	dir, err := os.MkdirTemp("", "doctor") // a socket's path must be short
@@ -65,7 +63,7 @@ func newPatient(t *testing.T, runs bool) *patient {
 		look: func(context.Context, string, bool) error { return nil }}
 	at := places.Places{Config: filepath.Join(dir, "config", "config.toml"), State: filepath.Join(dir, "state"),
 		Cache: filepath.Join(dir, "cache"), Log: filepath.Join(dir, "log"), Mounts: filepath.Join(dir, "Moorage")}
-	p.o = Options{Places: at, Socket: filepath.Join(dir, "run", "s"), Config: config.New(at.Config), Keyring: p, Login: &p.login,
+	p.o = Options{Places: at, Socket: filepath.Join(dir, "run", "s"), Config: config.New(at.Config), Login: &p.login,
 		Logger: slog.New(slog.DiscardHandler),
 		Probe: func(context.Context) []api.Check {
 			return []api.Check{{ID: "nfs-client", Name: "nfs client", State: api.CheckOK, Detail: "There is one."}}

@@ -17,11 +17,16 @@ import (
 // doctorOptions are for a doctor beside this service.
 func (s *Service) doctorOptions(store *state.Store) doctor.Options {
 	return doctor.Options{
-		Places: s.o.Places, Socket: s.o.Socket, Config: s.conf, Keyring: s.o.Secrets, Login: s.o.Login, Logger: s.o.Logger,
+		Places: s.o.Places, Socket: s.o.Socket, Config: s.conf, Keyring: Keyring(s.o.Secrets), Login: s.o.Login, Logger: s.o.Logger,
 		Probe: s.o.Probe, Table: Table(s.o.Mounter), Unmount: func(ctx context.Context, dir string) error { return s.o.Mounter.Unmount(ctx, dir, true) },
 		Drives: s.m.List, Look: s.o.Look,
 		Try: func(ctx context.Context, d api.Drive) error { return s.try(ctx, store, d) },
 	}
+}
+
+// Keyring tells the doctor where k stores passwords.
+func Keyring(k *secrets.Keyring) func(ctx context.Context) (where string, err error) {
+	return func(ctx context.Context) (string, error) { return "Passwords can be stored.", k.Check(ctx) }
 }
 
 // Table is the mount table of m as the doctor wants it.
