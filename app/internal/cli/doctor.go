@@ -115,6 +115,11 @@ func (a *app) serviceCheck(ctx context.Context) (api.Check, *client.Client) {
 		return check, nil
 	}
 	check.Detail = "It runs, version " + s.Version + "."
+	if v := moduleVersion(); v != s.Version && v != "" && v != devel {
+		check.State = api.CheckNote
+		check.Detail = "It runs, version " + s.Version + "; this is " + v + "."
+		check.Remedy = "Have the installed version take its place; drives stay mounted: moorage service restart"
+	}
 	return check, c
 }
 

@@ -68,7 +68,8 @@ func newPatient(t *testing.T, runs bool) *patient {
 		Probe: func(context.Context) []api.Check {
 			return []api.Check{{ID: "nfs-client", Name: "nfs client", State: api.CheckOK, Detail: "There is one."}}
 		},
-		Table: func(context.Context) ([]Mount, error) { return p.table, p.list },
+		Table:   func(context.Context) ([]Mount, error) { return p.table, p.list },
+		Keyring: func(context.Context) (string, error) { return "In the keyring.", p.keyring },
 		Unmount: func(_ context.Context, dir string) error {
 			p.removed, p.table = append(p.removed, dir), nil
 			return nil

@@ -39,16 +39,16 @@ func sessionBus(ctx context.Context, c *api.Check) {
 	c.State, c.Detail, c.Remedy = api.CheckOK, "It answers.", ""
 }
 
-// lingers says that the user's services run without a session, too.
+// lingers says whether the user's services run without a session, too.
 func lingers() string {
 	u, err := user.Current()
 	if err != nil {
 		return ""
 	}
 	if _, err := os.Stat(filepath.Join("/var/lib/systemd/linger", u.Username)); err != nil {
-		return ""
+		return ", and ends with your last session; loginctl enable-linger changes that"
 	}
-	return ", and runs without a session (linger)"
+	return ", and runs without a session, too"
 }
 
 // offerClient offers to load the kernel's NFS client where this process may do that.
