@@ -26,8 +26,12 @@ const (
 	fixClient  = "load-client"    // load the kernel's NFS client
 )
 
-// limit bounds each look and each fix. Those of drives go to the network.
-const limit = 15 * time.Second
+// limit bounds each look and each fix. Those of drives go to the network, so many at a
+// time.
+const (
+	limit     = 15 * time.Second
+	manyTries = 16
+)
 
 // Login has the service started at login; *autostart.Login is one.
 type Login interface {
@@ -69,7 +73,8 @@ type Options struct {
 }
 
 // Doctor examines. Its methods may be called concurrently, and then wait for each other.
-// An examination takes limit at most, and a moment.
+// An examination takes limit at most, and a moment; with many drives whose remotes are
+// silent, that for every manyTries of them.
 type Doctor struct {
 	o     Options
 	looks []look
@@ -156,13 +161,20 @@ func (d *Doctor) examine(ctx context.Context, before [][]api.Check) [][]api.Chec
 		}
 	}
 	found := make([][]api.Check, len(looks), len(looks)+1)
+	places := make(chan struct{}, manyTries)
 	var wg sync.WaitGroup
 	for i, l := range looks {
 		if l.once && before != nil {
 			found[i] = before[i]
 			continue
 		}
-		wg.Go(func() { found[i] = d.bounded(ctx, l) })
+		wg.Go(func() {
+			if i >= len(d.looks) { // at a drive
+				places <- struct{}{}
+				defer func() { <-places }()
+			}
+			found[i] = d.bounded(ctx, l)
+		})
 	}
 	wg.Wait()
 	return append(found, drives)
