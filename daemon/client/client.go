@@ -140,6 +140,12 @@ func (c *Client) Doctor(ctx context.Context) (l []api.Check, err error) {
 	return l, c.call(ctx, http.MethodGet, "/v1/doctor", nil, &l)
 }
 
+// Treat has the doctor do what it safely can, or only the named fixes, and reports how
+// things are afterwards.
+func (c *Client) Treat(ctx context.Context, fixes ...string) (l []api.Check, err error) {
+	return l, c.call(ctx, http.MethodPost, "/v1/doctor", api.Treat{Fixes: fixes}, &l)
+}
+
 // Stop ends the service. It returns when the service has agreed to; with
 // Unmount that is after all drives are unmounted.
 func (c *Client) Stop(ctx context.Context, s api.StopService) error {

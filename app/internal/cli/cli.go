@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/client"
 )
 
@@ -25,9 +26,10 @@ type Env struct {
 	Start          func(ctx context.Context) error // makes sure that the service runs
 
 	StdoutTerminal, StderrTerminal bool
-	ReadPassword                   func(ctx context.Context) (string, error)             // from the terminal, without echo; nil if stdin is none
-	Replace                        func(ctx context.Context, argv []string) (int, error) // becomes another program, or runs it to its end
-	Launch                         func(argv []string) error                             // starts a program that outlives this one
+	ReadPassword                   func(ctx context.Context) (string, error)                // from the terminal, without echo; nil if stdin is none
+	Replace                        func(ctx context.Context, argv []string) (int, error)    // becomes another program, or runs it to its end
+	Launch                         func(argv []string) error                                // starts a program that outlives this one
+	Local                          func(ctx context.Context, fix bool) ([]api.Check, error) // the doctor's report without a service
 }
 
 // System is the real Env.
@@ -46,6 +48,7 @@ func System() Env {
 		StderrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
 		Replace:        replace,
 		Launch:         launch,
+		Local:          local,
 	}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		e.ReadPassword = readPassword

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -37,6 +38,7 @@ type fakeService struct {
 	sync    func(ctx context.Context, wait bool) (api.Synced, *api.Error)
 	pin     func(verb, path string) (api.Pin, *api.Error)
 	checks  []api.Check
+	treated []api.Check // what the doctor says when it was asked to mend
 	watcher chan api.Event
 }
 
@@ -62,6 +64,12 @@ func newFake(t *testing.T, drives ...api.Drive) *fakeService {
 		f.answer(w, api.Service{Version: "v1.2.3", PID: 42, Started: since}, nil)
 	})
 	mux.HandleFunc("GET /v1/doctor", func(w http.ResponseWriter, r *http.Request) { f.answer(w, f.checks, nil) })
+	mux.HandleFunc("POST /v1/doctor", func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.read(r, &api.Treat{})
+		f.answer(w, f.treated, nil)
+	})
 	mux.HandleFunc("GET /v1/drives", f.list)
 	mux.HandleFunc("GET /v1/drives/{name}", f.get)
 	mux.HandleFunc("POST /v1/drives", f.add)
@@ -287,6 +295,7 @@ func (f *fakeService) run(t *testing.T, change func(*Env), args ...string) resul
 		Start:   func(context.Context) error { return nil },
 		Replace: func(_ context.Context, argv []string) (int, error) { r.ran = append(r.ran, argv); return 0, nil },
 		Launch:  func(argv []string) error { r.ran = append(r.ran, argv); return nil },
+		Local:   func(context.Context, bool) ([]api.Check, error) { return nil, errors.New("not asked for") },
 	}
 	if change != nil {
 		change(&e)

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/crash"
 	"github.com/moorage/moorage/daemon/internal/mounts/serve"
 )
 
@@ -92,7 +93,7 @@ The environment variable MOORAGE_SOCKET moves its control socket.`,
 	root.SetVersionTemplate("mooraged {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), serviceCommand())
+	root.AddCommand(serveCommand(), serviceCommand(), doctorCommand(), lookCommand())
 	return root
 }
 
@@ -130,7 +131,7 @@ the folder stays, and the last line says how to go on.`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.URL = args[0]
-			o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+			o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
 			if trace {
 				o.Trace = os.Stderr
 			}

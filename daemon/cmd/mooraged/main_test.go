@@ -26,9 +26,9 @@ import (
 	"github.com/moorage/moorage/daemon/client"
 	"github.com/moorage/moorage/daemon/internal/mounts/mountstest"
 	"github.com/moorage/moorage/daemon/internal/mounts/serve"
-	"github.com/moorage/moorage/daemon/internal/places"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/service"
+	"github.com/moorage/moorage/daemon/places"
 	"github.com/moorage/moorage/mounter"
 	"github.com/moorage/moorage/nfs/nfstest"
 )
@@ -68,8 +68,10 @@ func testService() error {
 		return err
 	}
 	m := &mountstest.Mounter{Path: os.Getenv("MOORAGE_TEST_TABLE"), OnMount: mnt}
+	opener := newOpener()
 	return service.Run(ctx, service.Options{
-		Places: p, Socket: socket, Version: "test", Opener: newOpener(), Mounter: m, Secrets: secrets.New(time.Second),
+		Places: p, Socket: socket, Version: "test", Opener: opener, Mounter: m, Secrets: secrets.New(time.Second),
+		Try: opener.Try, Look: func(_ context.Context, dir string, read bool) error { return lookAt(dir, read) },
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Probe:     func(context.Context) []api.Check { return nil },
 		CheckPeer: func(net.Conn) error { return nil }, Watch: m.Watch,

@@ -8,14 +8,14 @@ import (
 	"os"
 	"time"
 
-	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/client"
+	"github.com/moorage/moorage/daemon/crash"
 	"github.com/moorage/moorage/daemon/internal/config"
 	"github.com/moorage/moorage/daemon/internal/logfile"
-	"github.com/moorage/moorage/daemon/internal/places"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/service"
 	"github.com/moorage/moorage/daemon/internal/state"
+	"github.com/moorage/moorage/daemon/places"
 )
 
 const (
@@ -42,18 +42,13 @@ func runService(ctx context.Context, foreground bool) error {
 		defer f.Close()
 		out = f
 	}
-	log := slog.New(slog.NewTextHandler(out, nil))
+	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
 	m := newMounter(log)
+	opener := newOpener()
 	return service.Run(ctx, service.Options{
-		Places: p, Socket: socket, Version: version(), Opener: newOpener(), Mounter: m,
+		Places: p, Socket: socket, Version: version(), Opener: opener, Mounter: m,
 		Secrets: secrets.New(keyringTimeout), Logger: log,
-		Probe: func(ctx context.Context) []api.Check {
-			var out []api.Check
-			for _, c := range m.Probe(ctx) {
-				out = append(out, api.Check{Name: c.Name, OK: c.OK, Detail: c.Detail, Remedy: c.Remedy})
-			}
-			return out
-		},
+		Probe: probe(m), Try: opener.Try, Look: lookByChild, Login: loginOrNone(),
 	})
 }
 

@@ -294,7 +294,7 @@ func TestServiceInTheBackground(t *testing.T) {
 		t.Errorf("Doctor = %+v, %v", checks, err)
 	}
 	for _, c := range checks {
-		if c.Name == "" || c.Detail == "" || !c.OK && c.Remedy == "" {
+		if c.ID == "" || c.Name == "" || c.Detail == "" || c.State != api.CheckOK && c.Remedy == "" {
 			t.Errorf("a check that does not help: %+v", c)
 		}
 	}

@@ -55,6 +55,12 @@ type Feed interface {
 	Close()
 }
 
+// Doctor looks at what drives need of this computer.
+type Doctor interface {
+	Examine(ctx context.Context) []api.Check
+	Treat(ctx context.Context, fixes []string) []api.Check
+}
+
 // Options are what the server speaks for. All are needed.
 type Options struct {
 	Drives  Drives
@@ -62,7 +68,7 @@ type Options struct {
 	Uploads Uploads
 	Pins    Pins
 	Events  func() Feed
-	Doctor  func(ctx context.Context) []api.Check
+	Doctor  Doctor
 	Stop    func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
 	Info    func() api.Service
 	Logger  *slog.Logger
@@ -169,7 +175,10 @@ func (s *Server) routes() http.Handler {
 		return struct{}{}, s.o.Drives.SetSecret(r.Context(), r.PathValue("name"), x.Secret)
 	}))
 	mux.HandleFunc("GET /v1/events", s.events)
-	mux.HandleFunc("GET /v1/doctor", s.handle(func(r *http.Request) (any, error) { return s.o.Doctor(r.Context()), nil }))
+	mux.HandleFunc("GET /v1/doctor", s.handle(func(r *http.Request) (any, error) { return s.o.Doctor.Examine(r.Context()), nil }))
+	mux.HandleFunc("POST /v1/doctor", withBody(s, func(r *http.Request, x api.Treat) (any, error) {
+		return s.o.Doctor.Treat(r.Context(), x.Fixes), nil
+	}))
 	mux.HandleFunc("POST /v1/stop", withBody(s, func(r *http.Request, x api.StopService) (any, error) {
 		return struct{}{}, s.o.Stop(r.Context(), x)
 	}))

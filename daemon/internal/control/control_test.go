@@ -78,6 +78,19 @@ func (*fakeDrives) Unmount(_ context.Context, n string, u api.UnmountDrive) (api
 	return api.Drive{Name: n}, nil
 }
 
+type fakeDoctor struct{}
+
+func (fakeDoctor) Examine(context.Context) []api.Check {
+	return []api.Check{{Name: "x", State: api.CheckOK}}
+}
+
+func (fakeDoctor) Treat(_ context.Context, fixes []string) (l []api.Check) {
+	for _, f := range fixes {
+		l = append(l, api.Check{Name: "x", State: api.CheckOK, Done: f})
+	}
+	return l
+}
+
 type world struct {
 	socket string
 	hub    *events.Hub
@@ -93,7 +106,7 @@ func startWith(t *testing.T, read time.Duration) *world {
 	w.client = client.New(w.socket)
 	s := New(Options{Drives: w.drives, Mounts: w.drives, Uploads: w.drives, Pins: w.drives,
 		Events: func() Feed { return w.hub.Subscribe() },
-		Doctor: func(context.Context) []api.Check { return []api.Check{{Name: "x", OK: true}} },
+		Doctor: fakeDoctor{},
 		Stop:   func(context.Context, api.StopService) error { return nil },
 		Info:   func() api.Service { return api.Service{PID: 7} },
 		Logger: slog.New(slog.DiscardHandler)})
@@ -141,6 +154,9 @@ func TestClientCalls(t *testing.T) {
 	}
 	if c, err := w.client.Doctor(ctx); err != nil || len(c) != 1 {
 		t.Errorf("Doctor = %v, %v", c, err)
+	}
+	if c, err := w.client.Treat(ctx, "a", "b"); err != nil || len(c) != 2 || c[1].Done != "b" {
+		t.Errorf("Treat = %v, %v", c, err)
 	}
 	for what, err := range map[string]error{
 		"Remove": w.client.Remove(ctx, "x"), "SetSecret": w.client.SetSecret(ctx, "x", "y"), "Stop": w.client.Stop(ctx, api.StopService{}),
@@ -217,7 +233,7 @@ func TestNoService(t *testing.T) {
 	}
 }
 
-func TestRefusedRequests(t *testing.T) {
+func TestRule12RefusedRequests(t *testing.T) {
 	w := start(t)
 	const ok = "POST /v1/drives HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n"
 	post := func(head, body string) string {

@@ -198,7 +198,7 @@ func TestMountProblemsAreShort(t *testing.T) {
 	}
 }
 
-func TestSecretsAreNeverInFiles(t *testing.T) {
+func TestRule14SecretsAreNeverInFiles(t *testing.T) {
 	w := newWorld(t)
 	w.start()
 	const canary = "hunter2-canary"

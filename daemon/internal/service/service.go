@@ -14,15 +14,17 @@ import (
 	"time"
 
 	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/crash"
 	"github.com/moorage/moorage/daemon/internal/config"
 	"github.com/moorage/moorage/daemon/internal/control"
+	"github.com/moorage/moorage/daemon/internal/doctor"
 	"github.com/moorage/moorage/daemon/internal/events"
 	"github.com/moorage/moorage/daemon/internal/lockfile"
 	"github.com/moorage/moorage/daemon/internal/mounts"
-	"github.com/moorage/moorage/daemon/internal/places"
 	"github.com/moorage/moorage/daemon/internal/problem"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/state"
+	"github.com/moorage/moorage/daemon/places"
 )
 
 // Options are what the service is made of.
@@ -37,6 +39,13 @@ type Options struct {
 
 	// Probe tells what the system has for mounting.
 	Probe func(ctx context.Context) []api.Check
+
+	// Try signs in to a drive's remote and lists it, and keeps nothing. Look lists, and
+	// with read also reads from, a folder that may hang.
+	Try  func(ctx context.Context, r mounts.Request) error
+	Look func(ctx context.Context, dir string, read bool) error
+
+	Login doctor.Login // nil: nobody here starts services
 
 	// See mounts.Options; nil for a Mounter that is the system's.
 	CheckPeer func(net.Conn) error
@@ -78,6 +87,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return running(err)
 	}
+	defer recordCrashes(o)()
 	store, err := state.Open(o.Places.Drives())
 	if err != nil {
 		l.Close()
@@ -96,7 +106,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	server := control.New(control.Options{
 		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Events: func() control.Feed { return hub.Subscribe() },
-		Doctor: s.doctor, Stop: s.end, Info: s.info, Logger: o.Logger,
+		Doctor: doctor.New(s.doctorOptions(store)), Stop: s.end, Info: s.info, Logger: o.Logger,
 	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
@@ -122,6 +132,25 @@ func Run(ctx context.Context, o Options) error {
 		return problem.Of(fmt.Errorf("end the service: %w", err), "the service")
 	}
 	return nil
+}
+
+// recordCrashes keeps what the runtime says should this process crash, and tells the log
+// of earlier ones. It is called with the lock held; what it returns ends it. A service
+// without that is better than none.
+func recordCrashes(o Options) (end func()) {
+	r, err := crash.Start(crash.Options{Dir: o.Places.Crashes(), Program: "mooraged", Version: o.Version, Clock: time.Now})
+	if err != nil {
+		o.Logger.Warn("crashes are not recorded", "err", err)
+		return func() {}
+	}
+	for _, old := range r.Old {
+		o.Logger.Error("an earlier run has crashed", "at", old.Time, "report", old.Path)
+	}
+	return func() {
+		if err := r.Close(); err != nil {
+			o.Logger.Warn("the recording of crashes did not end well", "err", err)
+		}
+	}
 }
 
 // running explains that there is another service.

@@ -1,4 +1,4 @@
-// Package places knows where on each system the service keeps its files.
+// Package places knows where on each system Moorage keeps its files.
 package places
 
 import "path/filepath"
@@ -14,3 +14,6 @@ type Places struct {
 
 // Drives is the folder that holds one state folder for each drive.
 func (p Places) Drives() string { return filepath.Join(p.State, "drives") }
+
+// Crashes is the folder of crash reports.
+func (p Places) Crashes() string { return filepath.Join(p.State, "crashes") }
