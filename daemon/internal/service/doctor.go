@@ -9,7 +9,6 @@ import (
 
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/internal/problem"
-	"github.com/moorage/moorage/daemon/internal/secrets"
 )
 
 // doctor looks at everything that drives need of this computer.
@@ -35,15 +34,15 @@ func (s *Service) checkConfig() api.Check {
 
 func (s *Service) checkKeyring(ctx context.Context) api.Check {
 	c := api.Check{Name: "keyring"}
-	err := s.o.Secrets.Check(ctx)
+	st := s.o.Secrets.Status(ctx)
 	switch {
-	case err == nil:
+	case st.Keyring == nil:
 		c.OK, c.Detail = true, "passwords can be stored"
-	case errors.Is(err, secrets.ErrTimeout):
-		c.Detail, c.Remedy = "it does not answer; most likely it is locked", "Unlock it."
+	case st.File == nil:
+		c.OK, c.Detail = true, "passwords are stored in an encrypted file, without a keyring"
 	default:
-		c.Detail = err.Error()
-		c.Remedy = "Start a secret service such as gnome-keyring or KWallet. Without one, drives that need a password must sign in with the remote's own tool."
+		p := problem.Of(st.Keyring, "the keyring").Problem
+		c.Detail, c.Remedy = p.What, p.Do
 	}
 	return c
 }

@@ -32,7 +32,7 @@ type Options struct {
 	Version string
 	Opener  mounts.Opener
 	Mounter mounts.Mounter
-	Secrets *secrets.Keyring
+	Secrets *secrets.Store
 	Logger  *slog.Logger
 
 	// Probe tells what the system has for mounting.
