@@ -95,7 +95,7 @@ func Run(ctx context.Context, o Options) error {
 		return problem.Of(err, "the service")
 	}
 	server := control.New(control.Options{
-		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Events: func() control.Feed { return hub.Subscribe() },
+		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Secrets: s, Events: func() control.Feed { return hub.Subscribe() },
 		Doctor: s.doctor, Stop: s.end, Info: s.info, Logger: o.Logger,
 	})
 	served := make(chan error, 1)
