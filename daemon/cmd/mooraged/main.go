@@ -24,6 +24,10 @@ import (
 
 func main() {
 	limitMemory()
+	if err := hideMemory(); err != nil {
+		fmt.Fprintln(os.Stderr, "mooraged:", err)
+		os.Exit(api.ExitFailed)
+	}
 	os.Exit(run())
 }
 

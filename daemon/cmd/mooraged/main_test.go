@@ -39,6 +39,12 @@ import (
 const roleEnv = "MOORAGE_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(roleEnv) != "" {
+		if err := hideMemory(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	switch os.Getenv(roleEnv) {
 	case "main":
 		os.Exit(run())
