@@ -32,13 +32,14 @@ func (d *drive) stillLocked(ctx context.Context) bool {
 	if !d.settings().Secret {
 		return false
 	}
+	d.stopRetry()
 	_, err := d.m.o.Secrets.Get(ctx, d.id)
 	switch {
 	case errors.Is(err, secrets.ErrDismissed): // do not ask again what was just refused
-		d.stopRetry()
 		d.rest(api.NeedsYou, problem.Of(err, d.settings().URL))
 	case secrets.Unreachable(err):
 		d.plan(maxLocked)
+		d.locked = true
 	default:
 		d.attempts = 0
 		return false
@@ -49,16 +50,34 @@ func (d *drive) stillLocked(ctx context.Context) bool {
 // Unlocked has the drives that wait for their secret tried again now.
 func (m *Manager) Unlocked() {
 	for _, d := range m.all() {
-		v := d.describe()
-		if v.State != api.NeedsYou || v.Problem == nil {
-			continue
-		}
-		switch v.Problem.Code {
-		case api.CodeKeyring, api.CodeLocked, api.CodeSlowKeyring, api.CodePassphrase, api.CodeSecretFile:
+		if d.lacksSecret() {
 			d.connecting()
 			d.put(op{kind: opMount, retry: true})
 		}
 	}
+}
+
+// Look has the drives that wait for their secret look at once whether it is there. It
+// shows nothing if it is not.
+func (m *Manager) Look() {
+	for _, d := range m.all() {
+		if d.lacksSecret() {
+			d.put(op{kind: opMount, retry: true, quiet: true})
+		}
+	}
+}
+
+// lacksSecret reports whether d is down because its secret cannot be read.
+func (d *drive) lacksSecret() bool {
+	v := d.describe()
+	if v.State != api.NeedsYou || v.Problem == nil {
+		return false
+	}
+	switch v.Problem.Code {
+	case api.CodeKeyring, api.CodeLocked, api.CodeSlowKeyring, api.CodePassphrase, api.CodeSecretFile:
+		return true
+	}
+	return false
 }
 
 // Secrets tells the names of the drives that have a secret, by its id.

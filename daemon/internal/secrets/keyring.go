@@ -23,6 +23,12 @@ type Keyring interface {
 	Limit() int
 }
 
+// watcher is a Keyring that tells when it may have been locked, unlocked, started or
+// ended. Watch calls changed in its own goroutine, until ctx is done or it fails.
+type watcher interface {
+	Watch(ctx context.Context, changed func()) error
+}
+
 // service is the name under which programs that show keyrings list our secrets.
 const service = "moorage"
 

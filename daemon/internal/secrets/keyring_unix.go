@@ -188,8 +188,8 @@ type ssConn struct {
 	c   *dbus.Conn
 }
 
-// dialSecrets connects, and makes sure that there is a keyring. It starts no bus.
-func dialSecrets(ctx context.Context) (*ssConn, error) {
+// dialBus connects to the session bus, and starts none.
+func dialBus(ctx context.Context) (*dbus.Conn, error) {
 	c, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoBus, err)
@@ -200,6 +200,15 @@ func dialSecrets(ctx context.Context) (*ssConn, error) {
 	if err != nil {
 		c.Close()
 		return nil, fmt.Errorf("%w: %w", ErrNoBus, err)
+	}
+	return c, nil
+}
+
+// dialSecrets connects, and makes sure that there is a keyring.
+func dialSecrets(ctx context.Context) (*ssConn, error) {
+	c, err := dialBus(ctx)
+	if err != nil {
+		return nil, err
 	}
 	s := &ssConn{ctx: ctx, c: c}
 	if err := s.provider(); err != nil {

@@ -105,6 +105,7 @@ func TestRealKeyring(t *testing.T) {
 		t.Errorf("secret-tool finds %d bytes, %v", len(out), err)
 	}
 	whileLocked(t, s)
+	tellsWhenUnlocked(t, s)
 	if got, err := s.Get(ctx, "a"); err != nil || got != secret {
 		t.Errorf("unlocked again: %d bytes, %v", len(got), err)
 	}
@@ -149,21 +150,8 @@ func TestRealKeyring(t *testing.T) {
 // once, and unlocks it.
 func whileLocked(t *testing.T, s *Store) {
 	ctx := t.Context()
-	c, err := dialSecrets(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.close()
-	where, err := c.collection()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var locked []dbus.ObjectPath
-	var prompt dbus.ObjectPath
-	if err := c.call(ssPath, ssService+".Lock", []dbus.ObjectPath{where}).Store(&locked, &prompt); err != nil {
-		t.Fatal(err)
-	}
-	_, err = s.Get(ctx, "a")
+	lock(t)
+	_, err := s.Get(ctx, "a")
 	for what, err := range map[string]error{"Get": err, "Set": s.Set(ctx, "a", "x"), "Delete": s.Delete(ctx, "a"), "Status": s.Status(ctx).Keyring} {
 		if !errors.Is(err, ErrLocked) || errors.Is(err, ErrDismissed) {
 			t.Errorf("%s of a locked keyring: %v", what, err)
@@ -173,6 +161,68 @@ func whileLocked(t *testing.T, s *Store) {
 	if err := s.UnlockKeyring(ctx); !errors.Is(err, ErrDismissed) {
 		t.Errorf("Unlock: %v", err)
 	}
+	unlock(t)
+}
+
+// tellsWhenUnlocked makes sure that nobody has to look for it.
+func tellsWhenUnlocked(t *testing.T, s *Store) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	changed, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		ended <- s.Watch(ctx, func() {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	for told := false; !told; { // it may not listen at once
+		lock(t)
+		unlock(t)
+		select {
+		case <-changed:
+			told = true
+		case err := <-ended:
+			t.Fatalf("Watch: %v", err)
+		case <-time.After(time.Second):
+		}
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Watch ended: %v", err)
+	}
+}
+
+// keyringConn is a connection to the keyring, and the place where its secrets are.
+func keyringConn(t *testing.T) (*ssConn, dbus.ObjectPath) {
+	t.Helper()
+	c, err := dialSecrets(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.close)
+	where, err := c.collection()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, where
+}
+
+func lock(t *testing.T) {
+	t.Helper()
+	c, where := keyringConn(t)
+	var locked []dbus.ObjectPath
+	var prompt dbus.ObjectPath
+	if err := c.call(ssPath, ssService+".Lock", []dbus.ObjectPath{where}).Store(&locked, &prompt); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unlock does what the desktop does at login.
+func unlock(t *testing.T) {
+	t.Helper()
+	c, where := keyringConn(t)
 	session, err := c.session()
 	if err != nil {
 		t.Fatal(err)

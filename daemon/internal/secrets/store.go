@@ -200,6 +200,15 @@ func (s *Store) Status(ctx context.Context) Status {
 	return st
 }
 
+// Watch calls changed when secrets of the keyring may have come within reach, or out of
+// it, until ctx is done; errors.ErrUnsupported if the system does not tell.
+func (s *Store) Watch(ctx context.Context, changed func()) error {
+	if w, ok := s.keyring.k.(watcher); ok {
+		return w.Watch(ctx, changed)
+	}
+	return errors.ErrUnsupported
+}
+
 // UnlockKeyring has the system ask the person for the keyring's password, until she
 // has answered or ctx is done.
 func (s *Store) UnlockKeyring(ctx context.Context) error { return s.keyring.unlock(ctx) }
