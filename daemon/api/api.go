@@ -15,6 +15,11 @@
 //	POST   /v1/drives/{name}/pin       PinPath → Pin, when it is stored and not when all is here
 //	POST   /v1/drives/{name}/unpin     PinPath
 //	PUT    /v1/drives/{name}/secret    Secret
+//	GET    /v1/secrets                 Secrets
+//	POST   /v1/secrets/unlock          UnlockSecrets, answered when the person has; drives that wait are tried again
+//	POST   /v1/secrets/file            SecretFile: makes it
+//	PUT    /v1/secrets/file            SecretFile: another passphrase
+//	DELETE /v1/secrets/{id}            takes one away
 //	GET    /v1/events                  one Event a line, for ever; begins with the present drives, then "ready"
 //	GET    /v1/doctor                  []Check
 //	POST   /v1/doctor                  Treat → []Check, of afterwards

@@ -12,6 +12,9 @@ type Places struct {
 	Mounts string // folder in which drives are mounted unless told otherwise
 }
 
+// Secrets is the folder that holds encrypted files of secrets.
+func (p Places) Secrets() string { return filepath.Join(p.State, "secrets") }
+
 // Drives is the folder that holds one state folder for each drive.
 func (p Places) Drives() string { return filepath.Join(p.State, "drives") }
 

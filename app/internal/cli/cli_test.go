@@ -238,7 +238,7 @@ func TestHelpTeachesByExample(t *testing.T) {
 	if r.status != 0 || !strings.Contains(r.out, "moorage mount https://") || r.err != "" || r.ran != nil {
 		t.Errorf("%+v", r)
 	}
-	for _, cmd := range []string{"mount", "unmount", "status", "add", "edit", "remove", "list", "open", "doctor", "serve", "demo", "version", "help"} {
+	for _, cmd := range []string{"mount", "unmount", "status", "add", "edit", "remove", "list", "open", "doctor", "serve", "demo", "secrets", "version", "help"} {
 		r := f.run(t, nil, cmd, "--help")
 		if r.status != 0 || !strings.Contains(r.out, "Examples:\n  moorage "+cmd) || !strings.Contains(f.run(t, nil).out, "\n  "+cmd+" ") {
 			t.Errorf("%s: %+v", cmd, r)

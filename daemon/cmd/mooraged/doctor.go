@@ -20,7 +20,6 @@ import (
 	"github.com/moorage/moorage/daemon/client"
 	"github.com/moorage/moorage/daemon/internal/config"
 	"github.com/moorage/moorage/daemon/internal/doctor"
-	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/service"
 	"github.com/moorage/moorage/daemon/places"
 	"github.com/moorage/moorage/mounter"
@@ -45,8 +44,10 @@ func doctorCommand() *cobra.Command {
 			}
 			log := slog.New(slog.DiscardHandler)
 			m := newMounter(log)
+			store := newSecrets(p)
+			defer store.Close()
 			d := doctor.New(doctor.Options{
-				Places: p, Socket: socket, Config: config.New(p.Config), Keyring: service.Keyring(secrets.New(keyringTimeout)), Login: loginOrNone(), Logger: log,
+				Places: p, Socket: socket, Config: config.New(p.Config), Keyring: service.Keyring(store), Login: loginOrNone(), Logger: log,
 				Probe: probe(m), Table: service.Table(m), Unmount: func(ctx context.Context, dir string) error { return m.Unmount(ctx, dir, true) },
 			})
 			var checks []api.Check

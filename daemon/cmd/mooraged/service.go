@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -44,12 +45,18 @@ func runService(ctx context.Context, foreground bool) error {
 	}
 	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
 	m := newMounter(log)
+	store := newSecrets(p)
+	defer store.Close()
 	opener := newOpener()
 	return service.Run(ctx, service.Options{
 		Places: p, Socket: socket, Version: version(), Opener: opener, Mounter: m,
-		Secrets: secrets.New(keyringTimeout), Logger: log,
+		Secrets: store, Logger: log,
 		Probe: probe(m), Try: opener.Try, Look: lookByChild, Login: loginOrNone(),
 	})
+}
+
+func newSecrets(p places.Places) *secrets.Store {
+	return secrets.New(secrets.Options{Keyring: secrets.System(), Dir: p.Secrets(), Timeout: keyringTimeout, Rand: rand.Reader})
 }
 
 // storedSecret finds the secret of a remembered drive with this URL, for a
@@ -72,7 +79,9 @@ func storedSecret(ctx context.Context, url string) (string, error) {
 			continue
 		}
 		if st, err := store.Load(d.ID); err == nil && st.Secret {
-			return secrets.New(keyringTimeout).Get(ctx, d.ID)
+			kept := newSecrets(p)
+			defer kept.Close()
+			return kept.Get(ctx, d.ID)
 		}
 	}
 	return "", secrets.ErrNotFound

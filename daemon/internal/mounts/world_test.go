@@ -312,12 +312,27 @@ func (o *opener) set(f func(*opener)) {
 type keyring struct {
 	onSet func() // called after a secret was stored; nil: nothing
 
+	asked chan struct{} // gets something at each Get; nil: nothing
+
 	mu  sync.Mutex
 	m   map[string]string
 	err error
 }
 
-func (k *keyring) Get(_ context.Context, id string) (string, error) {
+func (k *keyring) fail(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = err
+}
+
+func (k *keyring) Get(ctx context.Context, id string) (string, error) {
+	if k.asked != nil {
+		select {
+		case k.asked <- struct{}{}:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if s, ok := k.m[id]; ok {

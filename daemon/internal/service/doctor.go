@@ -25,8 +25,17 @@ func (s *Service) doctorOptions(store *state.Store) doctor.Options {
 }
 
 // Keyring tells the doctor where k stores passwords.
-func Keyring(k *secrets.Keyring) func(ctx context.Context) (where string, err error) {
-	return func(ctx context.Context) (string, error) { return "Passwords can be stored.", k.Check(ctx) }
+func Keyring(k *secrets.Store) func(ctx context.Context) (where string, err error) {
+	return func(ctx context.Context) (string, error) {
+		switch st := k.Status(ctx); {
+		case st.Keyring == nil:
+			return "Passwords can be stored.", nil
+		case st.File == nil:
+			return "Passwords are stored in an encrypted file, without a keyring.", nil
+		default:
+			return "", st.Keyring
+		}
+	}
 }
 
 // Table is the mount table of m as the doctor wants it.

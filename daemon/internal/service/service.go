@@ -34,7 +34,7 @@ type Options struct {
 	Version string
 	Opener  mounts.Opener
 	Mounter mounts.Mounter
-	Secrets *secrets.Keyring
+	Secrets *secrets.Store
 	Logger  *slog.Logger
 
 	// Probe tells what the system has for mounting.
@@ -105,9 +105,21 @@ func Run(ctx context.Context, o Options) error {
 		return problem.Of(err, "the service")
 	}
 	server := control.New(control.Options{
-		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Events: func() control.Feed { return hub.Subscribe() },
+		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Secrets: s, Events: func() control.Feed { return hub.Subscribe() },
 		Doctor: doctor.New(s.doctorOptions(store)), Stop: s.end, Info: s.info, Logger: o.Logger,
 	})
+	wctx, unwatch := context.WithCancel(context.Background())
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if err := o.Secrets.Watch(wctx, s.m.Look); wctx.Err() == nil {
+			o.Logger.Info("the keyring does not tell when it is unlocked; drives that wait look from time to time", "err", err)
+		}
+	}()
+	defer func() {
+		unwatch()
+		<-watched
+	}()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	o.Logger.Info("the service is ready", "version", o.Version, "pid", os.Getpid(), "socket", o.Socket)
