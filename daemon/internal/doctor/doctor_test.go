@@ -161,6 +161,8 @@ func TestKeyring(t *testing.T) {
 	p := newPatient(t, true)
 	p.is("keyring", api.CheckOK)
 	p.keyring = secrets.ErrTimeout
+	says(t, p.is("keyring", api.CheckBad), "does not answer", "behind another window")
+	p.keyring = secrets.ErrLocked
 	says(t, p.is("keyring", api.CheckBad), "locked", "Unlock")
 	p.keyring = fmt.Errorf("%w: no bus", secrets.ErrNone)
 	says(t, p.is("keyring", api.CheckNote), "gnome-keyring")
