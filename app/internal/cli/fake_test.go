@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -38,6 +39,8 @@ type fakeService struct {
 	pin     func(verb, path string) (api.Pin, *api.Error)
 	checks  []api.Check
 	watcher chan api.Event
+	stands  *string // the path of the call at which it stops to answer; "": the first
+	still   bool    // it has
 }
 
 var since = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -74,10 +77,30 @@ func newFake(t *testing.T, drives ...api.Drive) *fakeService {
 	mux.HandleFunc("POST /v1/drives/{name}/pin", f.doPin("pin"))
 	mux.HandleFunc("POST /v1/drives/{name}/unpin", f.doPin("unpin"))
 	mux.HandleFunc("GET /v1/events", f.events)
-	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: mux}}
+	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.standsStill(r.URL.Path) {
+			io.Copy(io.Discard, r.Body) // else it is not seen that the client went away
+			<-r.Context().Done()
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})}}
 	srv.Start()
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close(); os.RemoveAll(dir) })
 	return f
+}
+
+// standStill lets the service answer nothing any more, from a call of path on; "": from
+// now on.
+func (f *fakeService) standStill(path string) { f.stands = &path }
+
+func (f *fakeService) standsStill(path string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stands != nil && (*f.stands == "" || *f.stands == path) {
+		f.still = true
+	}
+	return f.still
 }
 
 func (f *fakeService) answer(w http.ResponseWriter, v any, e *api.Error) {

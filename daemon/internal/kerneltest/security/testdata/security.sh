@@ -199,6 +199,49 @@ forced() {
 	wait $stuck || true
 }
 check "a drive without a service is taken away by force" forced
+
+# A service that stands still.
+stand() { user 6001 moorage mount $DATA $AT --name drive; mounted; kill -STOP $(pgrep -u 6001 -x mooraged); }
+goes_on() {
+	kill -CONT $(pgrep -u 6001 -x mooraged)
+	until_true not_listed # it saw in the mount table that the drive is gone
+}
+not_listed() { ! user 6001 moorage status | grep -q drive; }
+unused() {
+	stand
+	same "$(user 6001 moorage unmount drive 2>/dev/null)" "drive is unmounted"
+	unmounted
+	goes_on
+}
+check "the service stands still: a drive that nobody uses is unmounted" unused
+
+used() {
+	user 6001 moorage mount $DATA $AT --name drive
+	user 6001 sh -c "exec sleep 100 <$AT/f" & holder=$!
+	until_true pgrep -u 6001 -x sleep
+	kill -STOP $(pgrep -u 6001 -x mooraged)
+	fails "moorage unmount drive --force" user 6001 moorage unmount $AT
+	case $message in *sleep*"does not answer"*) ;; *) echo "$message"; return 1 ;; esac
+	mounted
+	user 6001 moorage unmount $AT --force
+	unmounted
+	kill $(pgrep -x sleep)
+	goes_on
+}
+check "the service stands still: who uses the drive is named, and it goes by force" used
+
+waited() {
+	stand
+	echo 3 >/proc/sys/vm/drop_caches
+	user 6001 ls -l $AT/f >/tmp/stuck 2>&1 & stuck=$!
+	until_true pgrep -u 6001 -x ls
+	user 6001 moorage unmount drive
+	unmounted
+	wait $stuck || true
+	goes_on
+}
+check "the service stands still: nobody hangs in a drive that was unmounted" waited
+
 # Where the helper is no service, pkexec runs it; polkit is told here that u6001 may.
 uninstall() {
 	rm /usr/share/dbus-1/system-services/org.moorage.MountHelper1.service
