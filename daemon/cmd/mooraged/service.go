@@ -46,7 +46,7 @@ func runService(ctx context.Context, foreground bool) error {
 	m := newMounter(log)
 	return service.Run(ctx, service.Options{
 		Places: p, Socket: socket, Version: version(), Opener: newOpener(), Mounter: m,
-		Secrets: secrets.New(keyringTimeout), Logger: log,
+		Secrets: secrets.New(keyringTimeout), Logger: log, Look: look,
 		Probe: func(ctx context.Context) []api.Check {
 			var out []api.Check
 			for _, c := range m.Probe(ctx) {

@@ -38,13 +38,16 @@ type world struct {
 	secrets *keyring
 	hub     *events.Hub
 	config  string
+	look    func(ctx context.Context, dir string) error
+	every   time.Duration // LookEvery
+	network chan struct{} // a value: the addresses have changed
 	state   *state.Store
 }
 
 func newWorld(t *testing.T) *world {
 	dir := t.TempDir()
 	w := &world{t: t, dir: dir, mounter: &mountstest.Mounter{Path: filepath.Join(dir, "table")},
-		opener: &opener{}, secrets: &keyring{}, config: filepath.Join(dir, "config.toml")}
+		network: make(chan struct{}), opener: &opener{}, secrets: &keyring{}, config: filepath.Join(dir, "config.toml")}
 	w.mounter.OnMount = mnt
 	return w
 }
@@ -67,12 +70,24 @@ func (w *world) start() {
 		Logger: slog.New(slog.NewTextHandler(logTo{w.t}, nil)), Clock: time.Now, Rand: rand.Reader,
 		CheckPeer: func(net.Conn) error { return nil }, // the tests are the kernel
 		Watch:     w.mounter.Watch, Retry: 10 * time.Millisecond, Measure: 10 * time.Millisecond,
+		Look: w.look, LookEvery: w.every, Network: w.watchNetwork,
 	})
 	w.m = m
 	if err := m.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { w.close(m) })
+}
+
+func (w *world) watchNetwork(ctx context.Context, changed func()) error {
+	for {
+		select {
+		case <-w.network:
+			changed()
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // leave ends the service; its mounts stay.
@@ -231,7 +246,8 @@ type opener struct {
 	well  func() mounts.Health
 	pins  mounts.Pinner
 	waves chan struct{}
-	keeps bool // drives keep what they are told in a journal, see journal
+	moved func() // Source.NetworkChanged
+	keeps bool   // drives keep what they are told in a journal, see journal
 }
 
 func (o *opener) Parse(raw string) (mounts.Location, error) {
@@ -277,7 +293,7 @@ func (o *opener) Open(ctx context.Context, r mounts.Request) (*mounts.Source, er
 		o.opens--
 		return nil
 	}}
-	src.Pinner = o.pins
+	src.Pinner, src.NetworkChanged = o.pins, o.moved
 	if o.keeps {
 		journal{r.StateDir}.serve(src)
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	// Probe tells what the system has for mounting.
 	Probe func(ctx context.Context) []api.Check
 
+	Look func(ctx context.Context, dir string) error // see mounts.Options
+
 	// See mounts.Options; nil for a Mounter that is the system's.
 	CheckPeer func(net.Conn) error
 	Watch     func(ctx context.Context, changed func()) error
@@ -88,7 +90,7 @@ func Run(ctx context.Context, o Options) error {
 	s.m = mounts.New(mounts.Options{
 		Opener: o.Opener, Mounter: o.Mounter, Secrets: o.Secrets, Config: s.conf, State: store,
 		CacheDir: o.Places.Cache, MountsDir: o.Places.Mounts, Events: hub, Logger: o.Logger, Clock: time.Now, Rand: rand.Reader,
-		CheckPeer: o.CheckPeer, Watch: o.Watch,
+		CheckPeer: o.CheckPeer, Watch: o.Watch, Look: o.Look,
 	})
 	if err := s.m.Start(ctx); err != nil {
 		l.Close()

@@ -201,7 +201,7 @@ forced() {
 check "a drive without a service is taken away by force" forced
 
 # A service that stands still.
-stand() { user 6001 moorage mount $DATA $AT --name drive; mounted; kill -STOP $(pgrep -u 6001 -x mooraged); }
+stand() { user 6001 moorage mount $DATA $AT --name drive; mounted; user 6001 mooraged look $AT; kill -STOP $(pgrep -u 6001 -x mooraged); }
 goes_on() {
 	kill -CONT $(pgrep -u 6001 -x mooraged)
 	until_true not_listed # it saw in the mount table that the drive is gone
@@ -235,6 +235,8 @@ waited() {
 	echo 3 >/proc/sys/vm/drop_caches
 	user 6001 ls -l $AT/f >/tmp/stuck 2>&1 & stuck=$!
 	until_true pgrep -u 6001 -x ls
+	user 6001 timeout -s KILL 2 mooraged look $AT && return 1 # which is how the service looks at its mounts
+	! pgrep -fx "mooraged look $AT"
 	user 6001 moorage unmount drive
 	unmounted
 	wait $stuck || true
