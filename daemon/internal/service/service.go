@@ -40,12 +40,14 @@ type Options struct {
 	// Probe tells what the system has for mounting.
 	Probe func(ctx context.Context) []api.Check
 
-	// Try signs in to a drive's remote and lists it, and keeps nothing. Look lists, and
+	// Try signs in to a drive's remote and lists it, and keeps nothing. List lists, and
 	// with read also reads from, a folder that may hang.
 	Try  func(ctx context.Context, r mounts.Request) error
-	Look func(ctx context.Context, dir string, read bool) error
+	List func(ctx context.Context, dir string, read bool) error
 
 	Login doctor.Login // nil: nobody here starts services
+
+	Look func(ctx context.Context, dir string) error // see mounts.Options
 
 	// See mounts.Options; nil for a Mounter that is the system's.
 	CheckPeer func(net.Conn) error
@@ -98,7 +100,7 @@ func Run(ctx context.Context, o Options) error {
 	s.m = mounts.New(mounts.Options{
 		Opener: o.Opener, Mounter: o.Mounter, Secrets: o.Secrets, Config: s.conf, State: store,
 		CacheDir: o.Places.Cache, MountsDir: o.Places.Mounts, Events: hub, Logger: o.Logger, Clock: time.Now, Rand: rand.Reader,
-		CheckPeer: o.CheckPeer, Watch: o.Watch,
+		CheckPeer: o.CheckPeer, Watch: o.Watch, Look: o.Look,
 	})
 	if err := s.m.Start(ctx); err != nil {
 		l.Close()
