@@ -67,11 +67,16 @@ func testService() error {
 	if err != nil {
 		return err
 	}
+	successor, err := successors(false) // its output would keep this process from ending for the test
+	if err != nil {
+		return err
+	}
 	m := &mountstest.Mounter{Path: os.Getenv("MOORAGE_TEST_TABLE"), OnMount: mnt}
 	return service.Run(ctx, service.Options{
 		Places: p, Socket: socket, Version: "test", Opener: newOpener(), Mounter: m, Secrets: secrets.New(time.Second),
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Probe:     func(context.Context) []api.Check { return nil },
+		Successor: successor,
 		CheckPeer: func(net.Conn) error { return nil }, Watch: m.Watch,
 	})
 }

@@ -43,10 +43,14 @@ func runService(ctx context.Context, foreground bool) error {
 		out = f
 	}
 	log := slog.New(slog.NewTextHandler(out, nil))
+	successor, err := successors(foreground)
+	if err != nil {
+		return err
+	}
 	m := newMounter(log)
 	return service.Run(ctx, service.Options{
 		Places: p, Socket: socket, Version: version(), Opener: newOpener(), Mounter: m,
-		Secrets: secrets.New(keyringTimeout), Logger: log,
+		Secrets: secrets.New(keyringTimeout), Logger: log, Successor: successor,
 		Probe: func(ctx context.Context) []api.Check {
 			var out []api.Check
 			for _, c := range m.Probe(ctx) {

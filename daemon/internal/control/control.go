@@ -64,6 +64,7 @@ type Options struct {
 	Events  func() Feed
 	Doctor  func(ctx context.Context) []api.Check
 	Stop    func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
+	Restart func(r api.RestartService) error                   // as Stop
 	Info    func() api.Service
 	Logger  *slog.Logger
 }
@@ -172,6 +173,9 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/doctor", s.handle(func(r *http.Request) (any, error) { return s.o.Doctor(r.Context()), nil }))
 	mux.HandleFunc("POST /v1/stop", withBody(s, func(r *http.Request, x api.StopService) (any, error) {
 		return struct{}{}, s.o.Stop(r.Context(), x)
+	}))
+	mux.HandleFunc("POST /v1/restart", withBody(s, func(r *http.Request, x api.RestartService) (any, error) {
+		return struct{}{}, s.o.Restart(x)
 	}))
 	mux.HandleFunc("/", s.handle(func(r *http.Request) (any, error) {
 		return nil, badRequest(fmt.Sprintf("This service does not know %s %s.", r.Method, r.URL.Path),
