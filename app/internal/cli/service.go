@@ -25,7 +25,7 @@ there at login, and for a service that comes back after a crash.`,
 				if f := cmd.Flags().Lookup("json"); f != nil && f.Changed {
 					argv = append(argv, "--json="+f.Value.String())
 				}
-				return a.serve(cmd.Context(), argv)
+				return a.serve(cmd.Context(), argv, "")
 			}}
 		c.AddCommand(v)
 		return v

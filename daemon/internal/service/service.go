@@ -16,15 +16,17 @@ import (
 
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/client"
+	"github.com/moorage/moorage/daemon/crash"
 	"github.com/moorage/moorage/daemon/internal/config"
 	"github.com/moorage/moorage/daemon/internal/control"
+	"github.com/moorage/moorage/daemon/internal/doctor"
 	"github.com/moorage/moorage/daemon/internal/events"
 	"github.com/moorage/moorage/daemon/internal/lockfile"
 	"github.com/moorage/moorage/daemon/internal/mounts"
-	"github.com/moorage/moorage/daemon/internal/places"
 	"github.com/moorage/moorage/daemon/internal/problem"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/state"
+	"github.com/moorage/moorage/daemon/places"
 )
 
 // Options are what the service is made of.
@@ -34,7 +36,7 @@ type Options struct {
 	Version string
 	Opener  mounts.Opener
 	Mounter mounts.Mounter
-	Secrets *secrets.Keyring
+	Secrets *secrets.Store
 	Logger  *slog.Logger
 
 	// Probe tells what the system has for mounting.
@@ -44,6 +46,13 @@ type Options struct {
 	// this process; "" is the program that this process was started from. Its standard
 	// error is looked at if it is not set. nil: whoever starts services has to do that.
 	Successor func(program string) *exec.Cmd
+
+	// Try signs in to a drive's remote and lists it, and keeps nothing. Look lists, and
+	// with read also reads from, a folder that may hang.
+	Try  func(ctx context.Context, r mounts.Request) error
+	Look func(ctx context.Context, dir string, read bool) error
+
+	Login doctor.Login // nil: nobody here starts services
 
 	// See mounts.Options; nil for a Mounter that is the system's.
 	CheckPeer func(net.Conn) error
@@ -103,6 +112,7 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*exec.Cmd, error)
 	if err != nil {
 		return nil, running(ctx, o, err)
 	}
+	defer recordCrashes(o)()
 	store, err := state.Open(o.Places.Drives())
 	if err != nil {
 		l.Close()
@@ -121,9 +131,21 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*exec.Cmd, error)
 		return nil, problem.Of(err, "the service")
 	}
 	server := control.New(control.Options{
-		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Events: func() control.Feed { return hub.Subscribe() },
-		Doctor: s.doctor, Stop: s.end, Restart: s.replace, Info: s.info, Logger: o.Logger,
+		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Secrets: s, Events: func() control.Feed { return hub.Subscribe() },
+		Doctor: doctor.New(s.doctorOptions(store)), Stop: s.end, Restart: s.replace, Info: s.info, Logger: o.Logger,
 	})
+	wctx, unwatch := context.WithCancel(context.Background())
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if err := o.Secrets.Watch(wctx, s.m.Look); wctx.Err() == nil {
+			o.Logger.Info("the keyring does not tell when it is unlocked; drives that wait look from time to time", "err", err)
+		}
+	}()
+	defer func() {
+		unwatch()
+		<-watched
+	}()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	o.Logger.Info("the service is ready", "version", o.Version, "pid", os.Getpid(), "socket", o.Socket)
@@ -153,6 +175,25 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*exec.Cmd, error)
 		return nil, problem.Of(fmt.Errorf("end the service: %w", err), "the service")
 	}
 	return next, nil
+}
+
+// recordCrashes keeps what the runtime says should this process crash, and tells the log
+// of earlier ones. It is called with the lock held; what it returns ends it. A service
+// without that is better than none.
+func recordCrashes(o Options) (end func()) {
+	r, err := crash.Start(crash.Options{Dir: o.Places.Crashes(), Program: "mooraged", Version: o.Version, Clock: time.Now})
+	if err != nil {
+		o.Logger.Warn("crashes are not recorded", "err", err)
+		return func() {}
+	}
+	for _, old := range r.Old {
+		o.Logger.Error("an earlier run has crashed", "at", old.Time, "report", old.Path)
+	}
+	return func() {
+		if err := r.Close(); err != nil {
+			o.Logger.Warn("the recording of crashes did not end well", "err", err)
+		}
+	}
 }
 
 // running explains that there is another service.
