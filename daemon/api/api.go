@@ -23,6 +23,7 @@
 //	GET    /v1/events                  one Event a line, for ever; begins with the present drives, then "ready"
 //	GET    /v1/doctor                  []Check
 //	POST   /v1/doctor                  Treat → []Check, of afterwards
+//	POST   /v1/restart                 RestartService
 //	POST   /v1/stop                    StopService
 //
 // A failure is an Error with a status of 4xx or 5xx. Drives are addressed by
@@ -135,6 +136,13 @@ type StopService struct {
 	Unmount bool `json:"unmount,omitempty"`
 }
 
+// RestartService has a new service take the place of the one that runs; drives stay
+// mounted. If it does not start, the one that runs goes on, and says so in
+// Service.Restart.
+type RestartService struct {
+	Program string `json:"program,omitempty"` // an absolute path; "": where the one that runs was started from
+}
+
 // Secret is a password or token for a drive; "" takes it away.
 type Secret struct {
 	Secret string `json:"secret"`
@@ -146,6 +154,7 @@ type Service struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
 	Problem *Problem  `json:"problem,omitempty"` // why no drive can be used, such as a damaged config file
+	Restart *Problem  `json:"restart,omitempty"` // why the last RestartService brought no new service
 }
 
 // EventKind says what an Event is about.

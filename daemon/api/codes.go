@@ -53,6 +53,7 @@ const (
 	CodePermission  = "permission"     // the remote or the disk forbids it
 	CodePortTaken   = "port-taken"     // another program has the drive's port
 	CodeRemoteFull  = "remote-full"    // the remote has no space left
+	CodeRestart     = "restart"        // a new service did not start
 	CodeRights      = "rights"         // mounting needs more rights
 	CodeRunning     = "running"        // a service runs already
 	CodeSecretFile  = "secret-file"    // the file of secrets is damaged, missing, or there already

@@ -183,6 +183,12 @@ func (c *Client) Stop(ctx context.Context, s api.StopService) error {
 	return c.call(ctx, http.MethodPost, "/v1/stop", s, nil)
 }
 
+// Restart has a new service take the place of the one that runs. It returns when that
+// one has agreed to; Service tells when the other is there.
+func (c *Client) Restart(ctx context.Context, r api.RestartService) error {
+	return c.call(ctx, http.MethodPost, "/v1/restart", r, nil)
+}
+
 func path(name, verb string) string { return "/v1/drives/" + url.PathEscape(name) + verb }
 
 // call sends in (if not nil) and decodes the answer into out (if not nil).

@@ -70,6 +70,10 @@ func testService() error {
 	if err != nil {
 		return err
 	}
+	successor, err := successors(false) // its output would keep this process from ending for the test
+	if err != nil {
+		return err
+	}
 	var ring secrets.Keyring = memoryKeyring{}
 	if os.Getenv(realKeyring) != "" {
 		ring = secrets.System()
@@ -83,6 +87,7 @@ func testService() error {
 		Try: opener.Try, List: func(_ context.Context, dir string, read bool) error { return listAt(dir, read) },
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Probe:     func(context.Context) []api.Check { return nil },
+		Successor: successor,
 		CheckPeer: func(net.Conn) error { return nil }, Watch: m.Watch,
 	})
 }

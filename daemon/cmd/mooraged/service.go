@@ -44,13 +44,17 @@ func runService(ctx context.Context, foreground bool) error {
 		out = f
 	}
 	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
+	successor, err := successors(foreground)
+	if err != nil {
+		return err
+	}
 	m := newMounter(log)
 	store := newSecrets(p)
 	defer store.Close()
 	opener := newOpener()
 	return service.Run(ctx, service.Options{
 		Places: p, Socket: socket, Version: version(), Opener: opener, Mounter: m,
-		Secrets: store, Logger: log, Look: look,
+		Secrets: store, Logger: log, Look: look, Successor: successor,
 		Probe: probe(m), Try: opener.Try, List: listByChild, Login: loginOrNone(),
 	})
 }

@@ -227,6 +227,9 @@ func TestSecondService(t *testing.T) {
 		if want := "already running, pid " + strconv.Itoa(p.cmd.Process.Pid); !strings.Contains(q.stderr.String(), want) {
 			t.Errorf("%s wrote %q, want %q in it", what, q.stderr.String(), want)
 		}
+		if said := q.stderr.String(); what == "a second service" && (!strings.Contains(said, "of version test; this is") || !strings.Contains(said, "mooraged service restart")) {
+			t.Errorf("%s wrote %q, which does not say how another version takes over", what, said)
+		}
 	}
 	second("a second service")
 	t.Setenv(client.SocketEnv, filepath.Join(h.dir, "other", "s.sock"))

@@ -80,6 +80,7 @@ type Options struct {
 	Events  func() Feed
 	Doctor  Doctor
 	Stop    func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
+	Restart func(r api.RestartService) error                   // as Stop
 	Info    func() api.Service
 	Logger  *slog.Logger
 }
@@ -204,6 +205,9 @@ func (s *Server) routes() http.Handler {
 	}))
 	mux.HandleFunc("POST /v1/stop", withBody(s, func(r *http.Request, x api.StopService) (any, error) {
 		return struct{}{}, s.o.Stop(r.Context(), x)
+	}))
+	mux.HandleFunc("POST /v1/restart", withBody(s, func(r *http.Request, x api.RestartService) (any, error) {
+		return struct{}{}, s.o.Restart(x)
 	}))
 	mux.HandleFunc("/", s.handle(func(r *http.Request) (any, error) {
 		return nil, badRequest(fmt.Sprintf("This service does not know %s %s.", r.Method, r.URL.Path),
