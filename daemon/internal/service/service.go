@@ -216,7 +216,7 @@ func running(ctx context.Context, o Options, err error) error {
 		what += ", of version " + s.Version + "; this is " + o.Version
 		do = "Use that one, or have this version take its place, while drives stay mounted: mooraged service restart."
 	}
-	return problem.New(api.ExitFailed, api.CodeRunning, what+".", "", do)
+	return problem.New(api.ExitNotFound, api.CodeRunning, what+".", "", do)
 }
 
 // unmountAll unmounts all drives, by force those that are still in use after a while.
