@@ -7,10 +7,11 @@ import "strings"
 type Error struct {
 	Op   string // "mount" or "unmount"
 	Dir  string
-	Kind error  // one of the Err values of this package
-	What string // what happened
-	Do   string // what to do about it; may be ""
-	Err  error  // the cause; may be nil. With ErrDir: fs.ErrNotExist, or syscall.ENOTDIR, ENOTEMPTY, ELOOP, EBUSY (mounted)
+	Kind error    // one of the Err values of this package
+	What string   // what happened
+	Do   string   // what to do about it; may be ""
+	Who  []string // with ErrBusy: programs that have files open, and mounts inside, as far as they are known
+	Err  error    // the cause; may be nil. With ErrDir: fs.ErrNotExist, or syscall.ENOTDIR, ENOTEMPTY, ELOOP, EBUSY (mounted)
 }
 
 // Error gives all parts in one line.

@@ -283,8 +283,10 @@ func unmountError(ctx context.Context, dir string, err error) error {
 func sayBusy(ctx context.Context, e *Error) {
 	e.Kind, e.What, e.Do = ErrBusy, "Files of this drive are open.", "Close them, or force it."
 	if inner := mountsBelow(e.Dir); len(inner) > 0 {
+		e.Who = inner
 		e.What, e.Do = "Something else is mounted inside this drive: "+strings.Join(inner, ", ")+".", "Unmount that first, or force it."
 	} else if who := holders(ctx, e.Dir); len(who) > 0 {
+		e.Who = who
 		e.What = "Files of this drive are open in " + strings.Join(who, ", ") + "."
 	}
 }

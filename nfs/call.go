@@ -365,6 +365,16 @@ func (c *call) null(d *xdr.Decoder) bool { return d.Done() == nil }
 // open finds the object of a handle and turns the caller into whom the export
 // takes him for. Unless the status is OK the object must not be touched.
 func (c *call) open(h []byte) (*export, ID, Status) {
+	x, id, st := c.find(h)
+	if st != OK {
+		return nil, 0, st
+	}
+	return x, id, OK
+}
+
+// find is open that gives the object also to a caller whom the export refuses:
+// c.denied is set then.
+func (c *call) find(h []byte) (*export, ID, Status) {
 	if c.late {
 		return nil, 0, ErrJukebox
 	}
@@ -378,7 +388,7 @@ func (c *call) open(h []byte) (*export, ID, Status) {
 		return nil, 0, ErrJukebox // which nobody gets to see
 	}
 	if err := c.squash(x); err != nil {
-		return nil, 0, c.squashStatus(err)
+		return x, id, c.squashStatus(err)
 	}
 	return x, id, OK
 }

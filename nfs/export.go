@@ -42,7 +42,8 @@ type Export struct {
 	ReadOnly bool
 	// Squash decides whom a caller counts as; nil takes identities as they
 	// come. An error is answered as its status, ErrAccess if it has none of its
-	// own, and ACCESS grants nothing. It must not keep or change the groups.
+	// own, and ACCESS grants nothing; the attributes of the root alone are shown
+	// to everybody. It must not keep or change the groups.
 	Squash func(Caller) (Caller, error)
 	// AllowMount may refuse a MNT call with an error; nil allows all. It guards
 	// the path only: who has a handle needs no MNT. Exports that have it are not

@@ -176,7 +176,8 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// TestSquash: refused callers get ACCES, and ACCESS grants them nothing.
+// TestSquash: refused callers get ACCES, and ACCESS grants them nothing. Of the root
+// they see the attributes, and nothing else.
 func TestSquash(t *testing.T) {
 	e := start(t, nil, func(c *config) {
 		c.export.Squash = func(c nfs.Caller) (nfs.Caller, error) {
@@ -194,6 +195,15 @@ func TestSquash(t *testing.T) {
 	file := e.handle("file")
 	for uid, st := range map[uint32]nfs.Status{5: nfs.ErrAccess, 6: nfs.ErrPerm} {
 		c := e.dial(nfstest.Auth{UID: uid})
+		attr, err := c.Getattr(e.ctx, e.root)
+		if err != nil || nfs.Status(attr.Status) != nfs.OK {
+			t.Errorf("GETATTR of the root: %v, %v", attr, err)
+		}
+		for _, p := range procedures {
+			if p.name != "GETATTR" && p.name != "ACCESS" {
+				want(t, p.name+" of the root", must(p.call(e.ctx, c, e.root))(t).status, st)
+			}
+		}
 		e.fs.called("")
 		for _, p := range procedures {
 			got := must(p.call(e.ctx, c, file))(t)

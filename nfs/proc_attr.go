@@ -14,7 +14,13 @@ func (c *call) getattr(d *xdr.Decoder) bool {
 		return false
 	}
 	var r wire.GetattrResult
-	x, id, st := c.open(a.Handle)
+	x, id, st := c.find(a.Handle)
+	if c.denied && id == x.FS.Root() {
+		// Linux looks at a mount's root with the rights of whoever comes before it
+		// asks what he may, and takes any error for a stale mount. He sees what stat(2)
+		// shows of any folder that he may not enter.
+		c.caller, st = Caller{UID: nobody, GID: nobody}, OK
+	}
 	if st == OK {
 		attr, err := x.FS.GetAttr(&c.ctx, &c.caller, id)
 		if st = c.found(&attr, err); st == OK {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/moorage/moorage/daemon/api"
 )
 
 // ErrNoMooraged means that the service's program is not installed.
@@ -90,6 +92,9 @@ func Start(ctx context.Context) error {
 			// Perhaps another program started one at the same moment.
 			if _, serr := c.Service(ctx); serr == nil {
 				return nil
+			}
+			if cmd.ProcessState.ExitCode() == api.ExitNotFound { // and it does not answer yet
+				return c.await(ctx)
 			}
 			return startError(out, err)
 		case <-tick.C:

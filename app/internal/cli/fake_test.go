@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -42,6 +43,8 @@ type fakeService struct {
 	kept    api.Secrets
 	unlock  []*api.Error // what the next unlocks fail with
 	watcher chan api.Event
+	stands  *string // the path of the call at which it stops to answer; "": the first
+	still   bool    // it has
 }
 
 var since = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -94,10 +97,30 @@ func newFake(t *testing.T, drives ...api.Drive) *fakeService {
 		f.answer(w, struct{}{}, nil)
 	})
 	mux.HandleFunc("GET /v1/events", f.events)
-	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: mux}}
+	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.standsStill(r.URL.Path) {
+			io.Copy(io.Discard, r.Body) // else it is not seen that the client went away
+			<-r.Context().Done()
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})}}
 	srv.Start()
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close(); os.RemoveAll(dir) })
 	return f
+}
+
+// standStill lets the service answer nothing any more, from a call of path on; "": from
+// now on.
+func (f *fakeService) standStill(path string) { f.stands = &path }
+
+func (f *fakeService) standsStill(path string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stands != nil && (*f.stands == "" || *f.stands == path) {
+		f.still = true
+	}
+	return f.still
 }
 
 func (f *fakeService) answer(w http.ResponseWriter, v any, e *api.Error) {

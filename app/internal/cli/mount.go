@@ -297,7 +297,10 @@ from going: the command says who has them and fails. With --wait it waits until
 they are closed, or until Ctrl-C. With --force the drive is taken away from
 whoever uses it; what programs had not written yet is lost to them. What is not on
 the remote yet is kept on this computer, and published when the drive is mounted
-again.`,
+again.
+
+A service that does not answer is not waited for: the drive is taken away without it,
+unless programs have files of it open; --force takes it away from those, too.`,
 		Example: `  moorage unmount go
   moorage unmount /mnt/photos
   moorage unmount notes --wait
@@ -308,39 +311,11 @@ again.`,
 			if force && wait {
 				return usage("--force does not wait; give one of --force and --wait.")
 			}
-			d, err := a.find(cmd.Context(), args[0])
-			if err != nil {
-				return err
+			err := a.whileItAnswers(cmd.Context(), func(ctx context.Context) error { return a.unmount(ctx, args[0], force, wait) })
+			if errors.Is(err, errSilent) {
+				return a.unmountAlone(cmd.Context(), args[0], force)
 			}
-			if d.State == api.Stopped {
-				return nothing(fmt.Sprintf("%s is not mounted.", d.Name), "")
-			}
-			for delay := firstRetry; ; {
-				left, err := a.unmountOnce(cmd.Context(), d.Name, force)
-				if err == nil {
-					a.say("%s is unmounted", clean(d.Name))
-					if left.Pending.Files > 0 {
-						a.note("%s not on the remote yet. This computer keeps that, and publishes it when the drive is mounted again:", be(left.Pending))
-						a.note("  moorage mount %s", clean(d.Name))
-					}
-					return nil
-				}
-				if !wait || !isCode(err, api.CodeBusy) {
-					return err
-				}
-				if delay == firstRetry {
-					_, what, _ := describe(err)
-					a.note("%s Waiting; Ctrl-C stops it.", clean(what))
-				}
-				t := time.NewTimer(delay)
-				select {
-				case <-t.C:
-				case <-cmd.Context().Done():
-					t.Stop()
-					return cmd.Context().Err()
-				}
-				delay = min(2*delay, 5*time.Second)
-			}
+			return err
 		},
 	}
 	c.Flags().BoolVar(&force, "force", false, "take it away from programs that use it")
@@ -354,6 +329,43 @@ func be(p api.Pending) string {
 		return amount(p) + " is"
 	}
 	return amount(p) + " are"
+}
+
+// unmount has the service unmount a drive, with wait as soon as nobody uses it.
+func (a *app) unmount(ctx context.Context, arg string, force, wait bool) error {
+	d, err := a.find(ctx, arg)
+	if err != nil {
+		return err
+	}
+	if d.State == api.Stopped {
+		return nothing(fmt.Sprintf("%s is not mounted.", d.Name), "")
+	}
+	for delay := firstRetry; ; {
+		left, err := a.unmountOnce(ctx, d.Name, force)
+		if err == nil {
+			a.say("%s is unmounted", clean(d.Name))
+			if left.Pending.Files > 0 {
+				a.note("%s not on the remote yet. This computer keeps that, and publishes it when the drive is mounted again:", be(left.Pending))
+				a.note("  moorage mount %s", clean(d.Name))
+			}
+			return nil
+		}
+		if !wait || !isCode(err, api.CodeBusy) {
+			return err
+		}
+		if delay == firstRetry {
+			_, what, _ := describe(err)
+			a.note("%s Waiting; Ctrl-C stops it.", clean(what))
+		}
+		t := time.NewTimer(delay)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+		delay = min(2*delay, 5*time.Second)
+	}
 }
 
 func (a *app) unmountOnce(ctx context.Context, name string, force bool) (api.Drive, error) {

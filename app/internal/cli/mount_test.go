@@ -207,6 +207,32 @@ func TestUnmount(t *testing.T) {
 	}
 }
 
+// TestUnmountWithoutService: a service that stands still keeps no drive, whether it does
+// so before or while it is asked.
+func TestUnmountWithoutService(t *testing.T) {
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "mooraged"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin)
+	f := newFake(t, goDrive)
+	f.standStill("")
+	program := filepath.Join(bin, "mooraged")
+	r := f.run(t, nil, "unmount", "go", "--force")
+	if want := []string{program, "unmount", "--force", "--", "go"}; r.status != 0 || len(r.ran) != 1 || !reflect.DeepEqual(r.ran[0][:len(want)], want) {
+		t.Errorf("%+v", r)
+	}
+	if calls := f.said(); len(calls) != 0 {
+		t.Errorf("the service did %q", calls)
+	}
+	f = newFake(t, goDrive)
+	f.standStill("/v1/drives/go/unmount")
+	r = f.run(t, nil, "unmount", goDrive.Dir)
+	if want := []string{program, "unmount", "--", goDrive.Dir, goDrive.Dir}; r.status != 0 || len(r.ran) != 1 || !reflect.DeepEqual(r.ran[0], want) {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	f := newFake(t, goDrive, scratch)
 	if r := f.run(t, nil, "open", "go"); r.status != 0 || !reflect.DeepEqual(r.ran, [][]string{{fileManager, goDrive.Dir}}) {

@@ -42,13 +42,13 @@ func replace(_ context.Context, argv []string, input string) (int, error) {
 }
 
 // maxInput is what a pipe takes without anybody reading.
-const maxInput = 16 << 10
+const maxInput = 32 << 10
 
 // giveInput makes input the standard input of this process, and so of the one that it
 // becomes.
 func giveInput(input string) error {
 	if len(input) > maxInput {
-		return fmt.Errorf("the address is longer than %d bytes", maxInput)
+		return fmt.Errorf("the address and the password are longer than %d bytes", maxInput)
 	}
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -176,7 +176,7 @@ func (c canary) files(t *testing.T, dir string) []string {
 // A drive's password is in the keyring, in the memory of the service and on its way to
 // the server, and nowhere else: in no file, log, argument or environment, on no bus,
 // not in what a crash writes.
-func TestCanary(t *testing.T) {
+func TestRule14Canary(t *testing.T) {
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", bin, "../../../app/cmd/moorage", ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -343,7 +343,7 @@ func (h *home) waits(cmd *exec.Cmd) *process {
 }
 
 // Other programs of the same user cannot look into the service.
-func TestMemoryIsHidden(t *testing.T) {
+func TestRule14MemoryIsHidden(t *testing.T) {
 	h := newHome(t)
 	person := func(args ...string) *exec.Cmd { return exec.Command(args[0], args[1:]...) }
 	if os.Getuid() == 0 { // root without capabilities is like anybody

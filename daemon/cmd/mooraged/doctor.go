@@ -92,15 +92,15 @@ func probe(m prober) func(ctx context.Context) []api.Check {
 	}
 }
 
-// lookCommand is the child of lookByChild.
-func lookCommand() *cobra.Command {
+// listCommand is the child of listByChild.
+func listCommand() *cobra.Command {
 	var read bool
 	c := &cobra.Command{
-		Use:    "look DIR",
+		Use:    "list DIR",
 		Short:  "List a folder, for the doctor",
 		Hidden: true,
 		Args:   usageArgs(cobra.ExactArgs(1)),
-		RunE:   func(_ *cobra.Command, args []string) error { return lookAt(args[0], read) },
+		RunE:   func(_ *cobra.Command, args []string) error { return listAt(args[0], read) },
 	}
 	c.Flags().BoolVar(&read, "read", false, "read from a file, too")
 	return c
@@ -108,18 +108,18 @@ func lookCommand() *cobra.Command {
 
 // The doctor looks at so much of a folder.
 const (
-	lookNames = 100
-	lookBytes = 4 << 10
+	listNames = 100
+	listBytes = 4 << 10
 )
 
-// lookAt lists the beginning of dir and, with read, reads the beginning of a file there.
-func lookAt(dir string, read bool) error {
+// listAt lists the beginning of dir and, with read, reads the beginning of a file there.
+func listAt(dir string, read bool) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	names, err := f.Readdirnames(lookNames)
+	names, err := f.Readdirnames(listNames)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
@@ -142,7 +142,7 @@ func lookAt(dir string, read bool) error {
 		if err != nil {
 			return err
 		}
-		_, err = io.ReadFull(file, make([]byte, min(lookBytes, st.Size())))
+		_, err = io.ReadFull(file, make([]byte, min(listBytes, st.Size())))
 		file.Close()
 		return err
 	}
@@ -153,14 +153,14 @@ func lookAt(dir string, read bool) error {
 // be killed.
 const killed = 2 * time.Second
 
-// lookByChild looks at dir in a process that can be killed when it hangs. This one could
+// listByChild looks at dir in a process that can be killed when it hangs. This one could
 // not: it would keep a thread, and the drive busy.
-func lookByChild(ctx context.Context, dir string, read bool) error {
+func listByChild(ctx context.Context, dir string, read bool) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	args := []string{"look", dir}
+	args := []string{"list", dir}
 	if read {
 		args = append(args, "--read")
 	}
@@ -173,7 +173,7 @@ func lookByChild(ctx context.Context, dir string, read bool) error {
 		if text := strings.TrimSpace(strings.TrimPrefix(said.String(), "mooraged:")); text != "" {
 			return errors.New(text)
 		}
-		return fmt.Errorf("look at %s: %w", dir, err)
+		return fmt.Errorf("list %s: %w", dir, err)
 	}
 	return nil
 }

@@ -140,7 +140,7 @@ func TestDoctorWithoutService(t *testing.T) {
 
 func TestLookAt(t *testing.T) {
 	dir := t.TempDir()
-	if err := lookAt(dir, true); err != nil {
+	if err := listAt(dir, true); err != nil {
 		t.Errorf("an empty folder: %v", err)
 	}
 	for name, text := range map[string]string{"empty": "", "file": "hello"} {
@@ -148,13 +148,13 @@ func TestLookAt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := lookAt(dir, true); err != nil {
+	if err := listAt(dir, true); err != nil {
 		t.Error(err)
 	}
-	if err := lookAt(filepath.Join(dir, "none"), false); !errors.Is(err, os.ErrNotExist) {
+	if err := listAt(filepath.Join(dir, "none"), false); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
-	if err := lookAt(filepath.Join(dir, "file"), false); err == nil {
+	if err := listAt(filepath.Join(dir, "file"), false); err == nil {
 		t.Error("a file is no folder")
 	}
 }
@@ -163,10 +163,10 @@ func TestLookAt(t *testing.T) {
 func TestLookByChild(t *testing.T) {
 	t.Setenv(roleEnv, "main")
 	dir := t.TempDir()
-	if err := lookByChild(t.Context(), dir, true); err != nil {
+	if err := listByChild(t.Context(), dir, true); err != nil {
 		t.Error(err)
 	}
-	if err := lookByChild(t.Context(), filepath.Join(dir, "none"), false); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if err := listByChild(t.Context(), filepath.Join(dir, "none"), false); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("no folder: %v", err)
 	}
 	pipe := filepath.Join(dir, "pipe") // whose other end nobody opens
@@ -175,7 +175,7 @@ func TestLookByChild(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if err := lookByChild(ctx, pipe, false); err == nil || ctx.Err() == nil {
+	if err := listByChild(ctx, pipe, false); err == nil || ctx.Err() == nil {
 		t.Errorf("a folder that hangs: %v", err)
 	}
 }

@@ -43,7 +43,7 @@ func limitMemory() {
 	}
 }
 
-// run returns the exit status: 0 done, 1 failed, 2 usage, 4 a needed part is
+// run returns the exit status: 0 done, 1 failed, 2 usage, 3 a service runs already, 4 a needed part is
 // missing.
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
@@ -59,7 +59,7 @@ func run() int {
 		if e.Problem.Do != "" {
 			fmt.Fprintln(os.Stderr, " ", e.Problem.Do)
 		}
-		if e.Exit == api.ExitNotFound { // a word of the service's clients
+		if e.Exit == api.ExitNotFound && e.Problem.Code != api.CodeRunning { // a word of the service's clients
 			return api.ExitFailed
 		}
 		return e.Exit
@@ -100,7 +100,7 @@ The environment variable MOORAGE_SOCKET moves its control socket.`,
 	root.SetVersionTemplate("mooraged {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), serviceCommand(), doctorCommand(), lookCommand())
+	root.AddCommand(serveCommand(), serviceCommand(), unmountCommand(), doctorCommand(), lookCommand(), listCommand())
 	return root
 }
 

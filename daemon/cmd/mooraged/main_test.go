@@ -84,7 +84,7 @@ func testService() error {
 	opener := newOpener()
 	return service.Run(ctx, service.Options{
 		Places: p, Socket: socket, Version: "test", Opener: opener, Mounter: m, Secrets: store,
-		Try: opener.Try, Look: func(_ context.Context, dir string, read bool) error { return lookAt(dir, read) },
+		Try: opener.Try, List: func(_ context.Context, dir string, read bool) error { return listAt(dir, read) },
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Probe:     func(context.Context) []api.Check { return nil },
 		Successor: successor,

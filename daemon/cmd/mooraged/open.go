@@ -191,8 +191,8 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 				return mounts.Health{Online: s.Online, Err: s.Err, Disk: s.Disk, PinRoom: s.Pinned.NoRoom, Revision: s.Revision, CacheUsed: used() + s.CacheUsed, CacheLimit: cacheLimit,
 					Pending: api.Pending{Files: s.Pending, Bytes: s.Saved, Parked: s.Parked}, Traffic: api.Traffic{Fetched: s.Fetched, Published: s.Published}}
 			},
-			Changes: d.Changes(),
-			Pinner:  pinner{d},
+			Changes: d.Changes(), NetworkChanged: d.NetworkChanged,
+			Pinner: pinner{d},
 		}
 		if !src.ReadOnly {
 			src.Publish, src.Sync = d.Publish, d.Sync

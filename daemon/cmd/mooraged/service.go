@@ -54,8 +54,8 @@ func runService(ctx context.Context, foreground bool) error {
 	opener := newOpener()
 	return service.Run(ctx, service.Options{
 		Places: p, Socket: socket, Version: version(), Opener: opener, Mounter: m,
-		Secrets: store, Logger: log, Successor: successor,
-		Probe: probe(m), Try: opener.Try, Look: lookByChild, Login: loginOrNone(),
+		Secrets: store, Logger: log, Look: look, Successor: successor,
+		Probe: probe(m), Try: opener.Try, List: listByChild, Login: loginOrNone(),
 	})
 }
 

@@ -221,7 +221,7 @@ func TestSecondService(t *testing.T) {
 	second := func(what string) {
 		t.Helper()
 		q := h.run("main", "--foreground")
-		if status := q.wait(); status != 1 {
+		if status := q.wait(); status != api.ExitNotFound {
 			t.Errorf("%s: exit status %d", what, status)
 		}
 		if want := "already running, pid " + strconv.Itoa(p.cmd.Process.Pid); !strings.Contains(q.stderr.String(), want) {

@@ -26,16 +26,26 @@ func (d *Drive) watchSleep() {
 		}
 		now := d.o.Clock().Round(0)
 		if slept := now.Sub(at) - sleepTick; slept > sleepLeap {
-			d.woke(slept)
+			d.o.Logger.Info("this computer has slept, or its clock was set", "for", slept.Round(time.Second))
+			d.lookAnew()
 		}
 		at = now
 	}
 }
 
-// woke has the remote looked at anew: connections to it may be dead, and what has
-// to wait because it could not be reached need not any more.
-func (d *Drive) woke(slept time.Duration) {
-	d.o.Logger.Info("this computer has slept, or its clock was set", "for", slept.Round(time.Second))
+// NetworkChanged tells that this computer's addresses are others now. It waits for
+// nothing.
+func (d *Drive) NetworkChanged() {
+	if d.enter() != nil {
+		return
+	}
+	defer d.leave()
+	d.lookAnew()
+}
+
+// lookAnew has the remote looked at: connections to it may be dead, and what has to
+// wait because it could not be reached need not any more.
+func (d *Drive) lookAnew() {
 	if w, ok := d.p.(providers.Waker); ok {
 		w.Woke()
 	}

@@ -202,7 +202,7 @@ func (d *drive) closeSource(s *Source) {
 // down stops to serve a drive whose mount is gone, or is left for the next service.
 func (d *drive) down(unmounted bool) {
 	l := d.live
-	d.live = nil
+	d.live, d.pulse = nil, pulse{}
 	d.stopServer(l.srv)
 	d.offer(nil)
 	d.closeSource(l.src)

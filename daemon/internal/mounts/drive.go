@@ -18,7 +18,7 @@ import (
 )
 
 // drive is one drive. Its goroutine (run) does one op after the other and alone
-// touches live, attempts and retryAt; everybody else asks it by put.
+// touches live, pulse, attempts and retry; everybody else asks it by put.
 type drive struct {
 	m    *Manager
 	id   string
@@ -31,6 +31,7 @@ type drive struct {
 	retry    *time.Timer // nil: no further attempt is planned
 	locked   bool        // the attempt that is planned is for the secret to be reachable again
 	over     bool        // run shall end
+	pulse    pulse       // of live
 
 	saving sync.Mutex // one write of the state file at a time; before mu
 
@@ -316,6 +317,10 @@ func (d *drive) run(ctx context.Context) {
 			if h.CacheUsed != v.Cache.Used || h.Pending != v.Pending || h.Traffic != v.Traffic {
 				d.refresh()
 			}
+		case <-d.dueLook():
+			d.lookAtMount(ctx)
+		case err := <-d.pulse.looked:
+			d.judge(ctx, err)
 		case <-died:
 			d.collapse()
 		case <-again:
@@ -465,6 +470,12 @@ func (d *drive) refresh() {
 		if !h.Online {
 			state = api.Degraded
 			p = offline(h.Err, d.st.URL, !l.mount.ReadOnly)
+			if v.Problem != nil && v.Problem.Code == p.Code {
+				p.Time = v.Problem.Time
+			}
+		} else if d.pulse.silent() {
+			state = api.Degraded
+			p = deaf(d.st.Name)
 			if v.Problem != nil && v.Problem.Code == p.Code {
 				p.Time = v.Problem.Time
 			}

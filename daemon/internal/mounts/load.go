@@ -54,8 +54,9 @@ func (m *Manager) Start(ctx context.Context) error {
 		m.begin(d, tableKnown, table)
 	}
 	m.removeStale(table)
-	m.wg.Add(1)
+	m.wg.Add(2)
 	go m.watch()
+	go m.watchNetwork()
 	return nil
 }
 

@@ -61,8 +61,15 @@ type Options struct {
 
 	CheckPeer func(net.Conn) error                            // nil: as the system allows
 	Watch     func(ctx context.Context, changed func()) error // calls changed when the mount table may have changed; nil: the system's
-	Retry     time.Duration                                   // first pause before trying again; 0: 2 s
-	Measure   time.Duration                                   // how often what a mounted drive keeps is looked at; 0: 10 s
+	// Network calls changed when this computer's addresses have changed, until ctx is
+	// done; nil: the system's.
+	Network func(ctx context.Context, changed func()) error
+	// Look looks at the folder of a mount, from a process that can be killed, and comes
+	// back when ctx is done. See the errors Err…; nil: nobody looks.
+	Look      func(ctx context.Context, dir string) error
+	LookEvery time.Duration // 0: a minute
+	Retry     time.Duration // first pause before trying again; 0: 2 s
+	Measure   time.Duration // how often what a mounted drive keeps is looked at; 0: 10 s
 }
 
 // Manager keeps all drives. Its methods may be called concurrently.
@@ -87,6 +94,12 @@ func New(o Options) *Manager {
 	}
 	if o.Watch == nil {
 		o.Watch = watchTable
+	}
+	if o.Network == nil {
+		o.Network = watchNetwork
+	}
+	if o.LookEvery == 0 {
+		o.LookEvery = time.Minute
 	}
 	if o.Retry == 0 {
 		o.Retry = 2 * time.Second
@@ -276,6 +289,24 @@ func (m *Manager) watch() {
 	})
 	if err != nil && m.ctx.Err() == nil {
 		m.o.Logger.Error("the mount table is not watched any more", "err", err)
+	}
+}
+
+// watchNetwork tells the drives when this computer's addresses have changed.
+func (m *Manager) watchNetwork() {
+	defer m.wg.Done()
+	err := m.o.Network(m.ctx, func() {
+		m.o.Logger.Info("this computer's network addresses have changed")
+		for _, d := range m.all() {
+			d.use(func(s *Source) {
+				if s.NetworkChanged != nil {
+					s.NetworkChanged()
+				}
+			})
+		}
+	})
+	if err != nil && m.ctx.Err() == nil {
+		m.o.Logger.Warn("changes of the network are not noticed", "err", err)
 	}
 }
 

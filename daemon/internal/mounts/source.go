@@ -70,6 +70,10 @@ type Source struct {
 	Sync    func(ctx context.Context) error
 
 	Pinner Pinner // nil where there is nothing to be fetched
+
+	// NetworkChanged tells that this computer's addresses are others now; nil where
+	// nothing is connected. It does not wait.
+	NetworkChanged func()
 }
 
 // Health is how the remote of a drive is.

@@ -38,6 +38,9 @@ type world struct {
 	secrets *keyring
 	hub     *events.Hub
 	config  string
+	look    func(ctx context.Context, dir string) error
+	every   time.Duration // LookEvery
+	network chan struct{} // a value: the addresses have changed
 	state   *state.Store
 	log     slog.Handler         // nil: shown when the test fails
 	peer    func(net.Conn) error // nil: the tests are the kernel
@@ -46,7 +49,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	dir := t.TempDir()
 	w := &world{t: t, dir: dir, mounter: &mountstest.Mounter{Path: filepath.Join(dir, "table")},
-		opener: &opener{}, secrets: &keyring{}, config: filepath.Join(dir, "config.toml")}
+		network: make(chan struct{}), opener: &opener{}, secrets: &keyring{}, config: filepath.Join(dir, "config.toml")}
 	w.mounter.OnMount = mnt
 	return w
 }
@@ -74,12 +77,24 @@ func (w *world) start() {
 		CacheDir: filepath.Join(w.dir, "cache"), MountsDir: filepath.Join(w.dir, "Moorage"), Events: w.hub,
 		Logger: slog.New(w.log), Clock: time.Now, Rand: rand.Reader, CheckPeer: w.peer,
 		Watch: w.mounter.Watch, Retry: 10 * time.Millisecond, Measure: 10 * time.Millisecond,
+		Look: w.look, LookEvery: w.every, Network: w.watchNetwork,
 	})
 	w.m = m
 	if err := m.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { w.close(m) })
+}
+
+func (w *world) watchNetwork(ctx context.Context, changed func()) error {
+	for {
+		select {
+		case <-w.network:
+			changed()
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // leave ends the service; its mounts stay.
@@ -238,7 +253,8 @@ type opener struct {
 	well  func() mounts.Health
 	pins  mounts.Pinner
 	waves chan struct{}
-	keeps bool // drives keep what they are told in a journal, see journal
+	moved func() // Source.NetworkChanged
+	keeps bool   // drives keep what they are told in a journal, see journal
 }
 
 func (o *opener) Parse(raw string) (mounts.Location, error) {
@@ -284,7 +300,7 @@ func (o *opener) Open(ctx context.Context, r mounts.Request) (*mounts.Source, er
 		o.opens--
 		return nil
 	}}
-	src.Pinner = o.pins
+	src.Pinner, src.NetworkChanged = o.pins, o.moved
 	if o.keeps {
 		journal{r.StateDir}.serve(src)
 	}

@@ -9,8 +9,9 @@ import (
 )
 
 // Keyring is a keyring of a system. Its calls may hang for as long as it does; they
-// end with ctx where the system lets them. Get, Set, Delete and List ask nobody
-// where that can be avoided, and fail with ErrLocked then.
+// end with ctx where the system lets them. Get, Set, Delete and List come one at a time
+// and with the same ctx; they ask nobody where that can be avoided, and fail with
+// ErrLocked then.
 type Keyring interface {
 	Get(ctx context.Context, id string) (string, error) // ErrNotFound
 	Set(ctx context.Context, id, secret string) error

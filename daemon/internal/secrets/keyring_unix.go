@@ -14,12 +14,16 @@ import (
 
 // System returns the keyring of this session: whatever answers the Secret Service
 // API on the session bus.
-func System() Keyring { return secretService{} }
+func System() Keyring { return new(secretService) }
 
 // secretService speaks the Secret Service API itself and not through go-keyring,
 // which asks the person at each call, and can neither be interrupted nor tell a
 // keyring that is locked from one that does not work. Items look as that library's.
-type secretService struct{}
+type secretService struct {
+	// conn stays, because KeePassXC forgets what the person has allowed with the
+	// connection that had asked. It is of Get, Set, Delete and List.
+	conn *dbus.Conn
+}
 
 const (
 	ssName       = "org.freedesktop.secrets"
@@ -35,7 +39,7 @@ const (
 )
 
 // Limit is far below what a message on the bus may have.
-func (secretService) Limit() int { return MaxSecret }
+func (*secretService) Limit() int { return MaxSecret }
 
 // ssSecret is a secret as the API has it.
 type ssSecret struct {
@@ -45,20 +49,20 @@ type ssSecret struct {
 	ContentType string
 }
 
-func (secretService) Get(ctx context.Context, id string) (string, error) {
-	s, err := dialSecrets(ctx)
+func (k *secretService) Get(ctx context.Context, id string) (string, error) {
+	s, err := k.connect(ctx)
 	if err != nil {
 		return "", err
 	}
-	defer s.close()
 	item, err := s.find(id)
 	if err != nil {
 		return "", err
 	}
-	session, err := s.session()
+	session, end, err := s.session()
 	if err != nil {
 		return "", err
 	}
+	defer end()
 	var secret ssSecret
 	if err := s.call(item, ssItem+".GetSecret", session).Store(&secret); err != nil {
 		return "", ssError(err)
@@ -66,12 +70,11 @@ func (secretService) Get(ctx context.Context, id string) (string, error) {
 	return string(secret.Value), nil
 }
 
-func (secretService) Set(ctx context.Context, id, secret string) error {
-	s, err := dialSecrets(ctx)
+func (k *secretService) Set(ctx context.Context, id, secret string) error {
+	s, err := k.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.close()
 	c, err := s.collection()
 	if err != nil {
 		return err
@@ -82,10 +85,11 @@ func (secretService) Set(ctx context.Context, id, secret string) error {
 	if locked, err := s.locked(c); err != nil || locked {
 		return lockedOr(err)
 	}
-	session, err := s.session()
+	session, end, err := s.session()
 	if err != nil {
 		return err
 	}
+	defer end()
 	properties := map[string]dbus.Variant{
 		ssItem + ".Label":      dbus.MakeVariant("Moorage drive " + id),
 		ssItem + ".Attributes": dbus.MakeVariant(map[string]string{attrService: service, attrID: id}),
@@ -98,13 +102,12 @@ func (secretService) Set(ctx context.Context, id, secret string) error {
 	return s.prompt(prompt)
 }
 
-func (secretService) Delete(ctx context.Context, id string) error {
-	s, err := dialSecrets(ctx)
+func (k *secretService) Delete(ctx context.Context, id string) error {
+	s, err := k.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	for {
+	for range 16 { // there is one, unless somebody else has made more
 		item, err := s.find(id)
 		if err != nil {
 			return err
@@ -120,14 +123,14 @@ func (secretService) Delete(ctx context.Context, id string) error {
 			return nil
 		}
 	}
+	return fmt.Errorf("%w: what is removed stays", ErrNone)
 }
 
-func (secretService) List(ctx context.Context) ([]string, error) {
-	s, err := dialSecrets(ctx)
+func (k *secretService) List(ctx context.Context) ([]string, error) {
+	s, err := k.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
 	unlocked, locked, err := s.search(map[string]string{attrService: service})
 	if err != nil {
 		return nil, err
@@ -146,7 +149,7 @@ func (secretService) List(ctx context.Context) ([]string, error) {
 }
 
 // Unlock asks for the keyring's password, or for one for a new keyring.
-func (secretService) Unlock(ctx context.Context) error {
+func (*secretService) Unlock(ctx context.Context) error {
 	s, err := dialSecrets(ctx)
 	if err != nil {
 		return err
@@ -181,8 +184,7 @@ func lockedOr(err error) error {
 	return ErrLocked
 }
 
-// ssConn is a connection of its own to the keyring, for one call of ours: with it
-// ends what hangs.
+// ssConn is a connection to the keyring during a call of ours.
 type ssConn struct {
 	ctx context.Context
 	c   *dbus.Conn
@@ -204,7 +206,20 @@ func dialBus(ctx context.Context) (*dbus.Conn, error) {
 	return c, nil
 }
 
-// dialSecrets connects, and makes sure that there is a keyring.
+// connect gives the connection that stays, until the context of the calls ends.
+func (k *secretService) connect(ctx context.Context) (*ssConn, error) {
+	if k.conn == nil || !k.conn.Connected() {
+		c, err := dialBus(ctx)
+		if err != nil {
+			return nil, err
+		}
+		k.conn = c
+	}
+	s := &ssConn{ctx: ctx, c: k.conn}
+	return s, s.provider()
+}
+
+// dialSecrets makes a connection of its own, with which what was asked ends.
 func dialSecrets(ctx context.Context) (*ssConn, error) {
 	c, err := dialBus(ctx)
 	if err != nil {
@@ -245,14 +260,16 @@ func (s *ssConn) provider() error {
 }
 
 // session makes a session in which secrets are plain: the bus is a socket of this
-// user, whose programs could as well ask the keyring. It ends with the connection.
-func (s *ssConn) session() (dbus.ObjectPath, error) {
+// user, whose programs could as well ask the keyring.
+func (s *ssConn) session() (path dbus.ObjectPath, end func(), err error) {
 	var none dbus.Variant
-	var path dbus.ObjectPath
 	if err := s.call(ssPath, ssService+".OpenSession", "plain", dbus.MakeVariant("")).Store(&none, &path); err != nil {
-		return "", ssError(err)
+		return "", nil, ssError(err)
 	}
-	return path, nil
+	end = func() { // or it ends with the connection
+		s.c.Object(ssName, path).Go("org.freedesktop.Secret.Session.Close", dbus.FlagNoReplyExpected, nil)
+	}
+	return path, end, nil
 }
 
 // collection is where secrets go; "" if there is none yet.
@@ -334,11 +351,16 @@ func (s *ssConn) prompt(path dbus.ObjectPath) error {
 	if path == "/" || path == "" {
 		return nil
 	}
-	if err := s.c.AddMatchSignalContext(s.ctx, dbus.WithMatchObjectPath(path), dbus.WithMatchInterface(ssPrompt)); err != nil {
+	match := []dbus.MatchOption{dbus.WithMatchObjectPath(path), dbus.WithMatchInterface(ssPrompt)}
+	if err := s.c.AddMatchSignalContext(s.ctx, match...); err != nil {
 		return ssError(err)
 	}
 	signals := make(chan *dbus.Signal, 4)
 	s.c.Signal(signals)
+	defer func() {
+		s.c.RemoveSignal(signals)
+		_ = s.c.RemoveMatchSignalContext(s.ctx, match...) // or it ends with the connection
+	}()
 	if err := s.call(path, ssPrompt+".Prompt", "").Err; err != nil {
 		return ssError(err)
 	}

@@ -223,10 +223,11 @@ func lock(t *testing.T) {
 func unlock(t *testing.T) {
 	t.Helper()
 	c, where := keyringConn(t)
-	session, err := c.session()
+	session, end, err := c.session()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer end()
 	master := ssSecret{Session: session, Parameters: []byte{}, Value: []byte("pw"), ContentType: "text/plain"}
 	if err := c.call(ssPath, "org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface.UnlockWithMasterPassword", where, master).Err; err != nil {
 		t.Fatal(err)

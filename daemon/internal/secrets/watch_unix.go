@@ -18,7 +18,7 @@ const (
 )
 
 // Watch implements watcher.
-func (secretService) Watch(ctx context.Context, changed func()) error {
+func (*secretService) Watch(ctx context.Context, changed func()) error {
 	c, err := dialBus(ctx)
 	if err != nil {
 		return err

@@ -47,12 +47,14 @@ type Options struct {
 	// error is looked at if it is not set. nil: whoever starts services has to do that.
 	Successor func(program string) *exec.Cmd
 
-	// Try signs in to a drive's remote and lists it, and keeps nothing. Look lists, and
+	// Try signs in to a drive's remote and lists it, and keeps nothing. List lists, and
 	// with read also reads from, a folder that may hang.
 	Try  func(ctx context.Context, r mounts.Request) error
-	Look func(ctx context.Context, dir string, read bool) error
+	List func(ctx context.Context, dir string, read bool) error
 
 	Login doctor.Login // nil: nobody here starts services
+
+	Look func(ctx context.Context, dir string) error // see mounts.Options
 
 	// See mounts.Options; nil for a Mounter that is the system's.
 	CheckPeer func(net.Conn) error
@@ -127,7 +129,7 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*successor, error
 	s.m = mounts.New(mounts.Options{
 		Opener: o.Opener, Mounter: o.Mounter, Secrets: o.Secrets, Config: s.conf, State: store,
 		CacheDir: o.Places.Cache, MountsDir: o.Places.Mounts, Events: hub, Logger: o.Logger, Clock: time.Now, Rand: rand.Reader,
-		CheckPeer: o.CheckPeer, Watch: o.Watch,
+		CheckPeer: o.CheckPeer, Watch: o.Watch, Look: o.Look,
 	})
 	if err := s.m.Start(ctx); err != nil {
 		l.Close()
@@ -217,7 +219,7 @@ func running(ctx context.Context, o Options, err error) error {
 		what += ", of version " + s.Version + "; this is " + o.Version
 		do = "Use that one, or have this version take its place, while drives stay mounted: mooraged service restart."
 	}
-	return problem.New(api.ExitFailed, api.CodeRunning, what+".", "", do)
+	return problem.New(api.ExitNotFound, api.CodeRunning, what+".", "", do)
 }
 
 // unmountAll unmounts all drives, by force those that are still in use after a while.

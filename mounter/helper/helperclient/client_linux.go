@@ -21,7 +21,7 @@ import (
 const (
 	askTimeout    = 2 * time.Minute
 	callTimeout   = 45 * time.Second
-	gentleTimeout = 10 * time.Second // a plain unmount before a forced one
+	gentleTimeout = 4 * time.Second // a plain unmount before a forced one
 )
 
 // Mounter is a *mounter.Mounter that has the helper do what it may not do itself. Its

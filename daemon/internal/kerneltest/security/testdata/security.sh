@@ -83,18 +83,19 @@ enter() {
 }
 check "rule 2: private listener: nobody can enter its namespace" enter
 
-# denied COMMAND...: it gets nothing. The kernel says ESTALE instead of EACCES when it
-# has to ask for attributes first.
-denied() {
-	fails "" "$@"
-	case $message in *"Permission denied" | *"Stale file handle") ;; *) echo "$* said: $message"; return 1 ;; esac
-}
 others() {
-	user 6001 ls -l $AT >/dev/null; user 6001 cat $AT/f >/dev/null # the cache is warm
-	denied user 6002 cat $AT/f
-	denied user 6002 ls $AT
-	denied user 6002 stat $AT/f
-	denied user 6002 touch $AT/g
+	for pause in 0 5; do # the attributes are known, and then asked for again
+		user 6001 ls -l $AT >/dev/null; user 6001 cat $AT/f >/dev/null
+		sleep $pause
+		fails "Permission denied" user 6002 ls $AT
+		fails "Permission denied" user 6002 cat $AT/f
+		fails "Permission denied" user 6002 stat $AT/f
+		fails "Permission denied" user 6002 touch $AT/g
+		fails "Permission denied" user 6002 busybox find $AT
+		fails "Permission denied" user 6002 env -C $AT true
+		fails "Permission denied" user 6002 busybox cp $AT/f /tmp/stolen
+	done
+	same "$(user 6002 stat -c %u $AT)" 6001 # as of any folder
 }
 check "rule 7: others are denied with a warm cache" others
 
@@ -286,6 +287,50 @@ policies() {
 	until_true finds 6001 ok mount-policy
 }
 check "the doctor finds that polkit does not know the helper's action" policies
+
+# A service that stands still.
+stand() { user 6001 moorage mount $DATA $AT --name drive; mounted; user 6001 mooraged look $AT; kill -STOP $(pgrep -u 6001 -x mooraged); }
+goes_on() {
+	kill -CONT $(pgrep -u 6001 -x mooraged)
+	until_true not_listed # it saw in the mount table that the drive is gone
+}
+not_listed() { ! user 6001 moorage status | grep -q drive; }
+unused() {
+	stand
+	same "$(user 6001 moorage unmount drive 2>/dev/null)" "drive is unmounted"
+	unmounted
+	goes_on
+}
+check "the service stands still: a drive that nobody uses is unmounted" unused
+
+used() {
+	user 6001 moorage mount $DATA $AT --name drive
+	user 6001 sh -c "exec sleep 100 <$AT/f" & holder=$!
+	until_true pgrep -u 6001 -x sleep
+	kill -STOP $(pgrep -u 6001 -x mooraged)
+	fails "moorage unmount drive --force" user 6001 moorage unmount $AT
+	case $message in *sleep*"does not answer"*) ;; *) echo "$message"; return 1 ;; esac
+	mounted
+	user 6001 moorage unmount $AT --force
+	unmounted
+	kill $(pgrep -x sleep)
+	goes_on
+}
+check "the service stands still: who uses the drive is named, and it goes by force" used
+
+waited() {
+	stand
+	echo 3 >/proc/sys/vm/drop_caches
+	user 6001 ls -l $AT/f >/tmp/stuck 2>&1 & stuck=$!
+	until_true pgrep -u 6001 -x ls
+	user 6001 timeout -s KILL 2 mooraged look $AT && return 1 # which is how the service looks at its mounts
+	! pgrep -fx "mooraged look $AT"
+	user 6001 moorage unmount drive
+	unmounted
+	wait $stuck || true
+	goes_on
+}
+check "the service stands still: nobody hangs in a drive that was unmounted" waited
 
 # Where the helper is no service, pkexec runs it; polkit is told here that u6001 may.
 uninstall() {
