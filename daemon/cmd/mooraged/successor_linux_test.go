@@ -165,3 +165,42 @@ func TestNoSuccessorOfADriveInMemory(t *testing.T) {
 	}
 	s.stop()
 }
+
+// The file of secrets stays open for the program that is installed, without the
+// passphrase; one that a client names does not get at it.
+func TestSuccessorHasTheFileOfSecrets(t *testing.T) {
+	s := newSuccession(t)
+	if err := s.client.CreateSecretFile(t.Context(), "correct horse battery"); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		program string
+		want    api.SecretFileState
+	}{{"", api.SecretFileOpen}, {self, api.SecretFileLocked}} {
+		before, err := s.client.Service(t.Context())
+		if err == nil {
+			err = s.client.Restart(t.Context(), api.RestartService{Program: step.program})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := before
+		for end := time.Now().Add(30 * time.Second); after.PID == before.PID && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			if i, err := s.client.Service(t.Context()); err == nil {
+				after = i
+			}
+		}
+		if after.PID == before.PID {
+			t.Fatalf("no successor: %+v, %+v", after, after.Restart)
+		}
+		got, err := s.client.Secrets(t.Context())
+		if err != nil || got.File != step.want {
+			t.Errorf("a successor from %q: the file is %q, %v, want %q", step.program, got.File, err, step.want)
+		}
+	}
+	s.stop()
+}

@@ -216,6 +216,19 @@ func (s *Store) UnlockKeyring(ctx context.Context) error { return s.keyring.unlo
 // UnlockFile opens the file with its passphrase, until the process ends.
 func (s *Store) UnlockFile(passphrase string) error { return s.file.unlock(passphrase) }
 
+// Key is by what OpenWith opens the file in the process that takes over from this one;
+// nil while the file is locked.
+func (s *Store) Key() []byte { return s.file.opened() }
+
+// OpenWith opens the file without its passphrase, until the process ends.
+func (s *Store) OpenWith(key []byte) error {
+	if len(key) != keySize {
+		return fmt.Errorf("%w: a key of %d bytes", ErrDamaged, len(key))
+	}
+	s.file.open(key)
+	return nil
+}
+
 // CreateFile makes the file with a passphrase, and opens it.
 func (s *Store) CreateFile(passphrase string) error { return s.file.create(passphrase) }
 

@@ -84,6 +84,9 @@ type Service struct {
 // Run runs the service until ctx is done, when it unmounts all drives, until a
 // client ends it, or until another program has taken over.
 func Run(ctx context.Context, o Options) error {
+	if err := takeKey(o.Secrets); err != nil {
+		o.Logger.Warn("the file of secrets stays locked", "err", err)
+	}
 	var failed *api.Problem
 	for {
 		next, err := run(ctx, o, failed)
@@ -99,7 +102,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // run is Run until another program shall take over.
-func run(ctx context.Context, o Options, failed *api.Problem) (*exec.Cmd, error) {
+func run(ctx context.Context, o Options, failed *api.Problem) (*successor, error) {
 	if err := os.MkdirAll(o.Places.State, 0o700); err != nil {
 		return nil, problem.Of(err, "the service")
 	}
@@ -153,14 +156,14 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*exec.Cmd, error)
 	o.Logger.Info("the service is ready", "version", o.Version, "pid", os.Getpid(), "socket", o.Socket)
 	notify(stateReady)
 
-	var next *exec.Cmd
+	var next *successor
 	unmount := true
 	select {
 	case <-ctx.Done():
 	case <-s.stop:
 		unmount = false
 	case program := <-s.restart:
-		unmount, next = false, o.Successor(program)
+		unmount, next = false, &successor{Cmd: o.Successor(program), trusted: program == ""}
 	case err = <-served: // the socket failed: nobody could end us any more
 	}
 	if next == nil {

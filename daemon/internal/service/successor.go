@@ -8,18 +8,67 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/client"
 	"github.com/moorage/moorage/daemon/internal/problem"
+	"github.com/moorage/moorage/daemon/internal/secrets"
 )
 
 const (
 	startTime  = 20 * time.Second // for a successor to answer
 	answerTime = 2 * time.Second  // for a service that runs
 )
+
+// successor is a service that takes over.
+type successor struct {
+	*exec.Cmd
+	trusted bool // it is what this service was started from, and not what a client named
+}
+
+// keyEnv names the descriptor from which a successor reads the key of the file of
+// secrets, so that drives go on though nobody is there to give the passphrase.
+const keyEnv = "MOORAGE_KEY_FD"
+
+// giveKey has successor find key. The caller closes what it returns, when successor is
+// started.
+func giveKey(successor *exec.Cmd, key []byte) (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Write(key) // a pipe has room for that
+	if err = errors.Join(err, w.Close()); err != nil {
+		r.Close()
+		return nil, err
+	}
+	successor.ExtraFiles = []*os.File{r}
+	successor.Env = append(successor.Environ(), keyEnv+"=3")
+	return r, nil
+}
+
+// takeKey opens the file of secrets with the key that the service before has given.
+func takeKey(s *secrets.Store) error {
+	v, ok := os.LookupEnv(keyEnv)
+	if !ok {
+		return nil
+	}
+	_ = os.Unsetenv(keyEnv) // not for programs that this one starts
+	fd, err := strconv.ParseUint(v, 10, 16)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), "key")
+	defer f.Close()
+	key, err := io.ReadAll(io.LimitReader(f, 64))
+	if err != nil {
+		return err
+	}
+	return s.OpenWith(key)
+}
 
 // replace is asked by a client.
 func (s *Service) replace(r api.RestartService) error {
@@ -44,7 +93,7 @@ func (s *Service) replace(r api.RestartService) error {
 // that it is the one to watch over now. Nothing of this service is open any more.
 // After an error the successor has ended. Meanwhile calls of mounted drives wait in
 // the queues of their listeners, or the system's client knocks again.
-func handOver(ctx context.Context, o Options, successor *exec.Cmd) error {
+func handOver(ctx context.Context, o Options, successor *successor) error {
 	said, err := os.CreateTemp("", "moorage-start-*")
 	if err != nil {
 		return err
@@ -54,7 +103,16 @@ func handOver(ctx context.Context, o Options, successor *exec.Cmd) error {
 	if successor.Stderr == nil {
 		successor.Stderr = said // a file and no pipe: it outlives this process
 	}
-	ended, err := start(successor)
+	if successor.trusted {
+		if key := o.Secrets.Key(); key != nil {
+			r, err := giveKey(successor.Cmd, key)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+		}
+	}
+	ended, err := start(successor.Cmd)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ func write(dir, date string) error {
 		return err
 	}
 	tree := func(c *cobra.Command, section string) error {
+		c.DisableAutoGenTag = true
 		return doc.GenManTree(c, &doc.GenManHeader{Section: section, Source: "Moorage", Manual: "Moorage", Date: &at}, dir)
 	}
 	return errors.Join(tree(cli.Command(cli.Env{}), "1"), tree(service(), "8"), tree(helper(), "8"))

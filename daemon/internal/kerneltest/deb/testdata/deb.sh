@@ -202,7 +202,7 @@ remove() {
 	alice sh -c "exec sleep 1000 <$AT/hello" &
 	package -r moorage
 	cat /tmp/said
-	grep "alice" /tmp/said | grep -q "1 .*$STATE"
+	grep "alice" /tmp/said | grep -q "yet: 1\. .*$STATE"
 	same "$(grep -c ' nfs ' /proc/mounts)" 0
 	same "$(pgrep -x mooraged; pgrep -f moorage-mount-helper)" ""
 	[ ! -e /usr/bin/moorage ]
