@@ -101,6 +101,22 @@ kept() {
 }
 check "what was written to the folder is there" kept folder /mnt/disk/folder
 check "what was written to the bucket is there" kept bucket /mnt/disk/objects/bucket
+mute() {
+	kill -STOP $GW
+	echo later >/tmp/later; chmod 644 /tmp/later
+	user 6001 cp /tmp/later /run/pub/bucket/later
+	clock; began=$NOW
+	user 6001 moorage unmount bucket >/tmp/said 2>&1
+	clock; echo "unmounted in $(( (NOW - began) / 100 )).$(( (NOW - began) / 10 % 10 )) s" >/tmp/took
+	cat /tmp/said
+	same "$(mount_of /run/pub/bucket)" ""
+	grep -q "not on the remote yet. This computer keeps that" /tmp/said
+	kill -CONT $GW
+	user 6001 moorage mount bucket
+	user 6001 moorage sync bucket --wait
+	cmp /tmp/later /mnt/disk/objects/bucket/later
+}
+check "a store that says nothing holds up no unmount, and gets later what was written" mute; cat /tmp/took
 : >/tmp/over
 kill -TERM $(service); kill $GW
 wait $SUPERVISOR $GW
