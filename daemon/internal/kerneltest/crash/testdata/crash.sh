@@ -117,6 +117,18 @@ mute() {
 	cmp /tmp/later /mnt/disk/objects/bucket/later
 }
 check "a store that says nothing holds up no unmount, and gets later what was written" mute; cat /tmp/took
+# In the kernel's eyes the folder's mount is stale from now on, and whoever opens it fails.
+renewed() {
+	rm -r /mnt/disk/folder; mkdir /mnt/disk/folder; chown 6001:6001 /mnt/disk/folder
+	drop_caches
+	user 6001 ls /run/pub/folder || true
+	for i in 1 2 3 4 5; do
+		( until_true grep -q 'is made again' $LOG ) && break
+	done
+	until_true user 6001 touch /run/pub/folder/new
+	same "$(ls /mnt/disk/folder)" new
+}
+[ $KILLS -lt 50 ] || check "a mount that is dead is made again" renewed
 : >/tmp/over
 kill -TERM $(service); kill $GW
 wait $SUPERVISOR $GW
