@@ -13,7 +13,7 @@ import (
 const maxOutput = 4 << 10
 
 // run runs c in an environment of its own and kills it when ctx ends. It returns
-// what c wrote, as one line, and its exit status; err is about running it at all
+// what c wrote, as one line without what c hides, and its exit status; err is about running it at all
 // or about ctx.
 func (m *Mounter) run(ctx context.Context, c command) (said string, status int, err error) {
 	var out limited
@@ -26,9 +26,12 @@ func (m *Mounter) run(ctx context.Context, c command) (said string, status int, 
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = grace / 2 // a grandchild may hold the pipe
 	detach(cmd)
-	m.log().Debug("run", "command", c.path, "args", c.args)
+	m.log().Debug("run", "command", c.path)
 	err = cmd.Run()
 	said = strings.Join(strings.Fields(strings.ToValidUTF8(out.b.String(), "?")), " ")
+	if c.hide != "" {
+		said = strings.ReplaceAll(said, strings.Join(strings.Fields(c.hide), " "), "(the drive's export)")
+	}
 	if ctx.Err() != nil {
 		return said, -1, ctx.Err()
 	}

@@ -3,9 +3,11 @@
 package mounter
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,5 +122,35 @@ func TestProbeSaysWhatIsMissing(t *testing.T) {
 		if c.Detail == "" || !c.OK && c.Remedy == "" {
 			t.Errorf("%s does not say enough", c.Name)
 		}
+	}
+}
+
+// An export's path holds the token of a drive: neither the log nor an error tells it,
+// whatever the system's command says.
+func TestRule14CommandsAreNotToldInFull(t *testing.T) {
+	dir := t.TempDir()
+	mount := filepath.Join(dir, "mount")
+	if err := os.WriteFile(mount, []byte("#!/bin/sh\nprintf 'mounting %s failed\\n' \"$*\" >&2; exit 32\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const token = "0123456789abcdef0123456789abcdef"
+	var log bytes.Buffer
+	m := &Mounter{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	for _, c := range []command{
+		linuxMountNFS(mount, Spec{Address: "127.0.0.1", Export: "/" + token + "/My  Drive"}),
+		darwinMountNFS(Spec{Address: "127.0.0.1", Export: "/" + token + "/x"}),
+		windowsMount("", Spec{Address: "127.0.0.1", Export: "/" + token + "/x"}),
+	} {
+		c.path = mount
+		said, status, err := m.run(t.Context(), c)
+		if err != nil || status != 32 {
+			t.Fatal(status, err)
+		}
+		if err := saidError(c, said, status); strings.Contains(err.Error(), token) || !strings.Contains(err.Error(), "(the drive's export)") {
+			t.Errorf("the error is %v", err)
+		}
+	}
+	if text := log.String(); strings.Contains(text, token) || !strings.Contains(text, mount) {
+		t.Errorf("the log is %s", text)
 	}
 }

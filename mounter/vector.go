@@ -26,11 +26,11 @@ func (s Spec) validate() error {
 		return fmt.Errorf("mount %s: no port", s.Dir)
 	}
 	if !strings.HasPrefix(s.Export, "/") || len(s.Export) > maxExport {
-		return fmt.Errorf("mount %s: export %q does not begin with a slash or is longer than %d bytes", s.Dir, s.Export, maxExport)
+		return fmt.Errorf("mount %s: the export does not begin with a slash or is longer than %d bytes", s.Dir, maxExport)
 	}
 	for _, r := range s.Export {
 		if r < ' ' || r == 0x7f {
-			return fmt.Errorf("mount %s: export %q has a control character", s.Dir, s.Export)
+			return fmt.Errorf("mount %s: the export has a control character", s.Dir)
 		}
 	}
 	if len(s.Root) > linuxnfs.MaxRoot {
@@ -46,6 +46,7 @@ type command struct {
 	path string
 	args []string
 	in   []byte // its standard input
+	hide string // of its arguments, what must not be told: an export's path, which is a drive's token
 }
 
 // linuxOptions are the options that the Linux kernel reads itself, nfs(5). With
@@ -81,7 +82,7 @@ func linuxMountNFS(path string, s Spec) command {
 	if s.ReadOnly {
 		ro = "ro"
 	}
-	return command{path: path, args: []string{s.source(), s.Dir, "-n", "-o", "nosuid,nodev," + ro + ",retry=0," + linuxOptions(s)}}
+	return command{path: path, args: []string{s.source(), s.Dir, "-n", "-o", "nosuid,nodev," + ro + ",retry=0," + linuxOptions(s)}, hide: s.Export}
 }
 
 // darwinMountNFS runs mount_nfs(8). locallocks, not nolocks: programs that lock
@@ -95,7 +96,7 @@ func darwinMountNFS(s Spec) command {
 	}
 	opts := fmt.Sprintf("vers=3,tcp,port=%d,mountport=%d,locallocks,intr,mutejukebox,rsize=1048576,wsize=1048576,readahead=16,nonegnamecache,actimeo=%d,nosuid,nodev,%s",
 		s.Port, s.Port, attrCache, how)
-	return command{path: "/sbin/mount_nfs", args: []string{"-o", opts, s.source(), s.Dir}}
+	return command{path: "/sbin/mount_nfs", args: []string{"-o", opts, s.source(), s.Dir}, hide: s.Export}
 }
 
 // darwinForceUnmount asks the disk arbitration of macOS, which may do what an
@@ -111,7 +112,7 @@ func windowsMount(system string, s Spec) command {
 	return command{path: system + `\mount.exe`, args: []string{
 		"-o", "anon,nolock,mtype=soft,timeout=60,retry=3,rsize=32,wsize=32,fileaccess=777",
 		windowsShare(s), s.Dir,
-	}}
+	}, hide: strings.ReplaceAll(s.Export, "/", `\`)}
 }
 
 // windowsShare is the export as a UNC path.

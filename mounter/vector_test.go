@@ -1,7 +1,7 @@
 package mounter
 
 import (
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -37,8 +37,8 @@ func TestCommandVectors(t *testing.T) {
 		{"windows force", windowsUnmount(`C:\Windows\System32`, "X:", true), `C:\Windows\System32\umount.exe`, []string{"-f", "X:"}},
 		{"windows net use", windowsNetUse(`C:\Windows\System32`, "X:"), `C:\Windows\System32\net.exe`, []string{"use", "X:", "/delete", "/y"}},
 	} {
-		if want := (command{path: tc.path, args: tc.args}); !reflect.DeepEqual(tc.got, want) {
-			t.Errorf("%s:\n got %q\nwant %q", tc.name, tc.got, want)
+		if tc.got.path != tc.path || !slices.Equal(tc.got.args, tc.args) {
+			t.Errorf("%s:\n got %q\nwant %q, %q", tc.name, tc.got, tc.path, tc.args)
 		}
 	}
 	if o := linuxKernelOptions(spec); !strings.HasSuffix(o, ",addr=127.0.0.1,mountaddr=127.0.0.1") {

@@ -266,6 +266,7 @@ func (c *call) dispatch() {
 	case c.hdr.Prog == wire.NFSProgram && changing[c.hdr.Proc] && !c.srv.replies.begin(c):
 	default:
 		if !handler(c, &c.args) {
+			c.conn.garbage.Store(c.conn.garbage.Load() || len(c.msg) > maxCall)
 			c.accept(rpc.GarbageArgs)
 			return
 		}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/moorage/moorage/nfs/internal/rpc"
 )
 
 const (
@@ -38,6 +40,7 @@ type conn struct {
 	log  *slog.Logger
 	id   uint64 // differs between the connections of a server
 	host string // the peer, whatever connection it comes by
+	born time.Time
 
 	calls chan struct{} // a place for each call on a goroutine of its own
 	data  chan struct{}
@@ -54,6 +57,10 @@ type conn struct {
 	active   atomic.Int64 // Unix nanoseconds of the last sign of life
 	grade    atomic.Int32 // what its calls have shown: gradeSilent and so on
 	draining atomic.Bool
+	garbage  atomic.Bool // a large call had no arguments of its procedure
+
+	hurry    sync.Once
+	hurrying chan struct{} // closed by drain and abort
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -61,7 +68,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		srv: s, nc: nc, log: s.log.With("peer", nc.RemoteAddr().String()), id: s.connID.Add(1),
 		calls: make(chan struct{}, s.limits.Calls),
 		data:  make(chan struct{}, dataPlaces), meta: make(chan struct{}, metaPlaces),
-		in: share{m: s.mem}, held: share{m: s.mem},
+		in: share{m: s.mem}, held: share{m: s.mem}, hurrying: make(chan struct{}),
 	}
 	c.host = nc.RemoteAddr().Network()
 	if t, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
@@ -69,7 +76,8 @@ func newConn(s *Server, nc net.Conn) *conn {
 	}
 	c.out.init(c)
 	c.turn.init(c)
-	c.touch(time.Now())
+	c.born = time.Now()
+	c.touch(c.born)
 	return c
 }
 
@@ -128,6 +136,7 @@ func (c *conn) drop() {
 func (c *conn) drain() {
 	c.draining.Store(true)
 	c.nc.SetReadDeadline(time.Unix(1, 0))
+	c.hurry.Do(func() { close(c.hurrying) })
 	c.in.close()
 }
 
@@ -135,6 +144,7 @@ func (c *conn) drain() {
 // answer in give up.
 func (c *conn) abort() {
 	c.nc.Close() // first: who gets no memory for a reply leaves it unfinished
+	c.hurry.Do(func() { close(c.hurrying) })
 	c.in.close()
 	c.held.close()
 	c.out.abandon()
@@ -144,9 +154,31 @@ func (c *conn) abort() {
 func (c *conn) ended(err error) {
 	c.in.close()
 	// A client that has only closed its sending side still gets its replies.
-	if err != io.EOF && !c.draining.Load() {
-		c.abort()
-		c.log.Debug("connection closed", "err", err)
+	if err == io.EOF || c.draining.Load() {
+		return
+	}
+	if offence(err) {
+		c.punish()
+	}
+	c.abort()
+	c.log.Debug("connection closed", "err", err)
+}
+
+// offence reports whether err is of what no client sends.
+func offence(err error) bool {
+	return errors.Is(err, errCallSize) || errors.Is(err, rpc.ErrRecordSize) || errors.Is(err, rpc.ErrFragments) || errors.Is(err, rpc.ErrNotCall)
+}
+
+// punish leaves the connection open and unread for Limits.Penalty, but any other
+// can take its place. Its peer, who waits until it can send more, would otherwise
+// send the same again at once, for ever.
+func (c *conn) punish() {
+	c.grade.Store(gradeSilent)
+	t := time.NewTimer(c.srv.limits.Penalty)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.hurrying:
 	}
 }
 

@@ -115,8 +115,9 @@
 // A record is at most 1 MiB of data and 4 KiB of header; READ and WRITE move 1
 // MiB at most; a page of a directory is at most 128 KiB. Connections, calls in
 // work, and memory are bounded by [Limits]: a client that does not read its
-// replies is not read any more, then cut off, and harms nobody else. The server
-// itself takes at most about 48 MiB + 2 × (Memory + 16 KiB for each connection +
+// replies is not read any more, then cut off, and one that sends what no client
+// sends is left unread for a moment before it is, so that neither slows down
+// anybody else. The server itself takes at most about 48 MiB + 2 × (Memory + 16 KiB for each connection +
 // 6 KiB for each call in work), where the 2 is the garbage collector's. Names are
 // 1 to 255 bytes without '/' and NUL; targets of symbolic links are at most 4095
 // bytes; AUTH_SYS carries 16 groups at most. Times reach from 1970 to 2106.

@@ -44,6 +44,7 @@ func start(t *testing.T, fs nfs.FileSystem, edit ...func(*config)) *env {
 		export: nfs.Export{Path: "/drive", FS: fs, Key: testKey, FSID: 0x1122},
 		auth:   nfstest.Auth{UID: 1000, GID: 100, Groups: []uint32{7, 8}},
 	}
+	cfg.opts.Limits.Penalty = time.Millisecond
 	for _, f := range edit {
 		f(&cfg)
 	}

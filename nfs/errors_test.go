@@ -1,6 +1,7 @@
 package nfs_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -261,5 +262,39 @@ func TestSomeInterfacesMissing(t *testing.T) {
 			st = nfs.ErrNotSupp
 		}
 		want(t, p.name, must(p.call(e.ctx, e.c, e.root))(t).status, st)
+	}
+}
+
+// TestRule05HandlesOnTheWire: a handle with any bit changed is none, and one export's
+// handle opens nothing of another, whatever is written over it.
+func TestRule05HandlesOnTheWire(t *testing.T) {
+	e := start(t, nil)
+	otherKey := bytes.Repeat([]byte{9}, 32)
+	if err := e.srv.Export(nfs.Export{Path: "/other", FS: &fakeFS{}, Key: otherKey, FSID: 0x3344}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := e.srv.RootHandle("/other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := func(h nfstest.Handle) nfs.Status { return nfs.Status(must(e.c.Getattr(e.ctx, h))(t).Status) }
+	if a, b := asked(e.root), asked(other); a != nfs.OK || b != nfs.OK {
+		t.Fatalf("the handles themselves: %v, %v", a, b)
+	}
+	for bit := range len(e.root) * 8 {
+		h := slices.Clone(e.root)
+		h[bit/8] ^= 1 << (bit % 8)
+		if got := asked(h); got != nfs.ErrBadHandle {
+			t.Errorf("bit %d changed: %v", bit, got)
+		}
+	}
+	// The head names the export; what follows is the object and the seal.
+	moved := slices.Concat(other[:8], e.root[8:])
+	if got := asked(moved); got != nfs.ErrBadHandle {
+		t.Errorf("moved to another export: %v", got)
+	}
+	elsewhere := start(t, nil, func(c *config) { c.export.Key = otherKey })
+	if got := nfs.Status(must(elsewhere.c.Getattr(e.ctx, e.root))(t).Status); got != nfs.ErrBadHandle {
+		t.Errorf("on an export with the same number and another key: %v", got)
 	}
 }

@@ -54,9 +54,9 @@ func nullCall() []byte { return append([]byte{0, 0, 0, 1}, rpcHeader(nfsProg, 3,
 
 func mark(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
 
-// TestHostileRecords: what is no record of ours closes its connection, at once
+// TestRule09HostileRecords: what is no record of ours closes its connection, at once
 // and without an answer.
-func TestHostileRecords(t *testing.T) {
+func TestRule09HostileRecords(t *testing.T) {
 	e := start(t, nil)
 	null := nullCall()
 	long := append(append([]byte{0, 0, 0, 1}, rpcHeader(nfsProg, 3, 3, nil, nil)...), make([]byte, 900<<10)...)
@@ -174,12 +174,12 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestNoReader: who asks and does not read is not read either, makes the server
+// TestRule09ClientThatDoesNotRead: who asks and does not read is not read either, makes the server
 // keep no more than its limit, is cut off, and harms nobody meanwhile.
-func TestNoReader(t *testing.T) {
+func TestRule09ClientThatDoesNotRead(t *testing.T) {
 	const limit = 32 << 20
 	e := start(t, endless{&fakeFS{}}, func(c *config) {
-		c.opts.Limits = nfs.Limits{Memory: limit, Stall: 2 * time.Second}
+		c.opts.Limits.Memory, c.opts.Limits.Stall = limit, 2*time.Second
 	})
 	file := e.handle("file")
 	read := append([]byte{0, 0, 0, 1}, e.c.Header(nfsProg, 3, wire.ProcRead)...)
@@ -229,9 +229,9 @@ func TestNoReader(t *testing.T) {
 	}
 }
 
-// TestHugeClaims: lengths inside a record are believed only as far as the
+// TestRule09HugeClaims: lengths inside a record are believed only as far as the
 // record goes.
-func TestHugeClaims(t *testing.T) {
+func TestRule09HugeClaims(t *testing.T) {
 	e := start(t, nil)
 	old := debug.SetMemoryLimit(256 << 20)
 	defer debug.SetMemoryLimit(old)
@@ -291,9 +291,9 @@ func TestChurn(t *testing.T) {
 	await(t, "descriptors to come back", func() bool { return descriptors(t) <= before })
 }
 
-// TestConnectionLimit: newcomers push out idle connections, those that never
+// TestRule09Connections: newcomers push out idle connections, those that never
 // said anything sensible first.
-func TestConnectionLimit(t *testing.T) {
+func TestRule09Connections(t *testing.T) {
 	e := start(t, nil, func(c *config) { c.opts.Limits.Connections = 8 })
 	if err := e.c.Null(e.ctx); err != nil {
 		t.Fatal(err)
@@ -340,8 +340,48 @@ func TestConnectionLimit(t *testing.T) {
 	wg.Wait()
 }
 
-// TestPatience: a record must go on, a connection may be idle.
-func TestPatience(t *testing.T) {
+// TestRule09Penalty: who sends what no client sends is kept waiting, but neither keeps a
+// place from others nor the server from ending.
+func TestRule09Penalty(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"no call":            nfstest.Record(append([]byte{0, 0, 0, 1, 0, 0, 0, 1}, make([]byte, 40)...)),
+		"a record too long":  mark(1<<32 - 1),
+		"a call too long":    nfstest.Record(append(nullCall(), make([]byte, 200<<10)...)),
+		"endless empty ones": bytes.Repeat(mark(0), 100_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			const penalty = 300 * time.Millisecond
+			e := start(t, nil, func(c *config) { c.opts.Limits.Penalty = penalty })
+			nc := e.raw()
+			began := time.Now()
+			go nc.Write(b)
+			io.Copy(io.Discard, nc)
+			if d := time.Since(began); d < penalty {
+				t.Errorf("closed after %v", d)
+			}
+			e.healthy(name)
+
+			e = start(t, nil, func(c *config) { c.opts.Limits.Penalty, c.opts.Limits.Connections = time.Hour, 2 })
+			e.healthy("the client before it") // which has one of the places
+			first := e.raw()
+			go first.Write(b)
+			second := e.raw()
+			second.Write(nfstest.Record(nullCall()))
+			if _, err := io.ReadFull(second, make([]byte, 28)); err != nil {
+				t.Errorf("another in its place: %v", err)
+			}
+			second.Close()
+			third := e.raw()
+			go third.Write(b)
+			if err := e.srv.Shutdown(e.ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestRule09SlowRecords: a record must go on, a connection may be idle.
+func TestRule09SlowRecords(t *testing.T) {
 	e := start(t, nil, func(c *config) { c.opts.Limits.Stall = 150 * time.Millisecond })
 	for name, b := range map[string][]byte{
 		"nothing at all": nil, "half a mark": {0x80, 0}, "a mark": mark(1<<31 | 100), "half a call": nfstest.Record(nullCall())[:20],

@@ -24,8 +24,8 @@ type addrListener struct {
 
 func (l addrListener) Addr() net.Addr { return l.addr }
 
-// TestListeners: only this computer may reach a server.
-func TestListeners(t *testing.T) {
+// TestRule01ListensOnLoopbackOnly: only this computer may reach a server.
+func TestRule01ListensOnLoopbackOnly(t *testing.T) {
 	s, err := nfs.NewServer(nfs.Options{})
 	if err != nil {
 		t.Fatal(err)

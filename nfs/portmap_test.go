@@ -416,7 +416,7 @@ func TestPortmapIPv6(t *testing.T) {
 	}
 }
 
-func TestPortmapListeners(t *testing.T) {
+func TestRule01PortmapperListensOnLoopbackOnly(t *testing.T) {
 	p := nfs.NewPortmap(nfs.Options{})
 	for _, a := range []string{"192.0.2.1:111", "0.0.0.0:111", "[::]:111"} {
 		l := must(net.Listen("tcp", "127.0.0.1:0"))(t)

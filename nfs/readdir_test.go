@@ -207,8 +207,8 @@ func TestPlusOfVanished(t *testing.T) {
 	}
 }
 
-// TestHostileListings: what a file system must not list does not get through.
-func TestHostileListings(t *testing.T) {
+// TestRule10HostileListings: what a file system must not list does not get through.
+func TestRule10HostileListings(t *testing.T) {
 	e := start(t, nil)
 	e.fs.entries = []nfs.DirEntry{
 		{Name: "", ID: 2, Cookie: 3}, {Name: "a/b", ID: 2, Cookie: 4}, {Name: "..", ID: 2, Cookie: 5}, {Name: ".", ID: 2, Cookie: 6},

@@ -228,6 +228,9 @@ func (r *reader) large() error {
 	if !last {
 		need = maxRecord // its pieces are seen when they are here
 	} else if size > maxCall {
+		if r.c.garbage.Load() {
+			return fmt.Errorf("%w: %d bytes, after one whose arguments were none", errCallSize, size)
+		}
 		if err := r.peek(headSize); err != nil {
 			return err
 		}

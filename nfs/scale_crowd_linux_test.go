@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -77,6 +78,7 @@ func scaleBeset() error {
 type crowd struct {
 	place    scalePlace
 	answered atomic.Int64
+	turn     atomic.Int64
 	wg       sync.WaitGroup
 }
 
@@ -180,7 +182,7 @@ func (c *crowd) oversized(ctx context.Context, nc net.Conn) {
 	huge := func(proc uint32) []byte {
 		return xdr.AppendUint32(xdr.AppendOpaque(c.header(proc), root), 1<<32-1)
 	}
-	for _, b := range [][]byte{
+	all := [][]byte{
 		nfstest.Record(op.Append(c.header(wire.ProcLookup))),
 		nfstest.Record((&wire.MkdirArgs{Where: op}).Append(c.header(wire.ProcMkdir))),
 		nfstest.Record((&wire.SymlinkArgs{Where: wire.DirOp{Dir: root, Name: []byte("l")}, Target: big}).Append(c.header(wire.ProcSymlink))),
@@ -190,7 +192,9 @@ func (c *crowd) oversized(ctx context.Context, nc net.Conn) {
 		nfstest.Record(cred.Append(nil)), nfstest.Record(many.Append(nil)),
 		bytes.Repeat([]byte{0, 0, 0, 1, 'x'}, 200_000), // a record of very many pieces
 		mark(1<<32 - 1), // 2 GiB
-	} {
+	}
+	from := int(c.turn.Add(1)) % len(all) // most of them end the connection
+	for _, b := range slices.Concat(all[from:], all[:from]) {
 		nc.SetDeadline(time.Now().Add(testTimeout))
 		if _, err := nc.Write(b); err != nil {
 			return

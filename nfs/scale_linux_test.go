@@ -346,7 +346,7 @@ func serverMemory(l nfs.Limits, connections, busy int) int64 {
 // is too large, neither slow down who uses the server as it is meant to be used,
 // nor make it use more memory than its limits say. Once they all have room, and
 // once, with the limits as they are by default, newcomers take the place of
-// those that are idle. It takes about 20 s on two processors.
+// those that are idle. It takes about 30 s on two processors.
 func TestScale(t *testing.T) {
 	if raceSlow > 1 {
 		t.Skip("times and memory are measured without the race detector")

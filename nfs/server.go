@@ -62,10 +62,14 @@ type Limits struct {
 	Stall time.Duration
 	// Idle is the time that a connection may be silent [30 min].
 	Idle time.Duration
+	// Penalty is the time that a connection stays open, unread, after it has
+	// sent what no client sends [1 s]. It keeps those busy who would send it
+	// again as fast as they can.
+	Penalty time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
-	def := Limits{Connections: 64, Calls: 512, Memory: 128 << 20, Replies: 4096, Call: 6 * time.Second, Stall: time.Minute, Idle: 30 * time.Minute}
+	def := Limits{Connections: 64, Calls: 512, Memory: 128 << 20, Replies: 4096, Call: 6 * time.Second, Stall: time.Minute, Idle: 30 * time.Minute, Penalty: time.Second}
 	orDefault(&l.Connections, def.Connections)
 	orDefault(&l.Calls, def.Calls)
 	orDefault(&l.Memory, def.Memory)
@@ -73,6 +77,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.Call, def.Call)
 	orDefault(&l.Stall, def.Stall)
 	orDefault(&l.Idle, def.Idle)
+	orDefault(&l.Penalty, def.Penalty)
 	return l
 }
 
@@ -105,6 +110,7 @@ type Server struct {
 	closing   bool
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
+	left      chan struct{}  // a connection has ended: there may be a place
 	wg        sync.WaitGroup // connections
 }
 
@@ -112,7 +118,7 @@ type Server struct {
 func NewServer(o Options) (*Server, error) {
 	s := &Server{
 		log: o.Logger, rand: o.Rand, clock: o.Clock, limits: o.Limits.withDefaults(),
-		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
+		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}), left: make(chan struct{}, 1),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -211,19 +217,53 @@ func (s *Server) start(nc net.Conn) {
 		nc.Close()
 		return
 	}
-	s.mu.Lock()
-	if s.closing || len(s.conns) >= s.limits.Connections && !s.evictLocked() {
-		s.mu.Unlock()
-		s.log.Warn("connection refused: too many", "limit", s.limits.Connections)
+	c := s.admit(nc)
+	if c == nil {
 		nc.Close()
 		return
 	}
-	c := newConn(s, nc)
-	s.conns[c] = struct{}{}
-	s.wg.Add(1)
-	s.mu.Unlock()
 	c.hold()
 	go newReader(c).run()
+}
+
+// minStay is how long a connection has before another can take its place. Those
+// that come again and again would otherwise push each other out as fast as the
+// computer can.
+const minStay = 100 * time.Millisecond
+
+// admit gives the connection a place, for which it may have to wait for minStay.
+// nil: there is none.
+func (s *Server) admit(nc net.Conn) *conn {
+	for {
+		s.mu.Lock()
+		wait := time.Duration(0)
+		switch {
+		case s.closing:
+			s.mu.Unlock()
+			return nil
+		case len(s.conns) >= s.limits.Connections:
+			wait = s.evictLocked()
+		}
+		if wait == 0 {
+			c := newConn(s, nc)
+			s.conns[c] = struct{}{}
+			s.wg.Add(1)
+			s.mu.Unlock()
+			return c
+		}
+		s.mu.Unlock()
+		if wait > minStay {
+			s.log.Warn("connection refused: too many", "limit", s.limits.Connections)
+			return nil
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-s.left:
+		case <-s.base.Done():
+		}
+		t.Stop()
+	}
 }
 
 // gone is called by a connection that has come to its end.
@@ -231,26 +271,39 @@ func (s *Server) gone(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
+	select {
+	case s.left <- struct{}{}:
+	default:
+	}
 	s.wg.Done()
 }
 
 // evictLocked closes one idle connection: one that never made a sensible call
 // if there is any, else the one that has been idle longest, but none of a client
-// that has called a moment ago. It needs s.mu.
-func (s *Server) evictLocked() bool {
+// that has called a moment ago. If it closes none, it gives the time until one is
+// there long enough for that, which is more than minStay if there is none at all.
+// It needs s.mu.
+func (s *Server) evictLocked() (wait time.Duration) {
 	var victim *conn
 	now := time.Now()
+	wait = minStay + 1
 	for c := range s.conns {
-		if c.idle(now) && (victim == nil || c.before(victim)) {
+		if !c.idle(now) {
+			continue
+		}
+		if young := minStay - now.Sub(c.born); young > 0 {
+			wait = min(wait, young)
+		} else if victim == nil || c.before(victim) {
 			victim = c
 		}
 	}
 	if victim == nil {
-		return false
+		return wait
 	}
 	victim.nc.Close()
+	victim.hurry.Do(func() { close(victim.hurrying) })
 	delete(s.conns, victim)
-	return true
+	return 0
 }
 
 // Shutdown stops accepting and reading, waits until the calls in work are

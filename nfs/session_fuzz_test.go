@@ -119,7 +119,7 @@ func runSession(t *testing.T, program []byte) {
 	// The timers of a net.Pipe live as long as its deadlines, also once it is
 	// closed: with longer ones, thousands of sessions keep all their pipes.
 	srv, err := nfs.NewServer(nfs.Options{Limits: nfs.Limits{
-		Memory: 8 << 20, Calls: 32, Stall: sessionPatience, Idle: sessionPatience,
+		Memory: 8 << 20, Calls: 32, Stall: sessionPatience, Idle: sessionPatience, Penalty: time.Millisecond,
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -15,8 +15,15 @@
 //	POST   /v1/drives/{name}/pin       PinPath → Pin, when it is stored and not when all is here
 //	POST   /v1/drives/{name}/unpin     PinPath
 //	PUT    /v1/drives/{name}/secret    Secret
+//	GET    /v1/secrets                 Secrets
+//	POST   /v1/secrets/unlock          UnlockSecrets, answered when the person has; drives that wait are tried again
+//	POST   /v1/secrets/file            SecretFile: makes it
+//	PUT    /v1/secrets/file            SecretFile: another passphrase
+//	DELETE /v1/secrets/{id}            takes one away
 //	GET    /v1/events                  one Event a line, for ever; begins with the present drives, then "ready"
 //	GET    /v1/doctor                  []Check
+//	POST   /v1/doctor                  Treat → []Check, of afterwards
+//	POST   /v1/restart                 RestartService
 //	POST   /v1/stop                    StopService
 //
 // A failure is an Error with a status of 4xx or 5xx. Drives are addressed by
@@ -129,6 +136,13 @@ type StopService struct {
 	Unmount bool `json:"unmount,omitempty"`
 }
 
+// RestartService has a new service take the place of the one that runs; drives stay
+// mounted. If it does not start, the one that runs goes on, and says so in
+// Service.Restart.
+type RestartService struct {
+	Program string `json:"program,omitempty"` // an absolute path; "": where the one that runs was started from
+}
+
 // Secret is a password or token for a drive; "" takes it away.
 type Secret struct {
 	Secret string `json:"secret"`
@@ -140,6 +154,7 @@ type Service struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
 	Problem *Problem  `json:"problem,omitempty"` // why no drive can be used, such as a damaged config file
+	Restart *Problem  `json:"restart,omitempty"` // why the last RestartService brought no new service
 }
 
 // EventKind says what an Event is about.
@@ -159,12 +174,30 @@ type Event struct {
 	Drive *Drive    `json:"drive,omitempty"`
 }
 
-// Check is one line of the doctor's report.
+// CheckState is how a check came out.
+type CheckState string
+
+// The states of a check.
+const (
+	CheckOK   CheckState = "ok"
+	CheckNote CheckState = "note" // drives work; something could be better, or is to be known
+	CheckBad  CheckState = "bad"  // something must be done: Remedy says what
+)
+
+// Check is one line of the doctor's report. The texts are sentences, or a few words.
 type Check struct {
-	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"`
-	Remedy string `json:"remedy,omitempty"`
+	ID     string     `json:"id"` // stable, for programs: "nfs-client", "drive:NAME:mount", …
+	Name   string     `json:"name"`
+	State  CheckState `json:"state"`
+	Detail string     `json:"detail"`
+	Remedy string     `json:"remedy,omitempty"`
+	Fix    string     `json:"fix,omitempty"`  // what Treat can be asked to do about it; "": a person has to
+	Done   string     `json:"done,omitempty"` // what was just done about it, or why that failed
+}
+
+// Treat asks the doctor to do what it safely can about what it finds.
+type Treat struct {
+	Fixes []string `json:"fixes,omitempty"` // of Check.Fix; none: all that are found
 }
 
 // Error is the body of a failed request.

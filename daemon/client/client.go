@@ -135,15 +135,58 @@ func (c *Client) SetSecret(ctx context.Context, name, secret string) error {
 	return c.call(ctx, http.MethodPut, path(name, "/secret"), api.Secret{Secret: secret}, nil)
 }
 
+// Secrets tells where secrets are kept, and of what there are some.
+func (c *Client) Secrets(ctx context.Context) (s api.Secrets, err error) {
+	return s, c.call(ctx, http.MethodGet, "/v1/secrets", nil, &s)
+}
+
+// ForgetSecret takes the secret of that id away.
+func (c *Client) ForgetSecret(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/secrets/"+url.PathEscape(id), nil, nil)
+}
+
+// UnlockKeyring has the system ask for the keyring's password, and returns when the
+// person has answered. It is called off when ctx is done.
+func (c *Client) UnlockKeyring(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/v1/secrets/unlock", api.UnlockSecrets{}, nil)
+}
+
+// UnlockSecretFile opens the encrypted file of secrets for as long as the service runs.
+func (c *Client) UnlockSecretFile(ctx context.Context, passphrase string) error {
+	return c.call(ctx, http.MethodPost, "/v1/secrets/unlock", api.UnlockSecrets{Passphrase: passphrase}, nil)
+}
+
+// CreateSecretFile makes the encrypted file of secrets, which is open then.
+func (c *Client) CreateSecretFile(ctx context.Context, passphrase string) error {
+	return c.call(ctx, http.MethodPost, "/v1/secrets/file", api.SecretFile{Passphrase: passphrase}, nil)
+}
+
+// ChangePassphrase gives the encrypted file of secrets another passphrase.
+func (c *Client) ChangePassphrase(ctx context.Context, old, passphrase string) error {
+	return c.call(ctx, http.MethodPut, "/v1/secrets/file", api.SecretFile{Passphrase: passphrase, Old: old}, nil)
+}
+
 // Doctor reports what works on this computer and what to do about the rest.
 func (c *Client) Doctor(ctx context.Context) (l []api.Check, err error) {
 	return l, c.call(ctx, http.MethodGet, "/v1/doctor", nil, &l)
+}
+
+// Treat has the doctor do what it safely can, or only the named fixes, and reports how
+// things are afterwards.
+func (c *Client) Treat(ctx context.Context, fixes ...string) (l []api.Check, err error) {
+	return l, c.call(ctx, http.MethodPost, "/v1/doctor", api.Treat{Fixes: fixes}, &l)
 }
 
 // Stop ends the service. It returns when the service has agreed to; with
 // Unmount that is after all drives are unmounted.
 func (c *Client) Stop(ctx context.Context, s api.StopService) error {
 	return c.call(ctx, http.MethodPost, "/v1/stop", s, nil)
+}
+
+// Restart has a new service take the place of the one that runs. It returns when that
+// one has agreed to; Service tells when the other is there.
+func (c *Client) Restart(ctx context.Context, r api.RestartService) error {
+	return c.call(ctx, http.MethodPost, "/v1/restart", r, nil)
 }
 
 func path(name, verb string) string { return "/v1/drives/" + url.PathEscape(name) + verb }

@@ -108,8 +108,8 @@ func (p *polkit) was() ([]string, uint32) {
 	return slices.Clone(p.asked), p.flags
 }
 
-// TestBus runs as nobody where it is started as root, for whom the helper does nothing.
-func TestBus(t *testing.T) {
+// TestRule13HelperOnTheBus runs as nobody where it is started as root, for whom the helper does nothing.
+func TestRule13HelperOnTheBus(t *testing.T) {
 	if os.Geteuid() != 0 {
 		testBus(t)
 		return
@@ -131,7 +131,7 @@ func TestBus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(bin, "-test.run", "^TestBus$", "-test.v", "-test.timeout", "2m")
+	cmd := exec.Command(bin, "-test.run", "^TestRule13HelperOnTheBus$", "-test.v", "-test.timeout", "2m")
 	cmd.Env = append(os.Environ(), "TMPDIR=/tmp", "HOME=/tmp")
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}

@@ -170,7 +170,7 @@ func TestMountAndUnmount(t *testing.T) {
 
 // The service dies and asks again, also of a helper that was started anew: the same
 // port, and polkit, which may say no by now, is not asked.
-func TestListenerOfAMountedDriveIsGivenAgain(t *testing.T) {
+func TestRule02ListenerStaysWithTheHelper(t *testing.T) {
 	s, dir := &system{denied: map[uint32]bool{}}, t.TempDir()
 	h := newHelper(t, s, dir)
 	listen(t, h, alice, one, 4000)
@@ -253,7 +253,7 @@ func TestDrivesOfAConnectionThatIsGone(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestRule13HelperRefuses(t *testing.T) {
 	s := &system{denied: map[uint32]bool{bob.UID: true}}
 	h := newHelper(t, s, t.TempDir())
 	listen(t, h, alice, one, 0)

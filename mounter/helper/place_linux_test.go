@@ -51,7 +51,7 @@ func (c Caller) mkdir(t *testing.T, path string) string {
 	return path
 }
 
-func TestPlaceIsTheCallersFolder(t *testing.T) {
+func TestRule08PlaceIsTheCallersFolder(t *testing.T) {
 	k, c, home := home(t)
 	own := c.mkdir(t, filepath.Join(home, "own"))
 	inner := c.mkdir(t, filepath.Join(own, "inner"))

@@ -67,7 +67,7 @@ type Options struct {
 	Clock      func() time.Time // nil: time.Now
 	// Credential looks a login up in the keyring, for http and https; nil: none.
 	// It is asked before git's credential helpers are. An empty password means
-	// that there is none.
+	// that there is none. An error is that of the whole, if the helpers have no login.
 	Credential func(context.Context, CredentialRequest) (Credential, error)
 	HTTP       *http.Client // nil: one with limits of its own; proxy from the environment
 

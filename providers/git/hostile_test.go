@@ -115,7 +115,7 @@ func TestHostileAnswers(t *testing.T) {
 	}
 }
 
-func TestHostileNames(t *testing.T) {
+func TestRule10HostileNames(t *testing.T) {
 	home(t)
 	repo := newRepo(t)
 	blob := runGitInput(t, repo, "x", "hash-object", "-w", "--stdin")

@@ -68,18 +68,19 @@ func TestCredentialHelper(t *testing.T) {
 }
 
 func TestKeyring(t *testing.T) {
-	home(t)
+	h := home(t)
 	repo, _ := history(t)
 	s := serveHTTP(t, repo, basicAuth("git", "t0ken"))
 	o := testOptions(t)
 	var asked []CredentialRequest
 	var mu sync.Mutex
 	answer := Credential{Password: "t0ken"}
+	var locked error
 	o.Credential = func(_ context.Context, q CredentialRequest) (Credential, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		asked = append(asked, q)
-		return answer, nil
+		return answer, locked
 	}
 	r := open(t, s.remoteURL(t, ""), o)
 	if got := mustRead(t, r, "n"); got != "2" {
@@ -98,6 +99,15 @@ func TestKeyring(t *testing.T) {
 	if _, err := Open(t.Context(), s.remoteURL(t, ""), o); !errors.Is(err, providers.ErrAuth) {
 		t.Errorf("no token: %v", err)
 	}
+	// A keyring that cannot be asked is no refused login, and does not keep the helpers
+	// from being asked.
+	locked = errors.New("the keyring is locked")
+	if _, err := Open(t.Context(), s.remoteURL(t, ""), o); !errors.Is(err, locked) || errors.Is(err, providers.ErrAuth) {
+		t.Errorf("locked: %v", err)
+	}
+	runGit(t, "", "config", "--global", "credential.helper", "store")
+	writeFile(t, filepath.Join(h, ".git-credentials"), strings.Replace(s.URL, "http://", "http://git:t0ken@", 1)+"\n")
+	open(t, s.remoteURL(t, ""), o)
 }
 
 func TestRedirects(t *testing.T) {

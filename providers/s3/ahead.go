@@ -3,14 +3,19 @@ package s3
 import (
 	"bytes"
 	"context"
-	"encoding/xml"
+	"fmt"
 	"io"
+	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/moorage/moorage/providers"
 )
 
 // A page of a listing says near its beginning where the next one begins. That one
@@ -22,6 +27,7 @@ const (
 	aheadTime = 10 * time.Second // how long a page is kept that nobody comes for
 	maxAhead  = 64               // pages that are kept or under way
 	aheadScan = 64 << 10         // bytes of a page that are searched for where the next one begins
+	maxPage   = 8 << 20          // bytes of a page: 1000 keys of the most bytes, each of which takes three
 )
 
 // aheads are the pages that were asked for before anybody wanted them.
@@ -174,44 +180,59 @@ func (s *aheads) expire(a *ahead) {
 	}
 }
 
-// tellToken is an option of a request for a page: told is called when it has come
-// so far that it says where the next one begins.
-func tellToken(told func(token string)) func(*awss3.Options) {
-	watch := middleware.DeserializeMiddlewareFunc("NextToken", func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+// readPage is an option of a request for a page: page is called with the bytes of
+// each answer, and told, if it is not nil, when the answer has come so far that it
+// says where the next page begins. The client gets an empty listing in its place.
+func readPage(page func(b []byte) error, told func(token string)) func(*awss3.Options) {
+	read := middleware.DeserializeMiddlewareFunc("ReadPage", func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 		out, md, err := next.HandleDeserialize(ctx, in)
-		if res, ok := out.RawResponse.(*smithyhttp.Response); err == nil && ok && res.StatusCode == 200 {
-			res.Body = &tokenBody{ReadCloser: res.Body, told: told}
+		res, ok := out.RawResponse.(*smithyhttp.Response)
+		if err != nil || !ok || res.StatusCode != http.StatusOK {
+			return out, md, err
 		}
+		b, err := readTold(res.Body, told)
+		res.Body.Close()
+		if err == nil {
+			err = page(b)
+		}
+		res.Body = io.NopCloser(strings.NewReader("<ListBucketResult/>"))
 		return out, md, err
 	})
 	return func(o *awss3.Options) {
 		o.APIOptions = append(o.APIOptions, func(s *middleware.Stack) error {
-			return s.Deserialize.Insert(watch, "OperationDeserializer", middleware.After)
+			return s.Deserialize.Insert(read, "OperationDeserializer", middleware.After)
 		})
 	}
 }
 
-// tokenBody is a page that is looked at while it comes.
-type tokenBody struct {
-	io.ReadCloser
-	told func(string) // nil: there is nothing to look for any more
-	head []byte
-}
-
-func (b *tokenBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if b.told == nil {
-		return n, err
+// readTold reads a page whole and looks at it while it comes.
+func readTold(r io.Reader, told func(token string)) ([]byte, error) {
+	b := make([]byte, 0, 64<<10)
+	for {
+		if len(b) == cap(b) {
+			if len(b) >= maxPage {
+				return nil, fmt.Errorf("%w: a page of a listing that is too long", providers.ErrProtocol)
+			}
+			b = slices.Grow(b, len(b))
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if told != nil && n > 0 {
+			token, over := findToken(b[:min(len(b), aheadScan)])
+			if token != "" {
+				told(token)
+			}
+			if over || len(b) >= aheadScan {
+				told = nil
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return b, nil
+		case err != nil:
+			return nil, err
+		}
 	}
-	b.head = append(b.head, p[:n]...)
-	token, over := findToken(b.head)
-	if token != "" {
-		b.told(token)
-	}
-	if over || len(b.head) > aheadScan {
-		b.told, b.head = nil, nil
-	}
-	return n, err
 }
 
 // findToken finds where the next page begins in the beginning of a page; "" if it
@@ -229,7 +250,9 @@ func findToken(head []byte) (token string, over bool) {
 	if n < 0 || n > maxToken {
 		return "", n > maxToken
 	}
-	if xml.Unmarshal(head[at:at+n+len(end)], &token) != nil || len(token) > maxToken {
+	r := newXMLReader(head[at : at+n+len(end)])
+	r.next(0)
+	if token = r.text(); r.err != nil || len(token) > maxToken {
 		return "", true
 	}
 	return token, true

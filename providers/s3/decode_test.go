@@ -2,10 +2,15 @@ package s3_test
 
 import (
 	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/moorage/moorage/providers"
 	"github.com/moorage/moorage/providers/s3"
 )
 
@@ -83,6 +88,84 @@ func TestTimes(t *testing.T) {
 	for _, s := range []string{"", "0", "100000", "8", "-1", "77777777777"} {
 		if m, ok := s3.ParseMode(s); ok {
 			t.Errorf("mode %q is read as %v", s, m)
+		}
+	}
+}
+
+// texts is what s3.Texts gives, by encoding/xml.
+func texts(b []byte) (all []string, err error) {
+	d := xml.NewDecoder(bytes.NewReader(b))
+	var name string
+	var text []byte
+	leaf := false
+	for {
+		token, err := d.Token()
+		if err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return all, err
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			name, text, leaf = token.Name.Local, nil, true
+		case xml.CharData:
+			text = append(text, token...)
+		case xml.EndElement:
+			if leaf {
+				all = append(all, name, string(text))
+			}
+			text, leaf = nil, false
+		}
+	}
+}
+
+const aPage = `<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><Prefix>a%2F</Prefix><EncodingType>url</EncodingType>` +
+	`<NextContinuationToken>1&amp;=</NextContinuationToken><KeyCount>2</KeyCount><IsTruncated>true</IsTruncated><Delimiter/>` +
+	`<Contents><Key>a%2Fx+y</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified><ETag>&quot;0&#x30;&quot;</ETag><Size>7</Size></Contents>` +
+	`<CommonPrefixes><Prefix>a%2Fd%2F</Prefix></CommonPrefixes></ListBucketResult>`
+
+func FuzzPage(f *testing.F) {
+	f.Add([]byte(aPage))
+	f.Add([]byte("<a:b c='>'><!-- - --><![CDATA[<x>&amp;]]>\r\n&lt;</a:b>\n"))
+	f.Add([]byte("<a><b/>x<b></b ></a>"))
+	f.Add([]byte("<ListBucketResult><Contents><Size>-1</Size></Contents></ListBucketResult>"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := s3.DecodePage(b); err != nil && !errors.Is(err, providers.ErrProtocol) {
+			t.Errorf("%q: %v", b, err)
+		}
+		got, err := s3.Texts(b)
+		want, xerr := texts(b)
+		if err == nil && xerr == nil && !slices.Equal(got, want) {
+			t.Errorf("%q is read as %q, and by encoding/xml as %q", b, got, want)
+		}
+	})
+}
+
+func TestPageThatIsNone(t *testing.T) {
+	if err := s3.DecodePage([]byte(aPage)); err != nil {
+		t.Fatal(err)
+	}
+	for name, page := range map[string]string{
+		"nothing":          "",
+		"cut off":          aPage[:len(aPage)-1],
+		"half":             aPage[:len(aPage)/2],
+		"more":             aPage + "<x/>",
+		"text behind":      aPage + "x",
+		"another document": "<html></html>",
+		"an error":         s3Error("InternalError", "x"),
+		"not UTF-8":        strings.Replace(aPage, "a%2Fx", "\xff", 1),
+		"another encoding": strings.Replace(aPage, "UTF-8", "UTF-16", 1),
+		"type declaration": "<!DOCTYPE x [<!ENTITY a 'b'>]>" + strings.TrimPrefix(aPage, `<?xml version="1.0" encoding="UTF-8"?>`),
+		"unknown entity":   strings.Replace(aPage, "&amp;", "&a;", 1),
+		"crossed elements": strings.Replace(aPage, "</Size></Contents>", "</Contents></Size>", 1),
+		"no size":          strings.Replace(aPage, "<Size>7", "<Size>x", 1),
+		"no time":          strings.Replace(aPage, "2026-01", "2026-21", 1),
+		"too deep":         "<ListBucketResult>" + strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100) + "</ListBucketResult>",
+	} {
+		if err := s3.DecodePage([]byte(page)); !errors.Is(err, providers.ErrProtocol) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func (r *Remote) translate(conn *connection, err error) error {
 		return fmt.Errorf("%w: %s", providers.ErrOffline, reason(err))
 	case status == 0 && code == "":
 		return fmt.Errorf("%w: it cannot be made: %s", errRefused, reason(err))
-	case status/100 == 2 && errors.As(err, &bad):
+	case status/100 == 2 && (errors.As(err, &bad) || errors.Is(err, providers.ErrProtocol)):
 		return fmt.Errorf("%w: the answer is not one of S3", providers.ErrProtocol)
 	case slowCodes[code], status == http.StatusTooManyRequests,
 		status == http.StatusServiceUnavailable && header.Get("Retry-After") != "":

@@ -24,6 +24,10 @@ var (
 		}
 		return s.encode(), nil
 	}
+	DecodePage = func(b []byte) error {
+		_, err := decodePage(b)
+		return err
+	}
 	FormatTime = formatTime
 	ParseTime  = parseTime
 	ParseMode  = parseMode
@@ -52,3 +56,27 @@ const StallTimeout = stallTimeout
 
 // SetPageSize is Options.PageSize for a Remote that is open.
 func SetPageSize(r *Remote, n int) { r.o.PageSize = n }
+
+// Texts are the names and texts of all elements of a document that have no
+// elements, one after the other.
+func Texts(b []byte) (all []string, err error) {
+	r := newXMLReader(b)
+	var name string
+	var text []byte
+	leaf := false
+	for {
+		switch r.token() {
+		case xmlOver:
+			return all, r.err
+		case xmlBegin:
+			name, text, leaf = string(r.name), nil, true
+		case xmlText:
+			text = append(text, r.piece...)
+		case xmlEnd:
+			if leaf {
+				all = append(all, name, string(text))
+			}
+			text, leaf = nil, false
+		}
+	}
+}

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -32,8 +32,10 @@ type listed struct {
 }
 
 type listedObject struct {
-	key string
-	types.Object
+	key      string
+	etag     string    // as it came
+	size     int64     // -1: it was not said
+	modified time.Time // UTC; zero: it was not said
 }
 
 func (l *listed) empty() bool { return len(l.objects) == 0 && len(l.dirs) == 0 }
@@ -73,11 +75,13 @@ func (c *call) listTold(q listing, told func(token string)) (*listed, error) {
 	if q.token != "" {
 		in.ContinuationToken = &q.token
 	}
-	out, err := ask(c, func(ctx context.Context, conn *connection) (*awss3.ListObjectsV2Output, error) {
-		if told == nil {
-			return conn.ListObjectsV2(ctx, in)
-		}
-		return conn.ListObjectsV2(ctx, in, tellToken(told))
+	var p *rawPage
+	read := readPage(func(b []byte) (err error) {
+		p, err = decodePage(b)
+		return err
+	}, told)
+	_, err := ask(c, func(ctx context.Context, conn *connection) (*awss3.ListObjectsV2Output, error) {
+		return conn.ListObjectsV2(ctx, in, read)
 	})
 	if err != nil {
 		if q.token != "" && errors.Is(err, errRefused) {
@@ -85,58 +89,17 @@ func (c *call) listTold(q listing, told func(token string)) (*listed, error) {
 		}
 		return nil, err
 	}
-	decode := func(s *string) (string, bool) {
-		if s == nil {
-			return "", true
-		}
-		if out.EncodingType != types.EncodingTypeUrl {
-			return *s, true
-		}
-		d, err := url.QueryUnescape(*s)
-		return d, err == nil
-	}
-	bad := func(what string) (*listed, error) { return nil, fmt.Errorf("%w: %s", providers.ErrProtocol, what) }
-	if prefix, ok := decode(out.Prefix); out.Name == nil || *out.Name == "" || !ok || prefix != q.prefix {
-		return bad("the answer is no listing of this bucket")
-	}
-	l := &listed{}
-	if out.IsTruncated != nil && *out.IsTruncated {
-		if out.NextContinuationToken == nil || *out.NextContinuationToken == "" || len(*out.NextContinuationToken) > maxToken || *out.NextContinuationToken == q.token {
-			return bad("a listing that cannot go on")
-		}
-		l.next = *out.NextContinuationToken
-	}
-	for i := range out.Contents {
-		key, ok := decode(out.Contents[i].Key)
-		if !ok || len(key) > maxKey || !strings.HasPrefix(key, q.prefix) {
-			return bad("a listing with a key that was not asked for")
-		}
-		l.objects = append(l.objects, listedObject{key, out.Contents[i]})
-	}
-	for _, p := range out.CommonPrefixes {
-		key, ok := decode(p.Prefix)
-		if !ok || len(key) > maxKey || !strings.HasPrefix(key, q.prefix) || !strings.HasSuffix(key, "/") {
-			return bad("a listing with a prefix that was not asked for")
-		}
-		l.dirs = append(l.dirs, key)
-	}
-	return l, nil
+	return p.listed(q)
 }
 
 // file describes an object of a listing as the file or symbolic link name.
 func (o *listedObject) file(name string, link bool) (providers.Entry, bool) {
-	e := providers.Entry{Name: name, Mode: fileMode, Version: providers.Version(bareETag(o.ETag))}
+	e := providers.Entry{Name: name, Mode: fileMode, Version: providers.Version(bareETag(&o.etag))}
 	if link {
 		e.Mode = linkMode
 	}
-	if o.Size == nil || *o.Size < 0 {
-		return e, false
-	}
-	e.Size = *o.Size
-	if o.LastModified != nil {
-		e.ModTime = o.LastModified.UTC()
-	}
-	return e, true
+	e.Size, e.ModTime = o.size, o.modified
+	return e, o.size >= 0
 }
 
 // ReadDir lists a directory by the pages of the store.

@@ -13,11 +13,15 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
+	"time"
 
 	"github.com/moorage/moorage/app/internal/desktop"
 	"github.com/moorage/moorage/app/internal/single"
 	"github.com/moorage/moorage/assets"
 	"github.com/moorage/moorage/daemon/client"
+	"github.com/moorage/moorage/daemon/crash"
+	"github.com/moorage/moorage/daemon/places"
 )
 
 func main() {
@@ -34,7 +38,7 @@ func main() {
 }
 
 func run(hidden bool) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
 	texts, err := assets.English()
 	if err != nil {
 		return err
@@ -65,6 +69,7 @@ func run(hidden bool) error {
 		log.Warn("a second instance will not find this one", "err", err)
 	default:
 		defer instance.Close()
+		defer recordCrashes(log)()
 	}
 
 	service := client.New(socket)
@@ -73,7 +78,7 @@ func run(hidden bool) error {
 		log.Warn("paths are written whole", "err", err)
 	}
 	controller := desktop.New(desktop.Options{
-		Service: service,
+		Service: service, Details: service,
 		Subscribe: func(ctx context.Context) (desktop.Stream, error) {
 			s, err := service.Events(ctx)
 			if err != nil {
@@ -90,4 +95,31 @@ func run(hidden bool) error {
 	defer controller.Close()
 	newGUI(texts, controller, raised, log).run(hidden)
 	return nil
+}
+
+// recordCrashes keeps what the runtime says should this process crash. What it returns
+// ends that.
+func recordCrashes(log *slog.Logger) (end func()) {
+	p, err := places.Default()
+	if err != nil {
+		log.Warn("crashes are not recorded", "err", err)
+		return func() {}
+	}
+	version := "unknown"
+	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
+		version = b.Main.Version
+	}
+	r, err := crash.Start(crash.Options{Dir: p.Crashes(), Program: "moorage-desktop", Version: version, Clock: time.Now})
+	if err != nil {
+		log.Warn("crashes are not recorded", "err", err)
+		return func() {}
+	}
+	for _, old := range r.Old {
+		log.Error("an earlier run has crashed", "at", old.Time, "report", old.Path)
+	}
+	return func() {
+		if err := r.Close(); err != nil {
+			log.Warn("the recording of crashes did not end well", "err", err)
+		}
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/client"
 )
 
@@ -25,9 +26,10 @@ type Env struct {
 	Start          func(ctx context.Context) error // makes sure that the service runs
 
 	StdoutTerminal, StderrTerminal bool
-	ReadPassword                   func(ctx context.Context) (string, error)             // from the terminal, without echo; nil if stdin is none
-	Replace                        func(ctx context.Context, argv []string) (int, error) // becomes another program, or runs it to its end
-	Launch                         func(argv []string) error                             // starts a program that outlives this one
+	ReadPassword                   func(ctx context.Context) (string, error)                           // from the terminal, without echo; nil if stdin is none
+	Replace                        func(ctx context.Context, argv []string, input string) (int, error) // becomes another program, or runs it to its end; input, if any, is its standard input
+	Launch                         func(argv []string) error                                           // starts a program that outlives this one
+	Local                          func(ctx context.Context, fix bool) ([]api.Check, error)            // the doctor's report without a service
 }
 
 // System is the real Env.
@@ -46,6 +48,7 @@ func System() Env {
 		StderrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
 		Replace:        replace,
 		Launch:         launch,
+		Local:          local,
 	}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		e.ReadPassword = readPassword
@@ -66,6 +69,9 @@ type app struct {
 	client *client.Client
 	began  bool // the command line was understood, and a command runs
 	status int  // of a command that ended well but not with 0
+
+	stdin     string // what is left of standard input, see readWord
+	stdinRead bool
 }
 
 // Run runs one command and returns its exit status: 0 done, 1 failed, 2 usage, 3
@@ -133,7 +139,7 @@ it, and what you look at is fetched when you look.`,
 		}
 	}
 	add("drives", a.mountCommand(), a.unmountCommand(), a.statusCommand(), a.syncCommand(), a.pinCommand(), a.unpinCommand(), a.openCommand(), a.demoCommand(), a.serveCommand())
-	add("remembered", a.addCommand(), a.editCommand(), a.removeCommand(), a.listCommand())
+	add("remembered", a.addCommand(), a.editCommand(), a.removeCommand(), a.listCommand(), a.secretsCommand())
 	add("more", a.doctorCommand(), a.serviceCommand(), a.versionCommand())
 	c.SetHelpCommand(helpCommand())
 	c.SetHelpCommandGroupID("more")

@@ -250,6 +250,7 @@ func (n *newDrive) fill(ctx context.Context, a *app, args []string) error {
 	if n.URL, err = absURL(args[0]); err != nil {
 		return err
 	}
+	a.warnOfPassword(n.URL)
 	if len(args) > 1 {
 		if n.Dir, err = absDir(args[1]); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -38,6 +39,9 @@ type fakeService struct {
 	sync    func(ctx context.Context, wait bool) (api.Synced, *api.Error)
 	pin     func(verb, path string) (api.Pin, *api.Error)
 	checks  []api.Check
+	treated []api.Check // what the doctor says when it was asked to mend
+	kept    api.Secrets
+	unlock  []*api.Error // what the next unlocks fail with
 	watcher chan api.Event
 	stands  *string // the path of the call at which it stops to answer; "": the first
 	still   bool    // it has
@@ -65,6 +69,12 @@ func newFake(t *testing.T, drives ...api.Drive) *fakeService {
 		f.answer(w, api.Service{Version: "v1.2.3", PID: 42, Started: since}, nil)
 	})
 	mux.HandleFunc("GET /v1/doctor", func(w http.ResponseWriter, r *http.Request) { f.answer(w, f.checks, nil) })
+	mux.HandleFunc("POST /v1/doctor", func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.read(r, &api.Treat{})
+		f.answer(w, f.treated, nil)
+	})
 	mux.HandleFunc("GET /v1/drives", f.list)
 	mux.HandleFunc("GET /v1/drives/{name}", f.get)
 	mux.HandleFunc("POST /v1/drives", f.add)
@@ -76,6 +86,16 @@ func newFake(t *testing.T, drives ...api.Drive) *fakeService {
 	mux.HandleFunc("POST /v1/drives/{name}/sync", f.doSync)
 	mux.HandleFunc("POST /v1/drives/{name}/pin", f.doPin("pin"))
 	mux.HandleFunc("POST /v1/drives/{name}/unpin", f.doPin("unpin"))
+	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) { f.answer(w, f.kept, nil) })
+	mux.HandleFunc("POST /v1/secrets/unlock", f.doUnlock)
+	mux.HandleFunc("POST /v1/secrets/file", f.doSecretFile)
+	mux.HandleFunc("PUT /v1/secrets/file", f.doSecretFile)
+	mux.HandleFunc("DELETE /v1/secrets/{id}", func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.calls = append(f.calls, "DELETE "+r.URL.Path)
+		f.answer(w, struct{}{}, nil)
+	})
 	mux.HandleFunc("GET /v1/events", f.events)
 	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f.standsStill(r.URL.Path) {
@@ -231,6 +251,25 @@ func (f *fakeService) setSecret(w http.ResponseWriter, r *http.Request) {
 	f.answer(w, struct{}{}, nil)
 }
 
+func (f *fakeService) doUnlock(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var u api.UnlockSecrets
+	f.read(r, &u)
+	var e *api.Error
+	if len(f.unlock) > 0 {
+		e, f.unlock = f.unlock[0], f.unlock[1:]
+	}
+	f.answer(w, struct{}{}, e)
+}
+
+func (f *fakeService) doSecretFile(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.read(r, &api.SecretFile{})
+	f.answer(w, struct{}{}, nil)
+}
+
 func (f *fakeService) doSync(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	var x api.SyncDrive
@@ -296,6 +335,7 @@ type result struct {
 	status   int
 	out, err string
 	ran      [][]string // programs that it became or launched
+	input    string     // of the last that it became
 }
 
 // run runs one command against f; change may alter its surroundings.
@@ -308,8 +348,12 @@ func (f *fakeService) run(t *testing.T, change func(*Env), args ...string) resul
 		Getenv:  func(string) string { return "" },
 		Connect: func() (*client.Client, error) { return client.New(f.socket), nil },
 		Start:   func(context.Context) error { return nil },
-		Replace: func(_ context.Context, argv []string) (int, error) { r.ran = append(r.ran, argv); return 0, nil },
-		Launch:  func(argv []string) error { r.ran = append(r.ran, argv); return nil },
+		Replace: func(_ context.Context, argv []string, input string) (int, error) {
+			r.ran, r.input = append(r.ran, argv), input
+			return 0, nil
+		},
+		Launch: func(argv []string) error { r.ran = append(r.ran, argv); return nil },
+		Local:  func(context.Context, bool) ([]api.Check, error) { return nil, errors.New("not asked for") },
 	}
 	if change != nil {
 		change(&e)

@@ -17,8 +17,14 @@ const maxSecret = 16 << 10
 // readSecret asks for the secret of what, without echo. Where there is no
 // terminal, it is the first line of standard input.
 func (a *app) readSecret(ctx context.Context, what string) (string, error) {
+	return a.readWord(ctx, "Password or token for "+clean(hideSecret(what)))
+}
+
+// readWord asks for a word without echo. Where there is no terminal, it is the next
+// line of standard input.
+func (a *app) readWord(ctx context.Context, prompt string) (string, error) {
 	if a.ReadPassword != nil {
-		fmt.Fprintf(a.Stderr, "Password or token for %s: ", clean(hideSecret(what)))
+		fmt.Fprintf(a.Stderr, "%s: ", prompt)
 		s, err := a.ReadPassword(ctx)
 		a.note("")
 		if err != nil {
@@ -26,14 +32,18 @@ func (a *app) readSecret(ctx context.Context, what string) (string, error) {
 		}
 		return s, nil
 	}
-	b, err := io.ReadAll(io.LimitReader(a.Stdin, maxSecret+1))
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
+	if !a.stdinRead {
+		b, err := io.ReadAll(io.LimitReader(a.Stdin, maxSecret+1))
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		if len(b) > maxSecret {
+			return "", errors.New("the password on standard input is too long")
+		}
+		a.stdin, a.stdinRead = string(b), true
 	}
-	if len(b) > maxSecret {
-		return "", errors.New("the password on standard input is too long")
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
+	line, rest, _ := strings.Cut(a.stdin, "\n")
+	a.stdin = rest
 	return strings.TrimSuffix(line, "\r"), nil
 }
 
@@ -79,6 +89,29 @@ func hideSecret(u string) string {
 		host += "/"
 	}
 	return scheme + "://" + host + path
+}
+
+// hasPassword reports whether somebody typed a password into a URL.
+func hasPassword(u string) bool {
+	_, rest, ok := strings.Cut(u, "://")
+	if !ok {
+		return false
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	i := strings.LastIndex(host, "@")
+	if i < 0 {
+		return false
+	}
+	_, word, ok := strings.Cut(host[:i], ":")
+	return ok && word != ""
+}
+
+// warnOfPassword says what became of a password in a URL that was typed.
+func (a *app) warnOfPassword(u string) {
+	if hasPassword(u) {
+		a.note("The password in that address is in the history of your shell, and all users of this computer could see it while this ran.")
+		a.note("  Better leave it out and give --secret, which asks for it. You may want to change the password now.")
+	}
 }
 
 func (a *app) setSecret(ctx context.Context, name, secret string) error {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 
 func (a *app) serveCommand() *cobra.Command {
 	var listen, export, cache, portmap string
-	var readOnly, trace, stats bool
+	var readOnly, trace, stats, askSecret bool
 	c := &cobra.Command{
 		Use:   "serve URL",
 		Short: "Serve a drive over NFS, without the service and without mounting it",
@@ -40,7 +41,19 @@ says where the rest is.`,
 			if err != nil {
 				return err
 			}
-			argv := []string{"serve", u}
+			a.warnOfPassword(u)
+			argv, input := []string{"serve", u}, ""
+			if askSecret || strings.Contains(u, "@") && strings.Contains(u, "://") {
+				// What everybody sees of a program is its arguments.
+				argv[1], input = "-", u+"\n"
+			}
+			if askSecret {
+				word, err := a.readSecret(cmd.Context(), u)
+				if err != nil {
+					return err
+				}
+				input += word + "\n"
+			}
 			for _, f := range []struct{ name, value string }{{"listen", listen}, {"export", export}, {"cache", cache}, {"portmap", portmap}} {
 				if !cmd.Flags().Changed(f.name) {
 					continue
@@ -61,12 +74,13 @@ says where the rest is.`,
 			if stats {
 				argv = append(argv, "--stats")
 			}
-			return a.serve(cmd.Context(), argv)
+			return a.serve(cmd.Context(), argv, input)
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&listen, "listen", "127.0.0.1:0", "loopback `ADDRESS:PORT`; port 0 takes a free one")
 	f.StringVar(&export, "export", "", "export `PATH` that clients mount (default /NAME)")
+	f.BoolVar(&askSecret, "secret", false, "ask for a password or token, which is not kept; without a terminal it is read from standard input")
 	f.BoolVar(&readOnly, "read-only", false, "nobody can change anything")
 	f.StringVar(&cache, "cache", "", "`DIR` where the drive keeps its state (default: none is kept)")
 	f.StringVar(&portmap, "portmap", "", "loopback `ADDRESS:PORT` of a portmapper for clients that know no port (default: none)")
@@ -76,12 +90,12 @@ says where the rest is.`,
 }
 
 // serve becomes mooraged, which takes the signals and gives the exit status.
-func (a *app) serve(ctx context.Context, args []string) error {
+func (a *app) serve(ctx context.Context, args []string, input string) error {
 	program, err := client.Mooraged()
 	if err != nil {
 		return err
 	}
-	if a.status, err = a.Replace(ctx, append([]string{program}, args...)); err != nil {
+	if a.status, err = a.Replace(ctx, append([]string{program}, args...), input); err != nil {
 		return fmt.Errorf("run %s: %w", program, err)
 	}
 	return nil
@@ -139,7 +153,7 @@ func (a *app) demo(ctx context.Context) error {
 		a.note("  %s", clean(do))
 	}
 	a.note("It is served instead until Ctrl-C. The line below says where; its \"mount\" is the command that mounts it by hand.")
-	return a.serve(ctx, []string{"serve", "mem:", "--export=/" + demoName})
+	return a.serve(ctx, []string{"serve", "mem:", "--export=/" + demoName}, "")
 }
 
 func (a *app) versionCommand() *cobra.Command {

@@ -44,7 +44,7 @@ func TestServeRunsTheServiceProgram(t *testing.T) {
 			t.Errorf("%v: ran %q, %s", tc.args, r.ran, r.err)
 		}
 	}
-	r := f.run(t, func(e *Env) { e.Replace = func(context.Context, []string) (int, error) { return 1, nil } }, "serve", "mem:")
+	r := f.run(t, func(e *Env) { e.Replace = func(context.Context, []string, string) (int, error) { return 1, nil } }, "serve", "mem:")
 	if r.status != 1 {
 		t.Errorf("the exit status became %d", r.status)
 	}

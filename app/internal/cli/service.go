@@ -25,7 +25,7 @@ there at login, and for a service that comes back after a crash.`,
 				if f := cmd.Flags().Lookup("json"); f != nil && f.Changed {
 					argv = append(argv, "--json="+f.Value.String())
 				}
-				return a.serve(cmd.Context(), argv)
+				return a.serve(cmd.Context(), argv, "")
 			}}
 		c.AddCommand(v)
 		return v
@@ -34,8 +34,8 @@ there at login, and for a service that comes back after a crash.`,
 		"Has the system's service manager (systemd, launchd, the Run key of Windows) start the\nservice at each login and again after a crash, and starts it now. Drives that are\nmounted stay so.")
 	verb("uninstall", "Start the service at login no more", "Undoes install. A service that runs goes on.")
 	verb("start", "Start the service, if it does not run", "Starts the service, if it does not run.")
-	verb("restart", "Start the service anew; drives stay mounted",
-		"Ends the service and starts the version that is installed. Drives stay mounted, and\nwho uses one meanwhile waits a moment.")
+	verb("restart", "Have the installed version take over; drives stay mounted",
+		"Has the version that is installed take the place of the service that runs. Drives stay\nmounted, and who uses one meanwhile waits a moment. If the new one does not start, the\none before goes on. Nothing is done while a drive lives in the service's memory (mem:).")
 	verb("stop", "Unmount all drives and end the service", "Unmounts all drives and ends the service. Nothing is ended if a drive is in use.")
 	verb("status", "Say whether the service runs, and whether it is started at login",
 		"Says whether the service runs, and whether it is started at login.").Flags().Bool("json", false, "print a JSON object")

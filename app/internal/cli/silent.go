@@ -74,5 +74,5 @@ func (a *app) unmountAlone(ctx context.Context, arg string, force bool) error {
 	if d := resolved(dir); d != "" && d != dir {
 		argv = append(argv, d)
 	}
-	return a.serve(ctx, argv)
+	return a.serve(ctx, argv, "")
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/windows"
@@ -23,10 +24,13 @@ func absolute(s string) (string, error) { return filepath.Abs(s) }
 
 // replace runs another program to its end: Windows cannot replace one. Ctrl-C
 // reaches both, and it is the other's to act on.
-func replace(_ context.Context, argv []string) (int, error) {
+func replace(_ context.Context, argv []string, input string) (int, error) {
 	signal.Ignore(os.Interrupt)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if input != "" {
+		cmd.Stdin = strings.NewReader(input)
+	}
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

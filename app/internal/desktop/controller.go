@@ -40,6 +40,7 @@ type Stream interface {
 // and Backoff must be set.
 type Options struct {
 	Service   Service
+	Details   Details
 	Subscribe func(ctx context.Context) (Stream, error)      // client.ErrNoService when there is none
 	Start     func(ctx context.Context) error                // starts the service and waits for it
 	Browse    func(ctx context.Context, folder string) error // shows a folder in the file manager
@@ -66,6 +67,7 @@ type Controller struct {
 	wg     sync.WaitGroup
 	wake   chan struct{} // to the drawer
 	again  chan struct{} // to follow: try now
+	look   chan struct{} // to watch: the watched drive may have changed
 
 	mu    sync.Mutex
 	model *model.Model
@@ -84,11 +86,12 @@ func New(o Options) *Controller {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Controller{
 		o: o, ctx: ctx, cancel: cancel,
-		wake: make(chan struct{}, 1), again: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), again: make(chan struct{}, 1), look: make(chan struct{}, 1),
 		model: model.New(o.Texts, o.Home),
 	}
 	c.change(func(*model.Model) {})
 	c.run(c.follow)
+	c.run(c.watch)
 	return c
 }
 
@@ -156,13 +159,8 @@ func (c *Controller) Do(verb model.Verb, drive string) {
 		c.ask(verb, drive, slowTimeout, func(ctx context.Context) error {
 			return c.o.Service.Remove(ctx, drive)
 		})
-	case model.Auto:
-		c.ask(verb, drive, askTimeout, func(ctx context.Context) error {
-			d, _ := c.drive(drive)
-			auto := !d.Auto
-			_, err := c.o.Service.Edit(ctx, drive, api.EditDrive{Auto: &auto})
-			return err
-		})
+	case model.Auto, model.ReadOnly, model.KeepHere, model.Publish:
+		c.changeOf(verb, drive)
 	case model.Open:
 		c.open(drive)
 	case model.Dismiss:

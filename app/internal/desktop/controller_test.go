@@ -20,6 +20,7 @@ type remote struct {
 	mu      sync.Mutex
 	running bool
 	drives  []api.Drive
+	pins    []api.Pin
 	calls   []string
 	starts  int
 	startup error
@@ -109,7 +110,46 @@ func (r *remote) Add(_ context.Context, a api.AddDrive) (api.Drive, error) {
 }
 
 func (r *remote) Edit(_ context.Context, name string, e api.EditDrive) (api.Drive, error) {
-	return api.Drive{}, r.call("edit %s auto=%v", name, *e.Auto)
+	switch {
+	case e.Auto != nil:
+		return api.Drive{}, r.call("edit %s auto=%v", name, *e.Auto)
+	case e.ReadOnly != nil:
+		return api.Drive{}, r.call("edit %s read-only=%v", name, *e.ReadOnly)
+	}
+	return api.Drive{Name: *e.Name}, r.call("edit %s name=%s", name, *e.Name)
+}
+
+// Drive gives the drive with one upload and what is pinned.
+func (r *remote) Drive(_ context.Context, name string) (api.Drive, error) {
+	err := r.call("drive %s", name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range r.drives {
+		if d.Name == name {
+			d.Uploads = []api.Upload{{Path: "a.txt", State: api.UploadSaved, Total: 7}}
+			d.Pins = r.pins
+			return d, err
+		}
+	}
+	return api.Drive{}, errors.Join(err, &api.Error{Problem: api.Problem{Code: api.CodeNoDrive}})
+}
+
+func (r *remote) Pin(_ context.Context, name, at string) (api.Pin, error) {
+	r.mu.Lock()
+	r.pins = []api.Pin{{Path: at, State: api.PinKept, Here: 5}}
+	r.mu.Unlock()
+	return api.Pin{}, r.call("pin %s %q", name, at)
+}
+
+func (r *remote) Unpin(_ context.Context, name, at string) error {
+	r.mu.Lock()
+	r.pins = nil
+	r.mu.Unlock()
+	return r.call("unpin %s %q", name, at)
+}
+
+func (r *remote) Sync(_ context.Context, name string, wait bool) (api.Synced, error) {
+	return api.Synced{}, r.call("sync %s wait=%v", name, wait)
 }
 
 func (r *remote) Remove(_ context.Context, name string) error { return r.call("remove %s", name) }
@@ -148,7 +188,7 @@ func newRig(t *testing.T, r *remote, backoff Backoff) *rig {
 	}
 	g := &rig{t: t, remote: r, opened: make(chan string, 1)}
 	g.Controller = New(Options{
-		Service: r, Subscribe: r.subscribe, Start: r.start, Texts: texts, Backoff: backoff,
+		Service: r, Details: r, Subscribe: r.subscribe, Start: r.start, Texts: texts, Backoff: backoff,
 		Browse: func(_ context.Context, folder string) error {
 			g.opened <- folder
 			return g.browse

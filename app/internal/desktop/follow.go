@@ -93,7 +93,15 @@ func (c *Controller) stream() (ready bool, err error) {
 			return ready, err
 		}
 		ready = ready || e.Kind == api.Ready
-		c.change(func(m *model.Model) { m.Apply(e) })
+		watched := false
+		c.change(func(m *model.Model) {
+			m.Apply(e)
+			name, ok := m.Watched()
+			watched = ok && (e.Drive == nil || e.Drive.Name == name)
+		})
+		if watched {
+			signal(c.look)
+		}
 	}
 }
 

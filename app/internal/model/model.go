@@ -38,6 +38,9 @@ type Model struct {
 
 	asked   map[string]Verb        // what the service was asked and has not answered
 	refused map[string]api.Problem // what it answered, until the drive changes
+
+	watched string     // the drive of which all is to be known
+	whole   *api.Drive // the last answer about it, nil if there is none
 }
 
 // New returns a model without drives that waits for the service. In the paths
@@ -152,6 +155,7 @@ func (m *Model) Active() []string {
 type View struct {
 	Banner  Notice // about the service itself
 	Rows    []Row
+	Detail  Detail // of the drive that is watched; Name "" if there is none
 	Summary string // one line for all drives
 	Tray    Tray
 }
@@ -159,7 +163,7 @@ type View struct {
 // View returns the view as of now, which serves to write times of day.
 func (m *Model) View(now time.Time) View {
 	drives := m.sorted()
-	v := View{Banner: m.banner(), Summary: m.summary(drives), Tray: m.tray(drives)}
+	v := View{Banner: m.banner(), Summary: m.summary(drives), Tray: m.tray(drives), Detail: m.detail(now)}
 	for _, d := range drives {
 		v.Rows = append(v.Rows, m.row(d, now))
 	}

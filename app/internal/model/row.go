@@ -21,10 +21,15 @@ const (
 	Force   Verb = "force" // unmount, taking the drive away from programs
 	SignIn  Verb = "sign-in"
 	Auto    Verb = "auto" // mount at login, or no longer
-	Copy    Verb = "copy" // the address, to the clipboard
-	Remove  Verb = "remove"
-	Dismiss Verb = "dismiss" // a refusal
-	Reveal  Verb = "reveal"  // the drive in the window
+	Edit    Verb = "edit" // its name and place
+
+	ReadOnly Verb = "read-only" // allow no changes, or allow them
+	KeepHere Verb = "keep-here" // keep all of it on this computer, or no longer
+	Publish  Verb = "publish"   // what waits, now
+	Copy     Verb = "copy"      // the address, to the clipboard
+	Remove   Verb = "remove"
+	Dismiss  Verb = "dismiss" // a refusal
+	Reveal   Verb = "reveal"  // the drive in the window
 
 	Add        Verb = "add"
 	UnmountAll Verb = "unmount-all"
@@ -68,6 +73,7 @@ type Row struct {
 	Kind    string // the icon: folder git mem model bucket server cloud web
 	Source  string // its address, written short
 	Address string // its address, whole
+	Dir     string // its place, whole
 	Status  string
 	Tone    Tone
 	Working bool // something is under way
@@ -84,7 +90,7 @@ func (a Row) Equal(b Row) bool {
 }
 
 func (a Row) same(b Row) bool {
-	return a.Name == b.Name && a.Kind == b.Kind && a.Source == b.Source && a.Address == b.Address &&
+	return a.Name == b.Name && a.Kind == b.Kind && a.Source == b.Source && a.Address == b.Address && a.Dir == b.Dir &&
 		a.Status == b.Status && a.Tone == b.Tone && a.Working == b.Working &&
 		a.Notice == b.Notice && a.Primary == b.Primary && a.Toggle == b.Toggle
 }
@@ -105,7 +111,7 @@ func Filter(rows []Row, query string) []Row {
 
 func (m *Model) row(d api.Drive, now time.Time) Row {
 	r := Row{
-		Name: d.Name, Kind: icon(d.Kind), Source: m.source(d), Address: d.URL,
+		Name: d.Name, Kind: icon(d.Kind), Source: m.source(d), Address: d.URL, Dir: d.Dir,
 		Notice: m.notice(d),
 	}
 	r.Status, r.Tone = m.status(d, now)
@@ -143,6 +149,9 @@ func (m *Model) row(d api.Drive, now time.Time) Row {
 	}
 	auto := m.action(Auto, d, "do.auto")
 	auto.Checked = d.Auto
+	if d.Remembered && (d.State == api.Stopped || d.State == api.Failed) {
+		r.Menu = append(r.Menu, m.action(Edit, d, "do.edit"))
+	}
 	r.Menu = append(r.Menu, auto, m.action(Copy, d, "do.copy"), m.action(Remove, d, "do.remove"))
 	return r
 }

@@ -32,6 +32,10 @@ func verbIcon(v model.Verb) fyne.Resource {
 		return theme.MediaStopIcon()
 	case model.SignIn:
 		return theme.LoginIcon()
+	case model.Edit:
+		return theme.DocumentCreateIcon()
+	case model.Publish:
+		return theme.UploadIcon()
 	case model.Copy:
 		return theme.ContentCopyIcon()
 	case model.Remove:
@@ -55,6 +59,21 @@ func toneColor(t model.Tone) fyne.ThemeColorName {
 		return theme.ColorNameError
 	}
 	return theme.ColorNamePlaceHolder
+}
+
+// toneMark is the shape that a tone is told by, in its colour.
+func toneMark(t model.Tone) fyne.Resource {
+	switch t {
+	case model.Good:
+		return theme.NewSuccessThemedResource(theme.ConfirmIcon())
+	case model.Busy:
+		return theme.NewPrimaryThemedResource(theme.ViewRefreshIcon())
+	case model.Warn:
+		return theme.NewWarningThemedResource(theme.WarningIcon())
+	case model.Bad:
+		return theme.NewErrorThemedResource(theme.ErrorIcon())
+	}
+	return theme.NewDisabledResource(theme.RadioButtonIcon())
 }
 
 // paint is the colour of name in the app's look of this moment.

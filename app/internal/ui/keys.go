@@ -86,9 +86,10 @@ func (w *Window) move(step int) {
 		return
 	}
 	i := slices.IndexFunc(rows, func(r model.Row) bool { return r.Name == w.last })
-	if i < 0 {
+	switch {
+	case i < 0:
 		i = 0
-	} else {
+	case w.list.focused: // else it is chosen already, and gets the keyboard first
 		i = min(max(i+step, 0), len(rows)-1)
 	}
 	w.reveal(rows[i].Name)

@@ -18,6 +18,7 @@ import (
 type noticeBox struct {
 	widget.BaseWidget
 	notice model.Notice
+	narrow bool // the button is below the text
 	do     func(model.Action)
 
 	ground *canvas.Rectangle
@@ -29,10 +30,11 @@ type noticeBox struct {
 	means  *widget.Label
 	remedy *widget.Label
 	action *widget.Button
+	below  *fyne.Container // around action, if that is below the text
 }
 
-func newNoticeBox(do func(model.Action)) *noticeBox {
-	b := &noticeBox{do: do}
+func newNoticeBox(narrow bool, do func(model.Action)) *noticeBox {
+	b := &noticeBox{narrow: narrow, do: do}
 	b.ground = canvas.NewRectangle(color.Transparent)
 	b.ground.CornerRadius = 8
 	b.bar = canvas.NewRectangle(color.Transparent)
@@ -81,6 +83,9 @@ func (b *noticeBox) set(n model.Notice) {
 	} else {
 		b.action.Show()
 	}
+	if b.below != nil {
+		show(b.below, n.Action.Verb != "")
+	}
 	if n.Tone == model.Busy {
 		b.turn.Show()
 		b.busy.Start()
@@ -105,6 +110,10 @@ func (b *noticeBox) build() *fyne.Container {
 	text := container.New(layout.NewCustomPaddedVBoxLayout(tight), b.what, b.means, b.remedy)
 	left := container.NewHBox(
 		container.New(layout.NewCustomPaddedLayout(8, 8, 6, 0), b.bar), b.turn)
+	if b.narrow {
+		b.below = container.New(layout.NewCustomPaddedLayout(0, 8, theme.InnerPadding(), 0), container.NewHBox(b.action))
+		return container.NewStack(b.ground, container.NewBorder(nil, nil, left, nil, container.NewVBox(text, b.below)))
+	}
 	return container.NewStack(b.ground, container.NewBorder(nil, nil, left,
 		container.New(layout.NewCustomPaddedLayout(0, 0, 0, 6), container.NewCenter(b.action)), text))
 }

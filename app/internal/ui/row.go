@@ -15,46 +15,72 @@ import (
 // for standing alone.
 const tight = -14
 
-// driveRow is one drive in the window. It has the keyboard when it is the
-// selected one.
+// driveRow shows one drive of the list, and another one when the list is moved.
 type driveRow struct {
 	widget.BaseWidget
-	row      model.Row
-	do       func(model.Action)
-	key      func(*fyne.KeyEvent) // keys that the row does not know itself
-	selected func(*driveRow)
+	row model.Row
+	do  func(model.Action)
 
-	focused bool
-	ground  *canvas.Rectangle
+	ground  *card
 	icon    *canvas.Image
 	name    *widget.Label
 	source  *widget.Label
-	dot     *canvas.Circle
-	busy    *widget.Activity
-	status  *widget.Label
+	state   *stateLine
 	primary *widget.Button
-	more    *widget.Button
-	notice  *noticeBox
+	body    *fyne.Container
 }
 
-func newDriveRow(r model.Row, do func(model.Action)) *driveRow {
+// stateLine is the line that tells how a drive is, with a mark of its own for
+// each way of being: colours alone are not seen by everybody.
+type stateLine struct {
+	root   *fyne.Container
+	mark   *widget.Icon
+	busy   *widget.Activity
+	status *widget.Label
+}
+
+func newStateLine() *stateLine {
+	l := &stateLine{status: caption(), mark: widget.NewIcon(nil), busy: widget.NewActivity()}
+	side := fyne.NewSquareSize(14)
+	l.root = container.NewBorder(nil, nil,
+		container.New(layout.NewCustomPaddedLayout(0, 0, theme.InnerPadding()-3, -theme.InnerPadding()+1),
+			container.NewCenter(container.NewStack(container.NewGridWrap(side, l.mark), container.NewGridWrap(side, l.busy)))),
+		nil, l.status)
+	return l
+}
+
+// set shows how r is; what is wrong with it comes first.
+func (l *stateLine) set(r model.Row) {
+	text, tone := r.Status, r.Tone
+	if r.Notice.What != "" && !r.Working {
+		text, tone = r.Notice.What, r.Notice.Tone
+	}
+	l.mark.SetResource(toneMark(tone))
+	l.status.SetText(text)
+	if r.Working {
+		l.busy.Show()
+		l.busy.Start()
+	} else {
+		l.busy.Stop()
+		l.busy.Hide()
+	}
+	show(l.mark, !r.Working)
+}
+
+func newDriveRow(do func(model.Action)) *driveRow {
 	w := &driveRow{do: do}
-	w.ground = canvas.NewRectangle(paint(colorCard))
-	w.ground.CornerRadius = 12
-	w.ground.StrokeWidth = 1
-	w.icon = picture("kind-"+r.Kind, 40)
+	w.ground = newCard()
+	w.icon = picture("kind-cloud", 40)
 	w.name = widget.NewLabelWithStyle("", fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
 	w.name.Truncation = fyne.TextTruncateEllipsis
 	w.source = caption()
-	w.status = caption()
-	w.dot = canvas.NewCircle(paint(theme.ColorNamePlaceHolder))
-	w.busy = widget.NewActivity()
+	w.state = newStateLine()
 	w.primary = widget.NewButton("", func() { w.do(w.row.Primary) })
-	w.more = widget.NewButtonWithIcon("", theme.MoreVerticalIcon(), w.menu)
-	w.more.Importance = widget.LowImportance
-	w.notice = newNoticeBox(do)
+	text := container.New(layout.NewCustomPaddedVBoxLayout(tight), w.name, w.source, w.state.root)
+	w.body = container.New(layout.NewCustomPaddedLayout(2, 2, 1, 7), container.NewStack(w.ground,
+		container.New(layout.NewCustomPaddedLayout(6, 8, 14, 8),
+			container.NewBorder(nil, nil, container.NewCenter(w.icon), container.NewCenter(w.primary), text))))
 	w.ExtendBaseWidget(w)
-	w.set(r)
 	return w
 }
 
@@ -66,8 +92,14 @@ func caption() *widget.Label {
 	return l
 }
 
-// set shows r. It is for the first time, and for a change.
-func (w *driveRow) set(r model.Row) {
+// set shows r. edge marks the row, see card.
+func (w *driveRow) set(r model.Row, edge float32) {
+	if w.ground.edge != edge {
+		w.ground.mark(edge)
+	}
+	if w.row.Name != "" && w.row.Equal(r) {
+		return
+	}
 	if w.row.Kind != r.Kind {
 		w.icon.Resource = Icon("kind-" + r.Kind)
 		w.icon.Refresh()
@@ -75,118 +107,36 @@ func (w *driveRow) set(r model.Row) {
 	w.row = r
 	w.name.SetText(r.Name)
 	w.source.SetText(r.Source)
-	w.status.SetText(r.Status)
-	w.primary.Text, w.primary.Icon = r.Primary.Label, verbIcon(r.Primary.Verb)
-	w.primary.Importance = widget.MediumImportance
-	if r.Primary.Verb == model.Open || r.Primary.Verb == model.SignIn {
-		w.primary.Importance = widget.HighImportance
-	}
-	w.primary.Refresh()
-	if r.Working {
-		w.busy.Show()
-		w.busy.Start()
-		w.dot.Hide()
-	} else {
-		w.busy.Stop()
-		w.busy.Hide()
-		w.dot.Show()
-	}
-	w.notice.set(r.Notice)
-	w.Refresh()
+	w.state.set(r)
+	setButton(w.primary, r.Primary)
+	w.body.Refresh() // the button may be of another width
 }
 
-// Refresh takes up the colours of the theme and of the state.
-func (w *driveRow) Refresh() {
-	w.dot.FillColor = paint(toneColor(w.row.Tone))
-	w.ground.FillColor = paint(colorCard)
-	w.ground.StrokeColor = paint(colorEdge)
-	w.ground.StrokeWidth = 1
-	if w.focused {
-		w.ground.StrokeColor = paint(theme.ColorNamePrimary)
-		w.ground.StrokeWidth = 2
-	}
-	w.BaseWidget.Refresh()
-}
-
-func (w *driveRow) CreateRenderer() fyne.WidgetRenderer {
-	mark := container.NewGridWrap(fyne.NewSquareSize(8), w.dot)
-	turn := container.NewGridWrap(fyne.NewSquareSize(14), w.busy)
-	status := container.NewBorder(nil, nil,
-		container.New(layout.NewCustomPaddedLayout(0, 0, theme.InnerPadding()-3, -theme.InnerPadding()+1),
-			container.NewCenter(container.NewStack(container.NewCenter(mark), container.NewCenter(turn)))),
-		nil, w.status)
-	text := container.New(layout.NewCustomPaddedVBoxLayout(tight), w.name, w.source, status)
-	buttons := container.NewCenter(container.NewHBox(w.primary, w.more))
-	top := container.NewBorder(nil, nil, container.NewCenter(w.icon), buttons, text)
-	body := container.NewVBox(top, w.notice)
-	return widget.NewSimpleRenderer(container.NewStack(w.ground,
-		container.New(layout.NewCustomPaddedLayout(6, 8, 14, 8), body)))
-}
+func (w *driveRow) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(w.body) }
 
 func (w *driveRow) canvas() fyne.Canvas {
 	return fyne.CurrentApp().Driver().CanvasForObject(w)
 }
 
-// Tapped gives the row the keyboard.
-func (w *driveRow) Tapped(*fyne.PointEvent) {
-	if c := w.canvas(); c != nil {
-		c.Focus(w)
-	}
-}
-
 // TappedSecondary opens the row's menu where the pointer is.
 func (w *driveRow) TappedSecondary(e *fyne.PointEvent) {
-	w.Tapped(e)
 	if c := w.canvas(); c != nil {
 		widget.ShowPopUpMenuAtPosition(w.items(), c, e.AbsolutePosition)
 	}
 }
 
-func (w *driveRow) menu() {
-	if c := w.canvas(); c != nil {
-		widget.ShowPopUpMenuAtRelativePosition(w.items(), c, fyne.NewPos(0, w.more.Size().Height), w.more)
-	}
-}
+func (w *driveRow) items() *fyne.Menu { return rowMenu(w.row, w.do) }
 
-func (w *driveRow) items() *fyne.Menu {
+// rowMenu is all that can be done with a drive beside its button.
+func rowMenu(r model.Row, do func(model.Action)) *fyne.Menu {
 	m := fyne.NewMenu("")
-	for _, a := range w.row.Menu {
+	for _, a := range r.Menu {
 		if a.Verb == model.Remove {
 			m.Items = append(m.Items, fyne.NewMenuItemSeparator())
 		}
-		item := fyne.NewMenuItem(a.Label, func() { w.do(a) })
+		item := fyne.NewMenuItem(a.Label, func() { do(a) })
 		item.Checked = a.Checked
 		m.Items = append(m.Items, item)
 	}
 	return m
-}
-
-// FocusGained marks the row as the selected one.
-func (w *driveRow) FocusGained() {
-	w.focused = true
-	if w.selected != nil {
-		w.selected(w)
-	}
-	w.Refresh()
-}
-
-// FocusLost takes the mark away.
-func (w *driveRow) FocusLost() {
-	w.focused = false
-	w.Refresh()
-}
-
-// TypedRune does nothing: letters come as keys too.
-func (w *driveRow) TypedRune(rune) {}
-
-// TypedKey does what the keys of a selected drive do.
-func (w *driveRow) TypedKey(e *fyne.KeyEvent) {
-	switch e.Name {
-	case fyne.KeyReturn, fyne.KeyEnter, fyne.KeySpace:
-		w.do(w.row.Primary)
-	default:
-		if w.key != nil {
-			w.key(e)
-		}
-	}
 }

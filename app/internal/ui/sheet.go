@@ -36,7 +36,7 @@ func newSheet(c fyne.Canvas, title string, onClose func()) *sheet {
 	s.title.Truncation = fyne.TextTruncateEllipsis
 	s.body = container.NewVBox()
 	s.buttons = container.NewHBox()
-	s.trouble = newNoticeBox(func(model.Action) {})
+	s.trouble = newNoticeBox(false, func(model.Action) {})
 	width := canvas.NewRectangle(color.Transparent)
 	width.SetMinSize(fyne.NewSize(sheetWidth, 0))
 	s.popup = widget.NewModalPopUp(container.New(layout.NewCustomPaddedLayout(10, 14, 14, 14),

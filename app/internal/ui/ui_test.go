@@ -36,6 +36,9 @@ type service struct {
 	added  []api.AddDrive
 	refuse *api.Problem
 	copied string
+
+	watched string
+	edits   []api.EditDrive
 }
 
 func (s *service) note(format string, args ...any) {
@@ -54,6 +57,17 @@ func (s *service) Add(a api.AddDrive, done func(*api.Problem)) {
 func (s *service) SetSecret(drive, secret string, done func(*api.Problem)) {
 	s.note("secret %s %s", drive, secret)
 	done(s.refuse)
+}
+
+func (s *service) Edit(drive string, e api.EditDrive, done func(*api.Problem)) {
+	s.edits = append(s.edits, e)
+	done(s.refuse)
+}
+
+func (s *service) Watch(drive string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watched = drive
 }
 
 // last is the last call, "" for none.
@@ -106,7 +120,8 @@ func drives() []api.Drive {
 			Do: "Sign in with a token that may read the repository."}},
 		{Name: "photos", URL: "file:///home/ann/Pictures", Kind: "folder", State: api.Stopped, Dir: "/home/ann/Moorage/photos"},
 		{Name: "s3-builds", URL: "s3://builds/nightly?endpoint=http://minio.local:9000", Kind: "s3", State: api.Mounted,
-			Dir: "/home/ann/Moorage/s3-builds", Pending: api.Pending{Files: 4, Bytes: 12_400_000}},
+			Dir: "/home/ann/Moorage/s3-builds", Pending: api.Pending{Files: 12, Bytes: 12_400_000}, Remembered: true, Auto: true,
+			Cache: api.Cache{Used: 3_400_000_000, Limit: 10_000_000_000}, Traffic: api.Traffic{Fetched: 4_200_000_000, Published: 81_000_000}},
 		{Name: "scratch", URL: "mem:", Kind: "mem", State: api.Failed, Dir: "/home/ann/Moorage/scratch", Problem: &api.Problem{
 			Code: "no-helper", What: "This computer could not mount the drive.",
 			Means: "The kernel's NFS client is missing or may not be used by this account.",
@@ -117,13 +132,27 @@ func drives() []api.Drive {
 func (f *fixture) show(list ...api.Drive) {
 	f.t.Helper()
 	m := model.New(f.texts, "/home/ann")
+	m.Watch(f.service.watched)
 	m.Opened()
 	for _, d := range list {
 		m.Apply(api.Event{Kind: api.DriveChanged, Drive: &d})
 	}
 	m.Apply(api.Event{Kind: api.Ready})
+	for _, d := range list {
+		d.Uploads = uploads[d.Name]
+		m.Whole(d)
+	}
 	f.ui.Show(m.View(noon))
 }
+
+// uploads are what drives have to publish.
+var uploads = map[string][]api.Upload{"s3-builds": {
+	{Path: "nightly/moorage_1.4.0_amd64.deb", State: api.UploadRunning, Done: 7_100_000, Total: 11_900_000, Since: noon},
+	{Path: "nightly/SHA256SUMS", State: api.UploadSaved, Total: 512, Since: noon},
+	{Path: "nightly/old.log", State: api.UploadSaved, Removed: true, Since: noon},
+	{Path: "nightly/report.html", State: api.UploadParked, Total: 80_000, Since: noon, Problem: &api.Problem{
+		What: "The bucket forbids it.", Do: "Ask its owner for the right to write, then upload again."}},
+}}
 
 // shoot draws the window into a PNG for people to look at, and makes sure that
 // there is something on it.
@@ -153,9 +182,12 @@ func TestLook(t *testing.T) {
 	for name, v := range map[string]fyne.ThemeVariant{"light": theme.VariantLight, "dark": theme.VariantDark} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, v)
-			f.win.Resize(fyne.NewSize(680, 760))
+			f.win.Resize(fyne.NewSize(940, 760))
 			f.show(drives()...)
 			f.shoot("drives-" + name)
+			f.ui.reveal("s3-builds")
+			f.show(drives()...)
+			f.shoot("detail-" + name)
 			f.ui.Add()
 			f.shoot("add-" + name)
 		})

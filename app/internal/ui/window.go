@@ -24,6 +24,8 @@ type Actions interface {
 	Do(verb model.Verb, drive string)
 	Add(a api.AddDrive, done func(*api.Problem))
 	SetSecret(drive, secret string, done func(*api.Problem))
+	Edit(drive string, e api.EditDrive, done func(*api.Problem))
+	Watch(drive string) // which drive View.Detail is to be about
 }
 
 // searchFrom is the number of drives from which a search helps.
@@ -39,18 +41,18 @@ type Window struct {
 	copy    func(string)
 
 	view   model.View
-	rows   map[string]*driveRow
 	top    *fyne.Container
 	header *fyne.Container
-	list   *fyne.Container
-	scroll *container.Scroll
+	list   *driveList
 	search *sheetEntry
 	banner *noticeBox
 	empty  *fyne.Container
 	none   *widget.Label
 	footer *widget.Label
 	sheet  *sheet // in view, or nil
-	last   string // the drive that was selected last
+	last   string // the drive that was selected last, which the pane is about
+	detail *detailPane
+	split  *fyne.Container
 
 	awaited func() bool // done when true; nil: nothing
 }
@@ -69,12 +71,11 @@ type Options struct {
 func New(o Options) *Window {
 	w := &Window{
 		win: o.Window, texts: o.Texts, actions: o.Actions, hide: o.Hide, quit: o.Quit, copy: o.Copy,
-		rows: map[string]*driveRow{},
 	}
 	w.win.SetTitle(w.texts.Get("app.name"))
 	w.win.SetIcon(Icon("moorage"))
 	w.win.SetContent(w.build())
-	w.win.Resize(fyne.NewSize(680, 600))
+	w.win.Resize(fyne.NewSize(940, 640))
 	w.win.SetCloseIntercept(w.hide)
 	w.win.Canvas().SetOnTypedKey(w.typed)
 	for _, key := range []fyne.KeyName{
@@ -103,18 +104,23 @@ func (w *Window) build() fyne.CanvasObject {
 			container.New(layout.NewCustomPaddedLayout(0, 0, 20, 12),
 				container.NewVBox(layout.NewSpacer(), w.search, layout.NewSpacer()))))
 
-	w.banner = newNoticeBox(w.Do)
-	w.list = container.New(layout.NewCustomPaddedVBoxLayout(8))
-	w.scroll = container.NewVScroll(container.New(layout.NewCustomPaddedLayout(4, 8, 12, 12), w.list))
+	w.banner = newNoticeBox(false, w.Do)
+	w.list = newDriveList(w.Do, w.choose, w.typed)
 	w.none = widget.NewLabelWithStyle("", fyne.TextAlignCenter, fyne.TextStyle{Italic: true})
 	w.none.Hide()
 	w.empty = w.welcome()
 	w.footer = caption()
 
+	w.detail = newDetailPane(w.texts, w.Do)
+	w.split = container.New(columns{0.54}, container.NewStack(
+		container.New(layout.NewCustomPaddedLayout(0, 4, 11, 0), w.list.withoutMarks()), container.NewCenter(w.none)),
+		container.New(layout.NewCustomPaddedLayout(4, 8, 0, 12), w.detail.root))
+	w.split.Hide()
+
 	w.top = container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner))
 	return container.NewBorder(w.top,
 		container.New(layout.NewCustomPaddedLayout(-6, -4, 8, 12), w.footer),
-		nil, nil, container.NewStack(w.scroll, container.NewCenter(w.none), w.empty))
+		nil, nil, container.NewStack(w.split, w.empty))
 }
 
 // welcome is what a window without drives says.
@@ -142,31 +148,25 @@ func (w *Window) Show(v model.View) {
 	if w.footer.Text != v.Summary {
 		w.footer.SetText(v.Summary)
 	}
-	for name := range w.rows {
-		if !slices.ContainsFunc(v.Rows, func(r model.Row) bool { return r.Name == name }) {
-			delete(w.rows, name)
-		}
-	}
-	for _, r := range v.Rows {
-		row, ok := w.rows[r.Name]
-		switch {
-		case !ok:
-			row = newDriveRow(r, w.Do)
-			row.key, row.selected = w.typed, func(d *driveRow) { w.last = d.row.Name }
-			w.rows[r.Name] = row
-		case !row.row.Equal(r):
-			row.set(r)
-			changed = true
-		}
-	}
-	if changed { // a notice may have come or gone
-		w.list.Refresh()
-	}
 	w.arrange()
-	if row, ok := w.rows[w.last]; ok && changed && row.focused {
-		w.scrollTo(row)
+	if !slices.ContainsFunc(v.Rows, func(r model.Row) bool { return r.Name == w.last }) {
+		first := ""
+		if len(v.Rows) > 0 {
+			first = v.Rows[0].Name
+		}
+		w.choose(first)
 	}
+	w.detail.set(v.Detail)
 	w.await()
+}
+
+// choose makes the pane show a drive.
+func (w *Window) choose(drive string) {
+	if w.last != drive {
+		w.last = drive
+		w.actions.Watch(drive)
+	}
+	w.list.show(w.list.rows, drive)
 }
 
 // arrange puts the rows that match the search into the list.
@@ -176,20 +176,15 @@ func (w *Window) arrange() {
 		show(w.search, many)
 		w.header.Refresh()
 	}
-	var objects []fyne.CanvasObject
-	for _, r := range w.shown() {
-		objects = append(objects, w.rows[r.Name])
-	}
-	if !slices.Equal(w.list.Objects, objects) {
-		w.list.Objects = objects
-		w.list.Refresh()
-		w.scroll.Refresh()
-	}
+	rows := w.shown()
+	w.list.show(rows, w.last)
 	show(w.empty, len(w.view.Rows) == 0 && w.view.Banner.What == "")
-	if len(objects) == 0 && len(w.view.Rows) > 0 {
+	show(w.split, len(w.view.Rows) > 0)
+	nothing := len(rows) == 0 && len(w.view.Rows) > 0
+	if nothing {
 		w.none.SetText(w.texts.Get("search.none", w.search.Text))
 	}
-	show(w.none, len(objects) == 0 && len(w.view.Rows) > 0)
+	show(w.none, nothing)
 }
 
 func show(o fyne.CanvasObject, visible bool) {
@@ -221,6 +216,8 @@ func (w *Window) Do(a model.Action) {
 		w.question(t.Get("force.title", a.Drive), t.Get("force.text"), t.Get("force.yes"), a)
 	case model.Remove:
 		w.question(t.Get("remove.title", a.Drive), t.Get("remove.text"), t.Get("remove.yes"), a)
+	case model.Edit:
+		w.edit(a.Drive)
 	case model.Copy:
 		for _, r := range w.view.Rows {
 			if r.Name == a.Drive {
@@ -245,6 +242,14 @@ func (w *Window) Add() {
 		added := func() { w.reveals(known) }
 		return newAddSheet(w.win.Canvas(), w.texts, w.actions.Add, added, w.closed).sheet
 	})
+}
+
+func (w *Window) edit(drive string) {
+	for _, r := range w.view.Rows {
+		if r.Name == drive {
+			w.open(func() *sheet { return newEditSheet(w.win.Canvas(), w.texts, r, w.actions.Edit, w.closed).sheet })
+		}
+	}
 }
 
 func (w *Window) question(title, text, yes string, a model.Action) {
@@ -309,24 +314,12 @@ func (w *Window) reveal(drive string) bool {
 	if !slices.ContainsFunc(w.shown(), func(r model.Row) bool { return r.Name == drive }) {
 		w.search.SetText("")
 	}
-	row, ok := w.rows[drive]
-	if !ok {
+	i := w.list.index(drive)
+	if i < 0 {
 		return false
 	}
-	w.win.Canvas().Focus(row)
-	w.scrollTo(row)
+	w.choose(drive)
+	w.win.Canvas().Focus(w.list)
+	w.list.ScrollTo(i)
 	return true
-}
-
-// scrollTo moves the list as little as it takes to see the whole of a row.
-func (w *Window) scrollTo(row *driveRow) {
-	w.list.Refresh() // a notice knows its height only now that it has a width
-	w.scroll.Refresh()
-	top, bottom := row.Position().Y, row.Position().Y+row.Size().Height
-	switch view := w.scroll.Size().Height; {
-	case top < w.scroll.Offset.Y:
-		w.scroll.ScrollToOffset(fyne.NewPos(0, top))
-	case bottom > w.scroll.Offset.Y+view:
-		w.scroll.ScrollToOffset(fyne.NewPos(0, bottom-view+12))
-	}
 }

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"fmt"
 	"testing"
 
 	"fyne.io/fyne/v2"
@@ -70,6 +71,25 @@ func (f *fixture) reads(text string) bool {
 	return false
 }
 
+// row is the row of a drive that is in view.
+func (f *fixture) row(drive string) *driveRow {
+	f.t.Helper()
+	for _, o := range seen(f.win.Content()) {
+		if r, ok := o.(*driveRow); ok && r.row.Name == drive {
+			return r
+		}
+	}
+	f.t.Fatalf("the row of %s is not in view", drive)
+	return nil
+}
+
+// tap chooses a drive as with the mouse.
+func (f *fixture) tap(drive string) {
+	f.t.Helper()
+	at := fyne.CurrentApp().Driver().AbsolutePositionForObject(f.row(drive).name)
+	test.TapCanvas(f.win.Canvas(), at.AddXY(20, 10))
+}
+
 func (f *fixture) key(k fyne.KeyName) {
 	e := &fyne.KeyEvent{Name: k}
 	if o := f.win.Canvas().Focused(); o != nil {
@@ -110,6 +130,8 @@ func TestProblemIsTold(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show(drives()...)
 	for _, d := range drives() {
+		f.ui.reveal(d.Name)
+		f.show(drives()...)
 		if p := d.Problem; p != nil && (!f.reads(p.What) || !f.reads(p.Means) || !f.reads(p.Do)) {
 			t.Errorf("%s: the problem is not told: %+v", d.Name, p)
 		}
@@ -125,7 +147,7 @@ func TestMenuOfADrive(t *testing.T) {
 	d := drives()[0]
 	d.Auto = true
 	f.show(d)
-	row := f.ui.rows[d.Name]
+	row := f.row(d.Name)
 	test.TapSecondary(row)
 	f.shoot("menu-light")
 	var labels []string
@@ -173,9 +195,7 @@ func TestRemoveAsksFirst(t *testing.T) {
 func TestKeysOfTheSelectedDrive(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show(drives()...)
-	f.key(fyne.KeyM)
-	f.calls("")
-	f.key(fyne.KeyDown)
+	f.key(fyne.KeyDown) // to the one that is shown already
 	f.key(fyne.KeyO)
 	f.calls("open gpt-oss-20b")
 	f.key(fyne.KeyM)
@@ -187,7 +207,7 @@ func TestKeysOfTheSelectedDrive(t *testing.T) {
 	f.key(fyne.KeyUp)
 	f.ctrl(fyne.KeyM)
 	f.calls("unmount gpt-oss-20b")
-	test.Tap(f.ui.rows["photos"])
+	f.tap("photos")
 	f.key(fyne.KeyM)
 	f.calls("mount photos")
 	f.key(fyne.KeyO)
@@ -203,7 +223,7 @@ func TestKeysOfTheSelectedDrive(t *testing.T) {
 func TestSelectionSurvivesChanges(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show(drives()...)
-	test.Tap(f.ui.rows["photos"])
+	f.tap("photos")
 	list := drives()
 	list[4].State = api.Mounted
 	f.show(list...)
@@ -223,16 +243,16 @@ func TestSearch(t *testing.T) {
 		t.Fatal("the search has no keyboard")
 	}
 	test.Type(f.ui.search, "torvalds")
-	if n := len(f.ui.list.Objects); n != 1 {
+	if n := len(f.ui.list.rows); n != 1 {
 		t.Errorf("%d drives found", n)
 	}
 	test.Type(f.ui.search, "xyz")
-	if len(f.ui.list.Objects) != 0 || !f.ui.none.Visible() {
+	if len(f.ui.list.rows) != 0 || !f.ui.none.Visible() {
 		t.Error("an empty result is not told")
 	}
 	f.shoot("search-none-light")
 	f.key(fyne.KeyEscape)
-	if n := len(f.ui.list.Objects); n != len(drives()) || f.ui.none.Visible() {
+	if n := len(f.ui.list.rows); n != len(drives()) || f.ui.none.Visible() {
 		t.Errorf("%d drives after Esc", n)
 	}
 }
@@ -242,31 +262,22 @@ func TestRevealScrollsTheDriveIntoView(t *testing.T) {
 	f.win.Resize(fyne.NewSize(680, 360))
 	f.show(drives()...)
 	f.ui.Do(model.Action{Verb: model.Reveal, Drive: "scratch"})
-	row := f.ui.rows["scratch"]
-	if f.win.Canvas().Focused() != row {
+	if f.win.Canvas().Focused() != f.ui.list || f.ui.last != "scratch" {
 		t.Error("the drive is not selected")
 	}
-	bottom := row.Position().Y + row.Size().Height
-	if view := f.ui.scroll.Offset.Y + f.ui.scroll.Size().Height; f.ui.scroll.Offset.Y == 0 || bottom > view {
-		t.Errorf("it ends at %v, the view at %v", bottom, view)
-	}
+	f.wholly("scratch")
 	f.shoot("reveal-light")
 }
 
-func TestSelectedDriveStaysInViewWhenItsNoticeComes(t *testing.T) {
-	f := newFixture(t, theme.VariantLight)
-	f.win.Resize(fyne.NewSize(680, 400))
-	list := drives()
-	list[6].Problem = nil
-	f.show(list...)
-	f.ui.Do(model.Action{Verb: model.Reveal, Drive: "scratch"})
-	f.show(drives()...)
-	row := f.ui.rows["scratch"]
-	bottom := row.Position().Y + row.Size().Height
-	if view := f.ui.scroll.Offset.Y + f.ui.scroll.Size().Height; !row.notice.Visible() || bottom > view {
-		t.Errorf("it ends at %v, the view at %v", bottom, view)
+// wholly makes sure that all of a drive's row can be seen.
+func (f *fixture) wholly(drive string) {
+	f.t.Helper()
+	d := fyne.CurrentApp().Driver()
+	row := f.row(drive)
+	top, list := d.AbsolutePositionForObject(row).Y, d.AbsolutePositionForObject(f.ui.list).Y
+	if top < list || top+row.Size().Height > list+f.ui.list.Size().Height {
+		f.t.Errorf("%s is at %v to %v, and the list at %v to %v", drive, top, top+row.Size().Height, list, list+f.ui.list.Size().Height)
 	}
-	f.shoot("notice-light")
 }
 
 func TestWithoutDrivesTheWindowSaysHowToBegin(t *testing.T) {
@@ -302,10 +313,111 @@ func TestRefusedUnmountOffersForce(t *testing.T) {
 	m.Answer("gpt-oss-20b", model.Unmount, &api.Problem{Code: "busy", What: "The drive is in use.",
 		Means: "2 programs have files open on it: vlc (4711) and bash (1234).", Do: "Close them and try again."})
 	f.ui.Show(m.View(noon))
+	m.Watch(f.service.watched)
+	f.ui.Show(m.View(noon))
 	f.shoot("busy-dark")
 	f.press("Unmount anyway…")
 	f.calls("")
 	f.shoot("force-dark")
 	f.press("Unmount anyway")
 	f.calls("force gpt-oss-20b")
+}
+
+// TestPaneTellsAllOfTheChosenDrive: and follows the choice, by keyboard or mouse.
+func TestPaneTellsAllOfTheChosenDrive(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.show(drives()...)
+	if f.service.watched != "gpt-oss-20b" {
+		t.Errorf("at first %q is shown", f.service.watched)
+	}
+	f.tap("s3-builds")
+	f.show(drives()...)
+	for _, text := range []string{
+		"~/Moorage/s3-builds", "3.4 GB of 10.0 GB", "4.2 GB read, 81.0 MB written since it was mounted",
+		"nightly/moorage_1.4.0_amd64.deb", "Uploading: 7.1 MB of 11.9 MB", "Saved here, waits: 512 B", "To be removed from the remote",
+		"The bucket forbids it. Ask its owner for the right to write, then upload again.", "and 8 others",
+	} {
+		if !f.reads(text) {
+			t.Errorf("%q is not told", text)
+		}
+	}
+	f.press("Upload now")
+	f.calls("publish s3-builds")
+	for _, s := range []struct {
+		line *switchLine
+		call string
+	}{{f.ui.detail.auto, "auto s3-builds"}, {f.ui.detail.offline, "keep-here s3-builds"}} {
+		test.Tap(s.line.check)
+		f.calls(s.call)
+	}
+	if !f.ui.detail.readOnly.check.Disabled() {
+		t.Error("a mounted drive can be made read-only")
+	}
+	f.ui.reveal("photos")
+	f.show(drives()...)
+	if f.reads("Uploading: 7.1 MB of 11.9 MB") || !f.reads("Everything is on the remote.") {
+		t.Error("the pane is about the drive before")
+	}
+	test.Tap(f.ui.detail.readOnly.check)
+	f.calls("read-only photos")
+	f.show()
+	if f.ui.detail.root.Visible() && f.reads("photos") {
+		t.Error("a drive is shown that is not there any more")
+	}
+}
+
+func TestEditOfADrive(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	d := api.Drive{Name: "photos", URL: "file:///home/ann/Pictures", Kind: "folder", State: api.Stopped, Dir: "/home/ann/Moorage/photos", Remembered: true}
+	f.show(d)
+	f.ui.Do(model.Action{Verb: model.Edit, Drive: "photos"})
+	f.shoot("edit-light")
+	f.service.refuse = &api.Problem{What: "There is a drive of that name."}
+	f.win.Canvas().Focused().TypedRune('2')
+	f.press("Save")
+	if len(f.service.edits) != 1 || f.service.edits[0].Name == nil || *f.service.edits[0].Name != "2photos" || f.service.edits[0].Dir != nil {
+		t.Fatalf("%+v", f.service.edits)
+	}
+	if !f.reads("There is a drive of that name.") {
+		t.Error("the refusal is not told")
+	}
+	f.service.refuse = nil
+	f.press("Save")
+	if f.ui.sheet != nil {
+		t.Error("the sheet is still open")
+	}
+	f.ui.Do(model.Action{Verb: model.Edit, Drive: "photos"})
+	f.press("Save")
+	if f.ui.sheet != nil || len(f.service.edits) != 2 {
+		t.Error("nothing was changed, but asked for")
+	}
+}
+
+// TestManyDrives: hundreds of drives cost no more than those in view.
+func TestManyDrives(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.win.Resize(fyne.NewSize(940, 760))
+	var all []api.Drive
+	for i := range 500 {
+		all = append(all, api.Drive{Name: fmt.Sprintf("drive-%03d", i), URL: "mem:", Kind: "mem", State: api.Mounted})
+	}
+	f.show(all...)
+	f.ui.reveal("drive-499")
+	f.wholly("drive-499")
+	f.ui.reveal("drive-250")
+	f.wholly("drive-250")
+	rows := 0
+	for _, o := range seen(f.win.Content()) {
+		if _, ok := o.(*driveRow); ok {
+			rows++
+		}
+	}
+	if rows == 0 || rows > 15 {
+		t.Errorf("%d rows are drawn", rows)
+	}
+	all[250].Pending = api.Pending{Files: 3, Bytes: 5}
+	f.show(all...)
+	if !f.reads("Uploading 3 files, 5 B left") {
+		t.Error("the change is not told")
+	}
 }

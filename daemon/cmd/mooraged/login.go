@@ -25,6 +25,8 @@ type serviceState struct {
 	Started time.Time `json:"started,omitzero"`
 	AtLogin bool      `json:"at_login"`
 	Manager string    `json:"manager,omitempty"` // who starts it at login; "" if nobody could
+
+	Restart *api.Problem `json:"restart,omitempty"` // why the last restart brought no new one
 }
 
 func serviceCommand() *cobra.Command {
@@ -47,12 +49,7 @@ func serviceCommand() *cobra.Command {
 		return loginProblem(err)
 	})
 	verb("start", "Start it, if it does not run", client.Start)
-	verb("restart", "End it and start the installed version; drives stay mounted", func(ctx context.Context) error {
-		if err := endService(ctx, api.StopService{}); err != nil {
-			return err
-		}
-		return client.Start(ctx)
-	})
+	verb("restart", "Have the installed version take over; drives stay mounted", restartService)
 	verb("stop", "Unmount all drives and end it", func(ctx context.Context) error { return endService(ctx, api.StopService{Unmount: true}) })
 	var asJSON bool
 	status := &cobra.Command{Use: "status", Short: "Say whether it runs, and whether it is started at login", Args: usageArgs(cobra.NoArgs),
@@ -96,6 +93,68 @@ func installService(ctx context.Context) error {
 		}
 	}
 	return client.Start(ctx)
+}
+
+// restartService has the service that runs hand over to a new one: what the service
+// manager starts, if it started that one, else the program that this is.
+func restartService(ctx context.Context) error {
+	socket, err := client.DefaultSocket()
+	if err != nil {
+		return err
+	}
+	c := client.New(socket)
+	before, err := c.Service(ctx)
+	if errors.Is(err, client.ErrNoService) {
+		return client.Start(ctx)
+	}
+	var r api.RestartService
+	if err == nil && !managed() {
+		r.Program, err = os.Executable()
+	}
+	if err == nil {
+		err = c.Restart(ctx, r)
+	}
+	var e *api.Error
+	switch {
+	case errors.As(err, &e) && e.Problem.Code == api.CodeUnsupported:
+		if err := endService(ctx, api.StopService{}); err != nil {
+			return err
+		}
+		return client.Start(ctx)
+	case err != nil:
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, endTime)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		now, err := c.Service(ctx)
+		switch {
+		case err == nil && now.PID != before.PID:
+			return nil
+		case err == nil && !now.Started.Equal(before.Started):
+			if now.Restart != nil {
+				return &api.Error{Problem: *now.Restart, Exit: api.ExitFailed}
+			}
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("wait for the new service: %w", ctx.Err()), client.Start(context.WithoutCancel(ctx)))
+		case <-tick.C:
+		}
+	}
+}
+
+// managed reports whether the system's service manager has started the service.
+func managed() bool {
+	l, err := login()
+	if err != nil {
+		return false
+	}
+	st, err := l.Status()
+	return err == nil && st.Running
 }
 
 // endTime bounds the wait for a service that was told to end.
@@ -146,7 +205,7 @@ func lookAtService(ctx context.Context) (s serviceState, err error) {
 		return s, nil
 	}
 	if err == nil {
-		s.Running, s.PID, s.Version, s.Started = true, i.PID, i.Version, i.Started
+		s.Running, s.PID, s.Version, s.Started, s.Restart = true, i.PID, i.Version, i.Started, i.Restart
 	}
 	return s, err
 }
@@ -158,6 +217,9 @@ func (s serviceState) write(w io.Writer, asJSON bool) error {
 	text := "The service does not run.\n"
 	if s.Running {
 		text = fmt.Sprintf("The service runs, version %s, process %d, since %s.\n", s.Version, s.PID, s.Started.Local().Format("2006-01-02 15:04"))
+	}
+	if s.Restart != nil {
+		text += s.Restart.What + " " + s.Restart.Do + "\n"
 	}
 	switch {
 	case s.AtLogin:

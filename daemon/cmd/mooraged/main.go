@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -16,11 +17,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/crash"
 	"github.com/moorage/moorage/daemon/internal/mounts/serve"
+	"github.com/moorage/moorage/daemon/internal/secrets"
+	"github.com/moorage/moorage/providers"
 )
 
 func main() {
 	limitMemory()
+	if err := hideMemory(); err != nil {
+		fmt.Fprintln(os.Stderr, "mooraged:", err)
+		os.Exit(api.ExitFailed)
+	}
 	os.Exit(run())
 }
 
@@ -92,7 +100,7 @@ The environment variable MOORAGE_SOCKET moves its control socket.`,
 	root.SetVersionTemplate("mooraged {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), serviceCommand(), unmountCommand(), lookCommand())
+	root.AddCommand(serveCommand(), serviceCommand(), unmountCommand(), doctorCommand(), lookCommand(), listCommand())
 	return root
 }
 
@@ -123,14 +131,26 @@ With --cache DIR a later run with the same DIR, address and URL continues this
 one: the same file handles, the same cache, and changes that were not published
 yet. Without it everything goes into a temporary folder that is removed at the
 end, after what was changed was published; if that takes longer than 15 seconds,
-the folder stays, and the last line says how to go on.`,
+the folder stays, and the last line says how to go on.
+
+With - for URL, it is the first line of standard input, and a second line is a
+password or token: all users of this computer see the arguments of a program.`,
 		Example: `  mooraged serve mem:
   mooraged serve /some/folder --listen 127.0.0.1:2049 --portmap 127.0.0.1:111
-  mooraged serve https://github.com/golang/example --cache ~/.cache/example`,
+  mooraged serve https://github.com/golang/example --cache ~/.cache/example
+  mooraged serve - <login      its first line is the address, its second the password`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
+			o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
 			o.URL = args[0]
-			o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+			if o.URL == "-" {
+				var err error
+				if o.URL, o.Login, err = readLogin(os.Stdin); err != nil {
+					return err
+				}
+			} else if loc, err := o.Opener.Parse(o.URL); err == nil && loc.Secret != "" {
+				o.Logger.Warn("all users of this computer see the password in the address while this runs; give - instead, and the address on standard input")
+			}
 			if trace {
 				o.Trace = os.Stderr
 			}
@@ -149,6 +169,23 @@ the folder stays, and the last line says how to go on.`,
 	f.BoolVar(&trace, "trace", false, "write each call and its result to standard error, with names of files")
 	f.BoolVar(&stats, "stats", false, "write a table of all calls to standard error at the end")
 	return c
+}
+
+// maxLogin bounds an address and a password on standard input.
+const maxLogin = providers.MaxURL + secrets.MaxSecret + 4
+
+// readLogin reads a URL, and the line after it, if there is one.
+func readLogin(in io.Reader) (url, secret string, err error) {
+	b, err := io.ReadAll(io.LimitReader(in, maxLogin+1))
+	if err != nil {
+		return "", "", fmt.Errorf("read the address: %w", err)
+	}
+	if len(b) > maxLogin {
+		return "", "", usageError{errors.New("the address on standard input is too long")}
+	}
+	url, rest, _ := strings.Cut(string(b), "\n")
+	secret, _, _ = strings.Cut(rest, "\n")
+	return strings.TrimSuffix(url, "\r"), strings.TrimSuffix(secret, "\r"), nil
 }
 
 // version is the module's version that the Go command recorded.

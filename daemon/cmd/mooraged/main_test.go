@@ -4,31 +4,32 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/zalando/go-keyring"
-
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/client"
 	"github.com/moorage/moorage/daemon/internal/mounts/mountstest"
 	"github.com/moorage/moorage/daemon/internal/mounts/serve"
-	"github.com/moorage/moorage/daemon/internal/places"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/service"
+	"github.com/moorage/moorage/daemon/places"
 	"github.com/moorage/moorage/mounter"
 	"github.com/moorage/moorage/nfs/nfstest"
 )
@@ -38,6 +39,12 @@ import (
 const roleEnv = "MOORAGE_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(roleEnv) != "" {
+		if err := hideMemory(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	switch os.Getenv(roleEnv) {
 	case "main":
 		os.Exit(run())
@@ -55,10 +62,6 @@ func TestMain(m *testing.M) {
 func testService() error {
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
 	defer stop()
-	keyring.MockInit()
-	if err := os.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent"); err != nil {
-		return err
-	}
 	p, err := places.Default()
 	if err != nil {
 		return err
@@ -67,14 +70,57 @@ func testService() error {
 	if err != nil {
 		return err
 	}
+	successor, err := successors(false) // its output would keep this process from ending for the test
+	if err != nil {
+		return err
+	}
+	var ring secrets.Keyring = memoryKeyring{}
+	if os.Getenv(realKeyring) != "" {
+		ring = secrets.System()
+	}
+	store := secrets.New(secrets.Options{Keyring: ring, Dir: p.Secrets(), Timeout: 20 * time.Second, Rand: rand.Reader})
+	defer store.Close()
 	m := &mountstest.Mounter{Path: os.Getenv("MOORAGE_TEST_TABLE"), OnMount: mnt}
+	opener := newOpener()
 	return service.Run(ctx, service.Options{
-		Places: p, Socket: socket, Version: "test", Opener: newOpener(), Mounter: m, Secrets: secrets.New(time.Second),
+		Places: p, Socket: socket, Version: "test", Opener: opener, Mounter: m, Secrets: store,
+		Try: opener.Try, List: func(_ context.Context, dir string, read bool) error { return listAt(dir, read) },
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Probe:     func(context.Context) []api.Check { return nil },
+		Successor: successor,
 		CheckPeer: func(net.Conn) error { return nil }, Watch: m.Watch,
 	})
 }
+
+// realKeyring names the variable that makes testService use that of the session.
+const realKeyring = "MOORAGE_TEST_REAL_KEYRING"
+
+// memoryKeyring is a keyring that lives as long as the process.
+type memoryKeyring map[string]string
+
+func (k memoryKeyring) Get(_ context.Context, id string) (string, error) {
+	if s, ok := k[id]; ok {
+		return s, nil
+	}
+	return "", secrets.ErrNotFound
+}
+
+func (k memoryKeyring) Set(_ context.Context, id, secret string) error {
+	k[id] = secret
+	return nil
+}
+
+func (k memoryKeyring) Delete(_ context.Context, id string) error {
+	delete(k, id)
+	return nil
+}
+
+func (k memoryKeyring) List(context.Context) ([]string, error) {
+	return slices.Collect(maps.Keys(k)), nil
+}
+
+func (memoryKeyring) Unlock(context.Context) error { return nil }
+func (memoryKeyring) Limit() int                   { return secrets.MaxSecret }
 
 // mnt is the MNT call of a kernel that mounts.
 func mnt(ctx context.Context, s mounter.Spec) error {

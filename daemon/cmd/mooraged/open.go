@@ -29,9 +29,16 @@ import (
 // openFunc opens drives of one kind.
 type openFunc func(ctx context.Context, u providers.URL, r mounts.Request) (*mounts.Source, error)
 
+// kind is how drives of one kind are opened, and how it is tried whether they can be, with
+// a Request whose folders are thrown away.
+type kind struct {
+	open openFunc
+	try  func(ctx context.Context, u providers.URL, r mounts.Request) error
+}
+
 // kinds opens drives by the kind of their URL. This file and no other names
 // the file systems and providers that there are.
-type kinds map[string]openFunc
+type kinds map[string]kind
 
 var _ mounts.Opener = kinds(nil)
 
@@ -43,10 +50,10 @@ const onTheirWay = memoryLimit / 2
 func newOpener() kinds {
 	budget := reader.NewBudget(onTheirWay)
 	return kinds{
-		providers.KindMem:    openMem,
-		providers.KindFolder: openFolder,
-		providers.KindGit:    remote(openGit, budget),
-		providers.KindS3:     remote(openS3, budget),
+		providers.KindMem:    {openMem, func(context.Context, providers.URL, mounts.Request) error { return nil }},
+		providers.KindFolder: {openFolder, tryFolder},
+		providers.KindGit:    {remote(openGit, budget), tryRemote(openGit)},
+		providers.KindS3:     {remote(openS3, budget), tryRemote(openS3)},
 	}
 }
 
@@ -57,7 +64,7 @@ func (k kinds) Parse(raw string) (mounts.Location, error) {
 		return mounts.Location{}, err
 	}
 	loc := mounts.Location{URL: u.String(), Kind: u.Kind, Name: u.DefaultName(), Secret: secret}
-	if k[u.Kind] == nil {
+	if k[u.Kind].open == nil {
 		return loc, &providers.ComingError{Kind: u.Kind}
 	}
 	return loc, nil
@@ -65,15 +72,33 @@ func (k kinds) Parse(raw string) (mounts.Location, error) {
 
 // Open implements mounts.Opener.
 func (k kinds) Open(ctx context.Context, r mounts.Request) (*mounts.Source, error) {
-	u, _, err := providers.ParseURL(r.URL)
+	u, of, err := k.find(r.URL)
 	if err != nil {
 		return nil, err
 	}
-	open := k[u.Kind]
-	if open == nil {
-		return nil, &providers.ComingError{Kind: u.Kind}
+	return of.open(ctx, u, r)
+}
+
+// Try signs in to the remote of a drive and lists its root, and leaves nothing behind but
+// what it put into r's folders. It returns when ctx is done.
+func (k kinds) Try(ctx context.Context, r mounts.Request) error {
+	u, of, err := k.find(r.URL)
+	if err != nil {
+		return err
 	}
-	return open(ctx, u, r)
+	return of.try(ctx, u, r)
+}
+
+func (k kinds) find(url string) (providers.URL, kind, error) {
+	u, _, err := providers.ParseURL(url)
+	if err != nil {
+		return u, kind{}, err
+	}
+	of := k[u.Kind]
+	if of.open == nil {
+		return u, of, &providers.ComingError{Kind: u.Kind}
+	}
+	return u, of, nil
 }
 
 // Unpublished implements mounts.Opener.
@@ -102,19 +127,29 @@ func openFolder(_ context.Context, u providers.URL, r mounts.Request) (*mounts.S
 	if err == nil {
 		return &mounts.Source{FS: f, Close: f.Close, ReadOnly: r.ReadOnly}, nil
 	}
+	return nil, folderProblem(u, err)
+}
+
+func tryFolder(_ context.Context, u providers.URL, _ mounts.Request) error {
+	_, err := os.ReadDir(u.Path)
+	return folderProblem(u, err)
+}
+
+// folderProblem explains why a folder cannot be used.
+func folderProblem(u providers.URL, err error) error {
 	var pe *fs.PathError
 	if !errors.As(err, &pe) || pe.Path != u.Path {
-		return nil, err
+		return err
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, problem.New(api.ExitFailed, api.CodeNoFolder, fmt.Sprintf("The folder %s does not exist.", u.Path), "", "Check the spelling.")
+		return problem.New(api.ExitFailed, api.CodeNoFolder, fmt.Sprintf("The folder %s does not exist.", u.Path), "", "Check the spelling.")
 	case errors.Is(err, errNotDir):
-		return nil, problem.New(api.ExitFailed, api.CodeNoFolder, fmt.Sprintf("%s is not a folder.", u.Path), "", "Give the folder that it is in.")
+		return problem.New(api.ExitFailed, api.CodeNoFolder, fmt.Sprintf("%s is not a folder.", u.Path), "", "Give the folder that it is in.")
 	case errors.Is(err, fs.ErrPermission):
-		return nil, problem.New(api.ExitFailed, api.CodePermission, fmt.Sprintf("You may not read the folder %s.", u.Path), "", "Ask its owner, or choose another one.")
+		return problem.New(api.ExitFailed, api.CodePermission, fmt.Sprintf("You may not read the folder %s.", u.Path), "", "Ask its owner, or choose another one.")
 	}
-	return nil, fmt.Errorf("open folder: %w", err)
+	return fmt.Errorf("open folder: %w", err)
 }
 
 // cacheLimit is how many bytes of files a drive keeps on this computer. What was
@@ -164,6 +199,18 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 			src.Ledger = func(limit int) []mounts.Upload { return ledger(d, limit) }
 		}
 		return src, nil
+	}
+}
+
+// tryRemote opens a provider and lists its root.
+func tryRemote(open func(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error)) func(ctx context.Context, u providers.URL, r mounts.Request) error {
+	return func(ctx context.Context, u providers.URL, r mounts.Request) error {
+		p, err := open(ctx, u, r)
+		if err != nil {
+			return err
+		}
+		_, err = p.ReadDir(ctx, "", "")
+		return errors.Join(err, p.Close())
 	}
 }
 

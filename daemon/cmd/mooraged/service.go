@@ -2,20 +2,21 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"time"
 
-	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/client"
+	"github.com/moorage/moorage/daemon/crash"
 	"github.com/moorage/moorage/daemon/internal/config"
 	"github.com/moorage/moorage/daemon/internal/logfile"
-	"github.com/moorage/moorage/daemon/internal/places"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/service"
 	"github.com/moorage/moorage/daemon/internal/state"
+	"github.com/moorage/moorage/daemon/places"
 )
 
 const (
@@ -42,19 +43,24 @@ func runService(ctx context.Context, foreground bool) error {
 		defer f.Close()
 		out = f
 	}
-	log := slog.New(slog.NewTextHandler(out, nil))
+	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
+	successor, err := successors(foreground)
+	if err != nil {
+		return err
+	}
 	m := newMounter(log)
+	store := newSecrets(p)
+	defer store.Close()
+	opener := newOpener()
 	return service.Run(ctx, service.Options{
-		Places: p, Socket: socket, Version: version(), Opener: newOpener(), Mounter: m,
-		Secrets: secrets.New(keyringTimeout), Logger: log, Look: look,
-		Probe: func(ctx context.Context) []api.Check {
-			var out []api.Check
-			for _, c := range m.Probe(ctx) {
-				out = append(out, api.Check{Name: c.Name, OK: c.OK, Detail: c.Detail, Remedy: c.Remedy})
-			}
-			return out
-		},
+		Places: p, Socket: socket, Version: version(), Opener: opener, Mounter: m,
+		Secrets: store, Logger: log, Look: look, Successor: successor,
+		Probe: probe(m), Try: opener.Try, List: listByChild, Login: loginOrNone(),
 	})
+}
+
+func newSecrets(p places.Places) *secrets.Store {
+	return secrets.New(secrets.Options{Keyring: secrets.System(), Dir: p.Secrets(), Timeout: keyringTimeout, Rand: rand.Reader})
 }
 
 // storedSecret finds the secret of a remembered drive with this URL, for a
@@ -77,7 +83,9 @@ func storedSecret(ctx context.Context, url string) (string, error) {
 			continue
 		}
 		if st, err := store.Load(d.ID); err == nil && st.Secret {
-			return secrets.New(keyringTimeout).Get(ctx, d.ID)
+			kept := newSecrets(p)
+			defer kept.Close()
+			return kept.Get(ctx, d.ID)
 		}
 	}
 	return "", secrets.ErrNotFound

@@ -12,8 +12,8 @@ import (
 
 	"github.com/moorage/moorage/daemon/internal/lockfile"
 	"github.com/moorage/moorage/daemon/internal/mounts"
-	"github.com/moorage/moorage/daemon/internal/places"
 	"github.com/moorage/moorage/daemon/internal/state"
+	"github.com/moorage/moorage/daemon/places"
 )
 
 // unmountCommand is what the moorage command runs when the service does not answer.

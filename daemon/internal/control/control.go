@@ -49,10 +49,25 @@ type Pins interface {
 	Unpin(ctx context.Context, name, path string) error
 }
 
+// Secrets is where secrets are kept.
+type Secrets interface {
+	Secrets(ctx context.Context) api.Secrets
+	ForgetSecret(ctx context.Context, id string) error
+	UnlockSecrets(ctx context.Context, u api.UnlockSecrets) error
+	CreateSecretFile(f api.SecretFile) error
+	ChangePassphrase(f api.SecretFile) error
+}
+
 // Feed delivers events to one reader.
 type Feed interface {
 	Next(ctx context.Context) (api.Event, error)
 	Close()
+}
+
+// Doctor looks at what drives need of this computer.
+type Doctor interface {
+	Examine(ctx context.Context) []api.Check
+	Treat(ctx context.Context, fixes []string) []api.Check
 }
 
 // Options are what the server speaks for. All are needed.
@@ -61,9 +76,11 @@ type Options struct {
 	Mounts  Mounts
 	Uploads Uploads
 	Pins    Pins
+	Secrets Secrets
 	Events  func() Feed
-	Doctor  func(ctx context.Context) []api.Check
+	Doctor  Doctor
 	Stop    func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
+	Restart func(r api.RestartService) error                   // as Stop
 	Info    func() api.Service
 	Logger  *slog.Logger
 }
@@ -168,10 +185,29 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("PUT /v1/drives/{name}/secret", withBody(s, func(r *http.Request, x api.Secret) (any, error) {
 		return struct{}{}, s.o.Drives.SetSecret(r.Context(), r.PathValue("name"), x.Secret)
 	}))
+	mux.HandleFunc("GET /v1/secrets", s.handle(func(r *http.Request) (any, error) { return s.o.Secrets.Secrets(r.Context()), nil }))
+	mux.HandleFunc("DELETE /v1/secrets/{id}", s.handle(func(r *http.Request) (any, error) {
+		return struct{}{}, s.o.Secrets.ForgetSecret(r.Context(), r.PathValue("id"))
+	}))
+	mux.HandleFunc("POST /v1/secrets/unlock", withBody(s, func(r *http.Request, x api.UnlockSecrets) (any, error) {
+		return struct{}{}, s.o.Secrets.UnlockSecrets(r.Context(), x)
+	}))
+	mux.HandleFunc("POST /v1/secrets/file", withBody(s, func(r *http.Request, x api.SecretFile) (any, error) {
+		return struct{}{}, s.o.Secrets.CreateSecretFile(x)
+	}))
+	mux.HandleFunc("PUT /v1/secrets/file", withBody(s, func(r *http.Request, x api.SecretFile) (any, error) {
+		return struct{}{}, s.o.Secrets.ChangePassphrase(x)
+	}))
 	mux.HandleFunc("GET /v1/events", s.events)
-	mux.HandleFunc("GET /v1/doctor", s.handle(func(r *http.Request) (any, error) { return s.o.Doctor(r.Context()), nil }))
+	mux.HandleFunc("GET /v1/doctor", s.handle(func(r *http.Request) (any, error) { return s.o.Doctor.Examine(r.Context()), nil }))
+	mux.HandleFunc("POST /v1/doctor", withBody(s, func(r *http.Request, x api.Treat) (any, error) {
+		return s.o.Doctor.Treat(r.Context(), x.Fixes), nil
+	}))
 	mux.HandleFunc("POST /v1/stop", withBody(s, func(r *http.Request, x api.StopService) (any, error) {
 		return struct{}{}, s.o.Stop(r.Context(), x)
+	}))
+	mux.HandleFunc("POST /v1/restart", withBody(s, func(r *http.Request, x api.RestartService) (any, error) {
+		return struct{}{}, s.o.Restart(x)
 	}))
 	mux.HandleFunc("/", s.handle(func(r *http.Request) (any, error) {
 		return nil, badRequest(fmt.Sprintf("This service does not know %s %s.", r.Method, r.URL.Path),

@@ -65,6 +65,33 @@ func (*fakeDrives) Unpin(_ context.Context, n, path string) error {
 	}
 	return nil
 }
+func (*fakeDrives) Secrets(context.Context) api.Secrets {
+	return api.Secrets{Keyring: api.KeyringLocked, Kept: []api.KeptSecret{{ID: "a b", File: true}}}
+}
+func (*fakeDrives) ForgetSecret(_ context.Context, id string) error {
+	if id != "a b" {
+		return &api.Error{Exit: api.ExitNotFound, Problem: api.Problem{Code: api.CodeNoSecret, What: "No password is kept for " + id + "."}}
+	}
+	return nil
+}
+func (*fakeDrives) UnlockSecrets(_ context.Context, u api.UnlockSecrets) error {
+	if u.Passphrase != "" && u.Passphrase != "right" {
+		return &api.Error{Exit: api.ExitFailed, Problem: api.Problem{Code: api.CodePassphrase, What: "That is not it."}}
+	}
+	return nil
+}
+func (*fakeDrives) CreateSecretFile(f api.SecretFile) error {
+	if f.Old != "" {
+		return errors.New("another request")
+	}
+	return nil
+}
+func (*fakeDrives) ChangePassphrase(f api.SecretFile) error {
+	if f.Old != "old" || f.Passphrase != "new" {
+		return errors.New("another request")
+	}
+	return nil
+}
 func (*fakeDrives) SetSecret(context.Context, string, string) error { return nil }
 func (f *fakeDrives) Mount(ctx context.Context, n string, _ bool) (api.Drive, error) {
 	select {
@@ -76,6 +103,19 @@ func (f *fakeDrives) Mount(ctx context.Context, n string, _ bool) (api.Drive, er
 }
 func (*fakeDrives) Unmount(_ context.Context, n string, u api.UnmountDrive) (api.Drive, error) {
 	return api.Drive{Name: n}, nil
+}
+
+type fakeDoctor struct{}
+
+func (fakeDoctor) Examine(context.Context) []api.Check {
+	return []api.Check{{Name: "x", State: api.CheckOK}}
+}
+
+func (fakeDoctor) Treat(_ context.Context, fixes []string) (l []api.Check) {
+	for _, f := range fixes {
+		l = append(l, api.Check{Name: "x", State: api.CheckOK, Done: f})
+	}
+	return l
 }
 
 type world struct {
@@ -91,9 +131,9 @@ func startWith(t *testing.T, read time.Duration) *world {
 	t.Helper()
 	w := &world{socket: socketPath(t), hub: new(events.Hub), drives: &fakeDrives{block: make(chan struct{})}}
 	w.client = client.New(w.socket)
-	s := New(Options{Drives: w.drives, Mounts: w.drives, Uploads: w.drives, Pins: w.drives,
+	s := New(Options{Drives: w.drives, Mounts: w.drives, Uploads: w.drives, Pins: w.drives, Secrets: w.drives,
 		Events: func() Feed { return w.hub.Subscribe() },
-		Doctor: func(context.Context) []api.Check { return []api.Check{{Name: "x", OK: true}} },
+		Doctor: fakeDoctor{},
 		Stop:   func(context.Context, api.StopService) error { return nil },
 		Info:   func() api.Service { return api.Service{PID: 7} },
 		Logger: slog.New(slog.DiscardHandler)})
@@ -142,6 +182,9 @@ func TestClientCalls(t *testing.T) {
 	if c, err := w.client.Doctor(ctx); err != nil || len(c) != 1 {
 		t.Errorf("Doctor = %v, %v", c, err)
 	}
+	if c, err := w.client.Treat(ctx, "a", "b"); err != nil || len(c) != 2 || c[1].Done != "b" {
+		t.Errorf("Treat = %v, %v", c, err)
+	}
 	for what, err := range map[string]error{
 		"Remove": w.client.Remove(ctx, "x"), "SetSecret": w.client.SetSecret(ctx, "x", "y"), "Stop": w.client.Stop(ctx, api.StopService{}),
 	} {
@@ -149,6 +192,36 @@ func TestClientCalls(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+}
+
+func TestSecrets(t *testing.T) {
+	w := start(t)
+	ctx := t.Context()
+	if s, err := w.client.Secrets(ctx); err != nil || s.Keyring != api.KeyringLocked || len(s.Kept) != 1 {
+		t.Errorf("Secrets: %+v, %v", s, err)
+	}
+	for what, err := range map[string]error{
+		"forget": w.client.ForgetSecret(ctx, "a b"), "unlock": w.client.UnlockKeyring(ctx), "open": w.client.UnlockSecretFile(ctx, "right"),
+		"create": w.client.CreateSecretFile(ctx, "new"), "change": w.client.ChangePassphrase(ctx, "old", "new"),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := w.client.UnlockSecretFile(ctx, "wrong"); code(err) != api.CodePassphrase {
+		t.Errorf("wrong passphrase: %v", err)
+	}
+	if err := w.client.ForgetSecret(ctx, "none"); code(err) != api.CodeNoSecret {
+		t.Errorf("forget nothing: %v", err)
+	}
+}
+
+func code(err error) string {
+	var e *api.Error
+	if errors.As(err, &e) {
+		return e.Problem.Code
+	}
+	return fmt.Sprint(err)
 }
 
 func TestPins(t *testing.T) {
@@ -217,7 +290,7 @@ func TestNoService(t *testing.T) {
 	}
 }
 
-func TestRefusedRequests(t *testing.T) {
+func TestRule12RefusedRequests(t *testing.T) {
 	w := start(t)
 	const ok = "POST /v1/drives HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n"
 	post := func(head, body string) string {

@@ -16,7 +16,7 @@ import (
 )
 
 // Even where the file modes let another user connect, nothing is read from it.
-func TestForeignUserIsRefused(t *testing.T) {
+func TestRule12ForeignUserIsRefused(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to become another user")
 	}
@@ -67,7 +67,7 @@ func asUser(uid int, socket string) string {
 }
 
 // A client does not speak to a service that another user runs.
-func TestClientRefusesForeignService(t *testing.T) {
+func TestRule12ClientRefusesForeignService(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to become another user")
 	}

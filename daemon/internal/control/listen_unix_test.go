@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func TestSocketIsPrivate(t *testing.T) {
+func TestRule12SocketIsPrivate(t *testing.T) {
 	w := start(t)
 	for p, want := range map[string]os.FileMode{w.socket: 0o600, filepath.Dir(w.socket): 0o700} {
 		st, err := os.Stat(p)

@@ -2,7 +2,10 @@
 // the import graph and fails, with the reason, when a rule is broken.
 package deps
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 const module = "github.com/moorage/moorage/"
 
@@ -48,6 +51,8 @@ func Rules() []Rule {
 			Not: []string{"mounter/..."}, Direct: true, Why: "only the life cycle of drives sees both nfs and mounter"},
 		{Who: []string{"daemon/api"}, Not: []string{"std"}, But: []string{module + "daemon/api"},
 			Why: "the API's types do no I/O and cost nothing"},
+		{Who: []string{"daemon/places", "daemon/crash"}, Not: []string{"std"}, But: []string{module + "daemon/places", module + "daemon/crash"},
+			Why: "the app gets them without the service"},
 		{Who: []string{"daemon/client"}, Not: []string{"daemon/internal/...", "nfs/...", "mounter/...", "providers/..."},
 			Why: "whoever imports the client must not get the service with it"},
 		{Who: []string{"daemon/...", "nfs/...", "mounter/...", "providers/...", "assets/..."}, Not: []string{"fyne.io/...", "app/..."},
@@ -57,6 +62,8 @@ func Rules() []Rule {
 		{Who: []string{"app/cmd/moorage", "app/internal/cli/..."}, Not: []string{"fyne.io/...", "assets/..."},
 			Why: "the command line runs without a desktop"},
 		{Who: []string{"app/internal/model/..."}, Not: []string{"fyne.io/..."}, Why: "view state is tested without a window"},
+		{Who: []string{"nfs/...", "mounter/...", "providers/...", "daemon/...", "app/...", "assets/..."},
+			Not: []string{"net/http/pprof", "expvar"}, Direct: true, Why: "nobody is told of the memory of a service (SECURITY.md, rule 12)"},
 		{Who: []string{"nfs/...", "mounter/...", "providers/...", "daemon/...", "app/...", "assets/..."},
 			Except: []string{"nfs/nfstest/...", "providers/providertest/...", "providers/s3/s3test/...", "daemon/internal/kerneltest/...", "daemon/internal/mounts/mountstest/...", "daemon/internal/drive/drivetest/...", "daemon/internal/drive/disk/disktest/..."},
 			Not:    []string{"nfs/nfstest/...", "providers/providertest/...", "providers/s3/s3test/...", "daemon/internal/mounts/mountstest/...", "daemon/internal/drive/drivetest/...", "daemon/internal/drive/disk/disktest/...", "testing"},
@@ -98,6 +105,9 @@ func Check(rules []Rule, pkgs []Package) []Break {
 	return out
 }
 
+// standard are the packages of the standard library that rules name.
+var standard = []string{"testing", "net/http/pprof", "expvar"}
+
 func match(patterns []string, path string) bool {
 	for _, pat := range patterns {
 		if pat == "std" {
@@ -108,7 +118,7 @@ func match(patterns []string, path string) bool {
 			continue
 		}
 		first, _, _ := strings.Cut(pat, "/")
-		if !strings.Contains(first, ".") && pat != "testing" {
+		if !strings.Contains(first, ".") && !slices.Contains(standard, pat) {
 			pat = module + pat
 		}
 		if base, all := strings.CutSuffix(pat, "/..."); path == base || all && strings.HasPrefix(path, base+"/") {

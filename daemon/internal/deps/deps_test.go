@@ -53,7 +53,7 @@ func TestCheckFindsBreaks(t *testing.T) {
 	pkgs := []Package{
 		{ImportPath: m + "nfs", Imports: []string{"net"}, Deps: []string{"net", "golang.org/x/sys/unix"}},
 		{ImportPath: m + "nfs/dirfs", Imports: []string{m + "mounter"}, Deps: []string{m + "mounter", "github.com/x/y"}},
-		{ImportPath: m + "daemon/internal/config", Imports: []string{m + "nfs"}, Deps: []string{m + "nfs"}},
+		{ImportPath: m + "daemon/internal/config", Imports: []string{m + "nfs", "expvar"}, Deps: []string{m + "nfs", "expvar"}},
 		{ImportPath: m + "app/internal/ui", Deps: []string{"fyne.io/fyne/v2", m + "daemon/client"}},
 		{ImportPath: m + "daemon/client", Deps: []string{"fyne.io/fyne/v2"}},
 		{ImportPath: "fyne.io/fyne/v2", Deps: []string{m + "nfs"}},
@@ -64,7 +64,7 @@ func TestCheckFindsBreaks(t *testing.T) {
 	}
 	want := []string{
 		m + "nfs/dirfs " + m + "mounter", m + "nfs/dirfs github.com/x/y",
-		m + "daemon/internal/config " + m + "nfs", m + "daemon/client fyne.io/fyne/v2",
+		m + "daemon/internal/config " + m + "nfs", m + "daemon/internal/config expvar", m + "daemon/client fyne.io/fyne/v2",
 	}
 	for _, w := range want {
 		if !got[w] {

@@ -453,7 +453,7 @@ func TestListingWhileItChanges(t *testing.T) {
 	})
 }
 
-func TestHostileNames(t *testing.T) {
+func TestRule10HostileNames(t *testing.T) {
 	b := newBench(t, mem.New(mem.Options{}))
 	b.put("good", "x")
 	hostile := []string{"", ".", "..", "a/b", "../../etc/passwd", "nul\x00", "/", "\xff\xfe", strings.Repeat("n", 256), "good"}

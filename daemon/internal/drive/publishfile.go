@@ -507,7 +507,7 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		made := n.State&nodes.Created != 0 // with times that may have been set since
 		n.State &^= nodes.Created | nodes.Moved
 		n.RParent, n.RName = 0, ""
-		if e == nil && !made && n.State&nodes.Staged == 0 && !sameContent(&n, entry) {
+		if e == nil && !made && n.State&nodes.Staged == 0 && !sameContent(&n, entry) && !copyOf(&n, entry) {
 			merge(&n, entry, d.byContent(), d.o.Clock()) // somebody else had changed what was moved
 		}
 		n.Version, n.RemoteTime = string(entry.Version), entry.ModTime
@@ -551,6 +551,12 @@ func (d *Drive) completed(id uint64, e *staged, whole bool, dir uint64, name str
 		d.stamps.update(id, func(s *stamp) { s.attrAt, s.attrRev = d.now() })
 	}
 	return gone, err
+}
+
+// copyOf reports whether entry can be what a move of n has made: a store that moves
+// by copying in parts gives the same bytes another version.
+func copyOf(n *nodes.Node, entry providers.Entry) bool {
+	return !entry.ModTime.IsZero() && entry.ModTime.Equal(n.RemoteTime) && entry.Size == n.Size
 }
 
 // identify gives n the id of the remote's object that it is from now on, at a place

@@ -23,7 +23,8 @@ type Guest struct {
 	Scripts []string
 	// Bin is a directory of programs; it comes first in the guest's PATH.
 	Bin string
-	// Env holds further variables of the script.
+	// Env holds further variables of the script. BOOT is the name of one of Scripts that
+	// the first process goes on with, instead of running the first script.
 	Env map[string]string
 	// Disk is the size in bytes of an ext4 disk at /mnt/disk; 0 means none. What
 	// is stored there takes the guest's memory.
@@ -58,8 +59,9 @@ if [ %[3]d -gt 0 ]; then
 	mkdir /mnt/disk; mkfs.ext4 -q -m 0 /dev/ram0; mount -t ext4 -o barrier=0 /dev/ram0 /mnt/disk
 fi
 cd /run
+. /mnt/job/env
 if grep -qw nfs /proc/filesystems; then
-	. /mnt/job/env
+	[ -z "$BOOT" ] || . "/mnt/job/$BOOT"
 	sh "/mnt/job/$SCRIPT" >/mnt/job/out 2>&1
 	echo $? >/mnt/job/status.new
 else

@@ -98,7 +98,7 @@ func TestMountThatCannotBeServedIsTakenAway(t *testing.T) {
 
 // While no service ran, another program took the port: what it would show in
 // the mount is not the owner's, so the mount goes.
-func TestPortTakenByAnotherProgram(t *testing.T) {
+func TestRule11PortTakenByAnotherProgram(t *testing.T) {
 	w := newWorld(t)
 	w.start()
 	w.add(api.AddDrive{URL: "fake:x", Remember: true})

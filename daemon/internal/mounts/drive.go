@@ -29,6 +29,7 @@ type drive struct {
 	live     *live
 	attempts int
 	retry    *time.Timer // nil: no further attempt is planned
+	locked   bool        // the attempt that is planned is for the secret to be reachable again
 	over     bool        // run shall end
 	pulse    pulse       // of live
 
@@ -76,6 +77,7 @@ type op struct {
 	kind  opKind
 	force bool
 	retry bool            // of opMount: go on trying while the remote is away
+	quiet bool            // of opMount: show nothing as long as the secret is not reachable
 	l     net.Listener    // of opAdopt: listens on the old port; nil if that is another program's, or held
 	table []mounter.Mount // of opTable
 	done  chan *api.Error // capacity 1; nil if nobody waits
@@ -323,7 +325,7 @@ func (d *drive) run(ctx context.Context) {
 			d.collapse()
 		case <-again:
 			d.retry = nil
-			d.put(op{kind: opMount, retry: true})
+			d.put(op{kind: opMount, retry: true, quiet: d.locked})
 		}
 	}
 	d.stopRetry()
@@ -395,6 +397,9 @@ func (d *drive) mount(ctx context.Context, o op) *api.Error {
 	if d.live != nil {
 		return nil
 	}
+	if o.quiet && d.stillLocked(ctx) {
+		return nil
+	}
 	d.stopRetry()
 	d.rest(api.Connecting, nil)
 	err := d.connect(ctx)
@@ -414,6 +419,8 @@ func (d *drive) mount(ctx context.Context, o op) *api.Error {
 	switch {
 	case o.retry && problem.Transient(err):
 		d.planRetry(e)
+	case d.waitsFor(err):
+		d.waitForSecret(e)
 	case problem.NeedsPerson(e):
 		d.rest(api.NeedsYou, e)
 	default:
@@ -427,15 +434,21 @@ const maxRetry = time.Minute
 
 // planRetry shows that d waits for its remote, and why.
 func (d *drive) planRetry(e *api.Error) {
-	d.attempts++
-	pause := min(d.m.o.Retry<<min(d.attempts-1, 10), maxRetry)
-	pause += time.Duration(rand.Int64N(int64(pause)/4 + 1)) // so that drives do not ask all at once
-	d.retry = time.NewTimer(pause)
+	d.plan(maxRetry)
 	d.rest(api.Connecting, e)
 	d.step("wait")
 }
 
+// plan has d tried again after a pause that grows, up to most.
+func (d *drive) plan(most time.Duration) {
+	d.attempts++
+	pause := min(d.m.o.Retry<<min(d.attempts-1, 10), most)
+	pause += time.Duration(rand.Int64N(int64(pause)/4 + 1)) // so that drives do not ask all at once
+	d.retry = time.NewTimer(pause)
+}
+
 func (d *drive) stopRetry() {
+	d.locked = false
 	if d.retry != nil {
 		d.retry.Stop()
 		d.retry = nil

@@ -30,31 +30,23 @@ func (m *Manager) Add(ctx context.Context, a api.AddDrive) (api.Drive, error) {
 		}
 		a.Dir = filepath.Clean(a.Dir)
 	}
-	m.edits.Lock()
-	defer m.edits.Unlock()
-	if m.isStopping() {
-		return api.Drive{}, errStopping()
-	}
-	taken := func(n string) bool {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		return m.drives[n] != nil
-	}
-	if a.Name == "" {
-		a.Name = unique(loc.Name, taken)
-	}
-	if err := checkName(a.Name); err != nil {
+	if _, err := m.newName(a.Name, loc.Name); err != nil {
 		return api.Drive{}, err
-	}
-	if taken(a.Name) {
-		return api.Drive{}, exists(a.Name)
 	}
 	st, err := state.New(m.o.Rand)
 	if err != nil {
 		return api.Drive{}, err
 	}
-	st.Name, st.URL, st.Dir, st.ReadOnly, st.Remembered = a.Name, loc.URL, a.Dir, a.ReadOnly, a.Remember || a.Auto
-	if err := m.store(ctx, &st, a); err != nil {
+	st.URL, st.Dir, st.ReadOnly, st.Remembered = loc.URL, a.Dir, a.ReadOnly, a.Remember || a.Auto
+	if err := m.keepSecret(ctx, &st, a.Secret); err != nil {
+		return api.Drive{}, err
+	}
+	m.edits.Lock()
+	defer m.edits.Unlock()
+	if st.Name, err = m.newName(a.Name, loc.Name); err == nil {
+		err = m.store(st, a.Auto)
+	}
+	if err != nil {
 		m.erase(st)
 		return api.Drive{}, problem.Of(err, loc.URL)
 	}
@@ -67,21 +59,37 @@ func (m *Manager) Add(ctx context.Context, a api.AddDrive) (api.Drive, error) {
 	return d.describe(), nil
 }
 
-// store writes down what must be known of a new drive.
-func (m *Manager) store(ctx context.Context, st *state.Drive, a api.AddDrive) error {
-	if a.Secret != "" {
-		if err := m.o.Secrets.Set(ctx, st.ID, a.Secret); err != nil {
-			return err
-		}
-		st.Secret = true
+// newName is the name of a new drive: the one that is wanted, or one like usual.
+func (m *Manager) newName(wanted, usual string) (string, error) {
+	if m.isStopping() {
+		return "", errStopping()
 	}
-	if err := m.o.State.Save(*st); err != nil {
+	taken := func(n string) bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.drives[n] != nil
+	}
+	if wanted == "" {
+		wanted = unique(usual, taken)
+	}
+	if err := checkName(wanted); err != nil {
+		return "", err
+	}
+	if taken(wanted) {
+		return "", exists(wanted)
+	}
+	return wanted, nil
+}
+
+// store writes down what must be known of a new drive.
+func (m *Manager) store(st state.Drive, auto bool) error {
+	if err := m.o.State.Save(st); err != nil {
 		return err
 	}
 	if !st.Remembered {
 		return nil
 	}
-	return m.o.Config.Put(entry(*st, a.Auto))
+	return m.o.Config.Put(entry(st, auto))
 }
 
 func entry(st state.Drive, auto bool) config.Drive {

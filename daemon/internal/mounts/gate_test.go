@@ -8,7 +8,7 @@ import (
 	"github.com/moorage/moorage/nfs"
 )
 
-func TestOnlyOwner(t *testing.T) {
+func TestRule07Callers(t *testing.T) {
 	squash := onlyOwner(1000)
 	if c, err := squash(nfs.Caller{UID: 1000, GID: 7, Groups: []uint32{8}}); err != nil || c.UID != 1000 || c.GID != 7 || len(c.Groups) != 1 {
 		t.Errorf("the owner became %+v, %v", c, err)
@@ -26,7 +26,7 @@ func TestOnlyOwner(t *testing.T) {
 	}
 }
 
-func TestGate(t *testing.T) {
+func TestRule04Window(t *testing.T) {
 	now := time.Unix(1000, 0)
 	g := &gate{clock: func() time.Time { return now }}
 	try := func() bool { return g.allow(t.Context(), nil) == nil }

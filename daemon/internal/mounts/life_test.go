@@ -151,7 +151,7 @@ func TestStepsAreShown(t *testing.T) {
 
 // The export path is good for one MNT while the mount is made; afterwards the
 // handle is what counts.
-func TestOneMNT(t *testing.T) {
+func TestRule04OneMNT(t *testing.T) {
 	w := newWorld(t)
 	k := &kernel{}
 	var second nfs.Status
@@ -179,9 +179,14 @@ func TestOneMNT(t *testing.T) {
 	if g, err := k.client.Getattr(t.Context(), k.root); err != nil || g.Status != 0 {
 		t.Errorf("the handle: %+v, %v", g, err)
 	}
+	// The mount goes on by its handle when its connection broke: it needs no MNT.
+	k.client.Close()
+	if g, err := k.dial(t, me()).Getattr(t.Context(), k.root); err != nil || g.Status != 0 {
+		t.Errorf("on a new connection: %+v, %v", g, err)
+	}
 }
 
-func TestOnlyTheOwnerGetsIn(t *testing.T) {
+func TestRule07OnlyTheOwnerGetsIn(t *testing.T) {
 	w := newWorld(t)
 	k := &kernel{}
 	w.mounter.OnMount = k.onMount

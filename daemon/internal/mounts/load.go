@@ -394,9 +394,12 @@ func (d *drive) adopt(ctx context.Context, l net.Listener) {
 		_ = d.discard(context.WithoutCancel(ctx)) // shown by the table if it fails
 		l.Close()
 		e := problem.Of(err, st.URL)
-		if problem.NeedsPerson(e) {
+		switch {
+		case d.waitsFor(err):
+			d.waitForSecret(e)
+		case problem.NeedsPerson(e):
 			d.rest(api.NeedsYou, e)
-		} else {
+		default:
 			d.rest(api.Failed, e)
 		}
 		return
@@ -450,16 +453,16 @@ func (d *drive) holdAgain(ctx context.Context, st state.Drive) net.Listener {
 }
 
 // reopen opens the drive of a mount that is there, and tries again while its
-// remote is away, for adoptTime at most.
+// remote is away, or its secret cannot be reached, for adoptTime at most.
 func (d *drive) reopen(ctx context.Context, dir string) (*Source, error) {
 	deadline := time.NewTimer(adoptTime)
 	defer deadline.Stop()
 	for wait := d.m.o.Retry; ; wait *= 2 {
 		src, err := d.open(ctx, dir)
-		if err == nil || !problem.Transient(err) {
+		if err == nil || !problem.Transient(err) && !d.waitsFor(err) {
 			return src, err
 		}
-		d.log.Warn("the remote of a mounted drive is away", "err", err)
+		d.log.Warn("a mounted drive cannot be opened again yet", "err", err)
 		again := time.NewTimer(wait)
 		select {
 		case <-again.C:

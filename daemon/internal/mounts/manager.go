@@ -167,6 +167,19 @@ func (m *Manager) Problem() *api.Problem {
 	return &m.bad.Problem
 }
 
+// Volatile names a drive that is open and whose content would end with this process;
+// "" if there is none.
+func (m *Manager) Volatile() (name string) {
+	for _, d := range m.all() {
+		d.use(func(s *Source) {
+			if s.Volatile {
+				name = d.name()
+			}
+		})
+	}
+	return name
+}
+
 // Mount mounts a drive. With wait it returns when that is done, failed, or ctx
 // is done; without, the drive also keeps trying while its remote is away.
 func (m *Manager) Mount(ctx context.Context, name string, wait bool) (api.Drive, error) {

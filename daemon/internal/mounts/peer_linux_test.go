@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestScanPeer(t *testing.T) {
+func TestRule06SocketTable(t *testing.T) {
 	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
 		t.Skip("the table is of a little-endian computer")
 	}
@@ -77,7 +77,7 @@ func connect(t *testing.T, uid int, then func(fd int)) net.Conn {
 	return c
 }
 
-func TestCheckPeer(t *testing.T) {
+func TestRule06OnlyRootsSocketsConnect(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to become root and another user")
 	}

@@ -125,7 +125,7 @@ func TestFailedMountsLeaveNothing(t *testing.T) {
 		"no revision":  {open: providers.ErrNoRevision, code: api.CodeNoRevision, exit: 3, state: api.Failed},
 		"rate limited": {open: &providers.RateLimitedError{}, code: api.CodeOffline, exit: 1, state: api.Failed},
 		"garbage":      {open: providers.ErrProtocol, code: api.CodeOffline, exit: 1, state: api.Failed},
-		"locked":       {open: secrets.ErrTimeout, code: api.CodeKeyring, exit: 1, state: api.NeedsYou},
+		"locked":       {open: secrets.ErrLocked, code: api.CodeLocked, exit: 1, state: api.NeedsYou},
 		"disk full":    {open: &fs.PathError{Op: "write", Path: "/x", Err: syscall.ENOSPC}, code: api.CodeDiskFull, exit: 1, state: api.Failed},
 		"unknown":      {open: errors.New("strange thing"), code: api.CodeInternal, exit: 1, state: api.Failed},
 		"too slow":     {open: context.DeadlineExceeded, code: api.CodeTimeout, exit: 1, state: api.Failed},
@@ -198,7 +198,7 @@ func TestMountProblemsAreShort(t *testing.T) {
 	}
 }
 
-func TestSecretsAreNeverInFiles(t *testing.T) {
+func TestRule14SecretsAreNeverInFiles(t *testing.T) {
 	w := newWorld(t)
 	w.start()
 	const canary = "hunter2-canary"
@@ -231,17 +231,17 @@ func TestSecretsAreNeverInFiles(t *testing.T) {
 }
 
 func TestNoKeyring(t *testing.T) {
-	for want, err := range map[string]error{"none": secrets.ErrNone, "locked": secrets.ErrTimeout} {
+	for want, err := range map[string]error{"none": secrets.ErrNoProvider, "locked": secrets.ErrLocked} {
 		t.Run(want, func(t *testing.T) {
 			w := newWorld(t)
 			w.secrets.err = err
 			w.start()
 			_, err := w.m.Add(t.Context(), api.AddDrive{URL: "fake:x", Secret: "s", Remember: true})
-			exit := api.ExitFailed
+			code, exit := api.CodeLocked, api.ExitFailed
 			if want == "none" {
-				exit = api.ExitMissing
+				code, exit = api.CodeKeyring, api.ExitMissing
 			}
-			problem(t, err, api.CodeKeyring, exit)
+			problem(t, err, code, exit)
 			if b, err := os.ReadFile(w.config); err == nil {
 				t.Errorf("a config file was written:\n%s", b)
 			}

@@ -42,6 +42,8 @@ type world struct {
 	every   time.Duration // LookEvery
 	network chan struct{} // a value: the addresses have changed
 	state   *state.Store
+	log     slog.Handler         // nil: shown when the test fails
+	peer    func(net.Conn) error // nil: the tests are the kernel
 }
 
 func newWorld(t *testing.T) *world {
@@ -64,12 +66,17 @@ func (w *world) start() {
 	if w.holder != nil {
 		mnt = w.holder
 	}
+	if w.log == nil {
+		w.log = slog.NewTextHandler(logTo{w.t}, nil)
+	}
+	if w.peer == nil {
+		w.peer = func(net.Conn) error { return nil }
+	}
 	m := mounts.New(mounts.Options{
 		Opener: w.opener, Mounter: mnt, Secrets: w.secrets, Config: config.New(w.config), State: st,
 		CacheDir: filepath.Join(w.dir, "cache"), MountsDir: filepath.Join(w.dir, "Moorage"), Events: w.hub,
-		Logger: slog.New(slog.NewTextHandler(logTo{w.t}, nil)), Clock: time.Now, Rand: rand.Reader,
-		CheckPeer: func(net.Conn) error { return nil }, // the tests are the kernel
-		Watch:     w.mounter.Watch, Retry: 10 * time.Millisecond, Measure: 10 * time.Millisecond,
+		Logger: slog.New(w.log), Clock: time.Now, Rand: rand.Reader, CheckPeer: w.peer,
+		Watch: w.mounter.Watch, Retry: 10 * time.Millisecond, Measure: 10 * time.Millisecond,
 		Look: w.look, LookEvery: w.every, Network: w.watchNetwork,
 	})
 	w.m = m
@@ -321,12 +328,27 @@ func (o *opener) set(f func(*opener)) {
 type keyring struct {
 	onSet func() // called after a secret was stored; nil: nothing
 
+	asked chan struct{} // gets something at each Get; nil: nothing
+
 	mu  sync.Mutex
 	m   map[string]string
 	err error
 }
 
-func (k *keyring) Get(_ context.Context, id string) (string, error) {
+func (k *keyring) fail(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = err
+}
+
+func (k *keyring) Get(ctx context.Context, id string) (string, error) {
+	if k.asked != nil {
+		select {
+		case k.asked <- struct{}{}:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if s, ok := k.m[id]; ok {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/internal/config"
-	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/providers"
 )
 
@@ -35,7 +34,7 @@ func Transient(err error) bool {
 // NeedsPerson reports whether a drive that failed with e waits for a person.
 func NeedsPerson(e *api.Error) bool {
 	switch e.Problem.Code {
-	case api.CodeAuth, api.CodeHostKey, api.CodeKeyring:
+	case api.CodeAuth, api.CodeHostKey, api.CodeKeyring, api.CodeLocked, api.CodeSlowKeyring, api.CodePassphrase, api.CodeSecretFile:
 		return true
 	}
 	return false
@@ -48,7 +47,7 @@ func Of(err error, url string) *api.Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	for _, explain := range []func(error, string) *api.Error{remote, local} {
+	for _, explain := range []func(error, string) *api.Error{secret, remote, local} {
 		if e := explain(err, url); e != nil {
 			return e
 		}
@@ -110,15 +109,6 @@ func local(err error, url string) *api.Error {
 	case errors.Is(err, config.ErrForm):
 		return New(api.ExitFailed, api.CodeConfig, "The config file is written in a way that Moorage cannot edit.",
 			"It was not touched, and the change was not made.", "Write each drive as a [[drive]] table of its own.")
-	case errors.Is(err, secrets.ErrTimeout):
-		return New(api.ExitFailed, api.CodeKeyring, "The keyring does not answer; most likely it is locked.",
-			"Passwords of drives cannot be read or stored.", "Unlock it, then try again.")
-	case errors.Is(err, secrets.ErrTooBig):
-		return New(api.ExitUsage, api.CodeKeyring, "The secret is too long for this system's keyring.", "", "Use a shorter token.")
-	case errors.Is(err, secrets.ErrNone):
-		return New(api.ExitMissing, api.CodeKeyring, "This session has no keyring that works"+because(err, secrets.ErrNone)+".",
-			"Moorage keeps secrets nowhere else, so the secret was not stored.",
-			"Start a secret service such as gnome-keyring or KWallet, or sign in with the remote's own tool.")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, providers.ErrFull), errors.Is(err, errDiskQuota):
 		where := ""
 		if errors.As(err, &path) {

@@ -1,133 +1,64 @@
-// Package secrets keeps the passwords and tokens of drives in the keyring of the
-// operating system, and nowhere else.
+// Package secrets keeps the passwords and tokens of drives: in the keyring of the
+// operating system, and in an encrypted file what that does not take, or where
+// there is none. Read it in this order: keyring.go has what a keyring is and how
+// one that hangs is lived with, keyring_*.go those of the systems, file.go the
+// encrypted file, format.go its bytes, store.go what goes where.
 package secrets
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/zalando/go-keyring"
 )
 
 var (
 	// ErrNotFound means that there is no secret for this drive.
 	ErrNotFound = errors.New("no secret stored")
+	// ErrTooBig means that a secret is longer than MaxSecret.
+	ErrTooBig = errors.New("the secret is too long")
+
 	// ErrNone means that this system or session has no keyring that works.
 	ErrNone = errors.New("no keyring")
-	// ErrTimeout means that the keyring does not answer, most likely because it
-	// is locked and asks for its password.
+	// ErrNoBus is an ErrNone: there is no session bus on which one could be.
+	ErrNoBus = fmt.Errorf("%w: this session has no D-Bus", ErrNone)
+	// ErrNoProvider is an ErrNone: there is a session bus, and no program on it keeps secrets.
+	ErrNoProvider = fmt.Errorf("%w: no program of this session keeps secrets", ErrNone)
+	// ErrLocked means that the keyring has to be unlocked by a person.
+	ErrLocked = errors.New("the keyring is locked")
+	// ErrDismissed is an ErrLocked: its prompt was closed without an answer.
+	ErrDismissed = fmt.Errorf("%w: its prompt was dismissed", ErrLocked)
+	// ErrTimeout means that the keyring does not answer.
 	ErrTimeout = errors.New("the keyring does not answer")
-	// ErrTooBig means that the keyring does not take a secret of this length.
-	ErrTooBig = errors.New("too long for the keyring")
+
+	// ErrFileLocked means that the passphrase of the encrypted file was not given
+	// since the service started.
+	ErrFileLocked = errors.New("the encrypted file is locked")
+	// ErrPassphrase means that a passphrase is not that of the file.
+	ErrPassphrase = errors.New("not the passphrase of the encrypted file")
+	// ErrWeak means that a new passphrase is too short.
+	ErrWeak = errors.New("the passphrase is too short")
+	// ErrNoFile means that there is no encrypted file.
+	ErrNoFile = errors.New("there is no encrypted file")
+	// ErrFileExists means that there is an encrypted file already.
+	ErrFileExists = errors.New("there is an encrypted file already")
+	// ErrDamaged means that an encrypted file is not as it was written.
+	ErrDamaged = errors.New("the encrypted file is damaged")
+	// ErrVersion means that an encrypted file is of a later version.
+	ErrVersion = errors.New("the encrypted file is of a later version")
 )
 
-// service is the name under which programs that show keyrings list our secrets.
-const service = "moorage"
+const (
+	// MaxSecret bounds a secret, in bytes.
+	MaxSecret = 32 << 10
+	// MinPassphrase is how many bytes a new passphrase has at least.
+	MinPassphrase = 8
+)
 
-// Keyring is the operating system's keyring. Its methods may be called
-// concurrently; they return when ctx is done, and in any case within the
-// time-out. At most one call to the system is under way, however long it hangs.
-type Keyring struct {
-	timeout time.Duration
-	turn    chan struct{} // capacity 1: held while the system works for us
-}
-
-// New returns the keyring; calls that take longer than timeout fail with ErrTimeout.
-func New(timeout time.Duration) *Keyring {
-	return &Keyring{timeout: timeout, turn: make(chan struct{}, 1)}
-}
-
-// Get returns the secret of drive id.
-func (k *Keyring) Get(ctx context.Context, id string) (string, error) {
-	secret, err := k.call(ctx, func() (string, error) { return keyring.Get(service, id) }, nil)
-	if err != nil {
-		return "", fmt.Errorf("read a secret from the keyring: %w", err)
+// Unreachable reports whether err says that a secret cannot be read now, and
+// perhaps can later without anybody doing anything here: the keyring is unlocked by
+// the desktop, or starts.
+func Unreachable(err error) bool {
+	if errors.Is(err, ErrDismissed) {
+		return false
 	}
-	return secret, nil
-}
-
-// Set stores the secret of drive id. If the caller was told that it failed, it
-// is not stored, even when a person unlocks the keyring later.
-func (k *Keyring) Set(ctx context.Context, id, secret string) error {
-	_, err := k.call(ctx, func() (string, error) { return "", keyring.Set(service, id, secret) },
-		func() { _ = keyring.Delete(service, id) })
-	if err != nil {
-		return fmt.Errorf("store a secret in the keyring: %w", err)
-	}
-	return nil
-}
-
-// Delete takes the secret of drive id away, if there is one.
-func (k *Keyring) Delete(ctx context.Context, id string) error {
-	_, err := k.call(ctx, func() (string, error) { return "", keyring.Delete(service, id) }, nil)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("remove a secret from the keyring: %w", err)
-	}
-	return nil
-}
-
-// Check reports whether the keyring works, without changing it.
-func (k *Keyring) Check(ctx context.Context) error {
-	_, err := k.call(ctx, func() (string, error) { return keyring.Get(service, "check") }, nil)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-// call runs f, which may hang for ever on a prompt. If f succeeds after the
-// caller was told that it did not, undo runs.
-func (k *Keyring) call(ctx context.Context, f func() (string, error), undo func()) (string, error) {
-	if err := available(); err != nil {
-		return "", err
-	}
-	timer := time.NewTimer(k.timeout)
-	defer timer.Stop()
-	select {
-	case k.turn <- struct{}{}:
-	case <-timer.C:
-		return "", ErrTimeout
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-	type result struct {
-		secret string
-		err    error
-	}
-	results := make(chan result) // unbuffered: delivered, or known not to be
-	gone := make(chan struct{})
-	defer close(gone)
-	go func() {
-		defer func() { <-k.turn }()
-		s, err := f()
-		select {
-		case results <- result{s, classify(err)}:
-		case <-gone:
-			if err == nil && undo != nil {
-				undo()
-			}
-		}
-	}()
-	select {
-	case r := <-results:
-		return r.secret, r.err
-	case <-timer.C:
-		return "", ErrTimeout
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-}
-
-func classify(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, keyring.ErrNotFound):
-		return ErrNotFound
-	case errors.Is(err, keyring.ErrSetDataTooBig):
-		return ErrTooBig
-	}
-	return fmt.Errorf("%w: %w", ErrNone, err)
+	return errors.Is(err, ErrLocked) || errors.Is(err, ErrTimeout) || errors.Is(err, ErrNone) || errors.Is(err, ErrFileLocked)
 }

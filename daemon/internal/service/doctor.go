@@ -2,81 +2,79 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/moorage/moorage/daemon/api"
-	"github.com/moorage/moorage/daemon/internal/problem"
+	"github.com/moorage/moorage/daemon/internal/doctor"
+	"github.com/moorage/moorage/daemon/internal/mounts"
 	"github.com/moorage/moorage/daemon/internal/secrets"
+	"github.com/moorage/moorage/daemon/internal/state"
 )
 
-// doctor looks at everything that drives need of this computer.
-func (s *Service) doctor(ctx context.Context) []api.Check {
-	checks := s.o.Probe(ctx)
-	return append(checks, s.checkConfig(), s.checkKeyring(ctx), s.checkSpace(), checkGit())
+// doctorOptions are for a doctor beside this service.
+func (s *Service) doctorOptions(store *state.Store) doctor.Options {
+	return doctor.Options{
+		Places: s.o.Places, Socket: s.o.Socket, Config: s.conf, Keyring: Keyring(s.o.Secrets), Login: s.o.Login, Logger: s.o.Logger,
+		Probe: s.o.Probe, Table: Table(s.o.Mounter), Unmount: func(ctx context.Context, dir string) error { return s.o.Mounter.Unmount(ctx, dir, true) },
+		Drives: s.m.List, Look: s.o.List,
+		Try: func(ctx context.Context, d api.Drive) error { return s.try(ctx, store, d) },
+	}
 }
 
-func (s *Service) checkConfig() api.Check {
-	c := api.Check{Name: "config file"}
-	drives, warnings, err := s.conf.Load()
-	switch {
-	case err != nil:
-		p := problem.Of(err, s.conf.Path()).Problem
-		c.Detail, c.Remedy = p.What, p.Do
-	case len(warnings) > 0:
-		c.Detail, c.Remedy = warnings[0], "Correct or remove that line."
-	default:
-		c.OK, c.Detail = true, fmt.Sprintf("%s, %d drives", s.conf.Path(), len(drives))
+// Keyring tells the doctor where k stores passwords.
+func Keyring(k *secrets.Store) func(ctx context.Context) (where string, err error) {
+	return func(ctx context.Context) (string, error) {
+		switch st := k.Status(ctx); {
+		case st.Keyring == nil:
+			return "Passwords can be stored.", nil
+		case st.File == nil:
+			return "Passwords are stored in an encrypted file, without a keyring.", nil
+		default:
+			return "", st.Keyring
+		}
 	}
-	return c
 }
 
-func (s *Service) checkKeyring(ctx context.Context) api.Check {
-	c := api.Check{Name: "keyring"}
-	err := s.o.Secrets.Check(ctx)
-	switch {
-	case err == nil:
-		c.OK, c.Detail = true, "passwords can be stored"
-	case errors.Is(err, secrets.ErrTimeout):
-		c.Detail, c.Remedy = "it does not answer; most likely it is locked", "Unlock it."
-	default:
-		c.Detail = err.Error()
-		c.Remedy = "Start a secret service such as gnome-keyring or KWallet. Without one, drives that need a password must sign in with the remote's own tool."
+// Table is the mount table of m as the doctor wants it.
+func Table(m mounts.Mounter) func(ctx context.Context) ([]doctor.Mount, error) {
+	return func(ctx context.Context) ([]doctor.Mount, error) {
+		l, err := m.List(ctx)
+		var all []doctor.Mount
+		for _, mt := range l {
+			host, _, _ := strings.Cut(mt.Source, ":")
+			all = append(all, doctor.Mount{Dir: mt.Dir, Host: host, Port: mt.Port, Export: mt.Export})
+		}
+		return all, err
 	}
-	return c
 }
 
-// lowSpace is how much the cache's disk should have free, in bytes.
-const lowSpace = 1 << 30
-
-func (s *Service) checkSpace() api.Check {
-	c := api.Check{Name: "cache"}
-	dir := s.o.Places.Cache
-	free, err := freeSpace(dir)
-	for errors.Is(err, errNoDir) && filepath.Dir(dir) != dir { // made when it is needed
-		dir = filepath.Dir(dir)
-		free, err = freeSpace(dir)
-	}
-	switch {
-	case err != nil:
-		c.Detail, c.Remedy = err.Error(), "Check the permissions of "+s.o.Places.Cache+"."
-	case free < lowSpace:
-		c.Detail, c.Remedy = fmt.Sprintf("%s: only %d MiB free", s.o.Places.Cache, free>>20), "Free some space on that disk."
-	default:
-		c.OK, c.Detail = true, fmt.Sprintf("%s: %d GiB free", s.o.Places.Cache, free>>30)
-	}
-	return c
-}
-
-func checkGit() api.Check {
-	c := api.Check{Name: "git"}
-	p, err := exec.LookPath("git")
+// try signs in to the remote of a drive that is not mounted, and lists it, without
+// touching what the drive keeps.
+func (s *Service) try(ctx context.Context, store *state.Store, d api.Drive) error {
+	tmp, err := os.MkdirTemp("", "moorage-doctor-")
 	if err != nil {
-		c.Detail, c.Remedy = "not found", "Install git if you want sign-ins that it has stored (git credential) to be used."
-		return c
+		return fmt.Errorf("try the drive: %w", err)
 	}
-	c.OK, c.Detail = true, p
-	return c
+	defer os.RemoveAll(tmp)
+	r := mounts.Request{URL: d.URL, StateDir: filepath.Join(tmp, "state"), CacheDir: filepath.Join(tmp, "cache"), ReadOnly: true,
+		UID: mounts.OwnUID(), GID: mounts.OwnGID(), Private: true, Logger: s.o.Logger,
+		Secret: func(ctx context.Context) (string, error) { return s.secret(ctx, store, d.Name) }}
+	return s.o.Try(ctx, r)
+}
+
+// secret is that of the drive called name.
+func (s *Service) secret(ctx context.Context, store *state.Store, name string) (string, error) {
+	ids, err := store.IDs()
+	if err != nil {
+		return "", err
+	}
+	for _, id := range ids {
+		if st, err := store.Load(id); err == nil && st.Name == name && st.Secret {
+			return s.o.Secrets.Get(ctx, id)
+		}
+	}
+	return "", secrets.ErrNotFound
 }

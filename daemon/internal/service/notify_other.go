@@ -9,3 +9,5 @@ const (
 	stateReady    = ""
 	stateStopping = ""
 )
+
+func notifyMain(int) {}

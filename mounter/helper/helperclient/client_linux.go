@@ -145,20 +145,6 @@ func (m *Mounter) mounted(ctx context.Context) ([]protocol.Mounted, error) {
 	return l, err
 }
 
-// Probe looks at what this system has for mounting.
-func (m *Mounter) Probe(ctx context.Context) []mounter.Check {
-	checks := m.Mounter.Probe(ctx)
-	for i := range checks {
-		if checks[i].Name != "rights" || checks[i].OK {
-			continue
-		}
-		if _, err := m.mounted(ctx); err == nil {
-			checks[i] = mounter.Check{Name: "rights", OK: true, Detail: "Moorage's mount helper mounts for you."}
-		}
-	}
-	return checks
-}
-
 // call calls the helper. It fails with a *protocol.Error, or mounter.ErrNoHelper if
 // there is none.
 func (m *Mounter) call(ctx context.Context, d time.Duration, verb string, args []any, results ...any) error {

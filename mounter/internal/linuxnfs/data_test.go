@@ -10,7 +10,7 @@ import (
 
 // The bytes were compared with what a Linux 6.1 kernel on amd64 takes: mounter's
 // TestKernel mounts by them.
-func TestDataGolden(t *testing.T) {
+func TestRule03RootHandleInMountArguments(t *testing.T) {
 	d := Data{Addr: netip.MustParseAddrPort("127.0.0.1:40001"), Root: []byte("ROOTFH-0123456789abcdef-secret!!"), Soft: true, AttrCache: 1}
 	zeros := func(n int) string { return strings.Repeat("00", n) }
 	want := "06000000" + "ffffffff" + zeros(32) + "c10a0000" + // version, fd, old root, SOFT|TCP|VER3|NONLM|NOACL

@@ -15,7 +15,7 @@ func newSealer(t testing.TB, fill byte, export uint64) *Sealer {
 	return s
 }
 
-func TestEveryBitIsSealed(t *testing.T) {
+func TestRule05EveryBitIsSealed(t *testing.T) {
 	s := newSealer(t, 1, 0xff00000000000005)
 	h := s.Append(nil, 42)
 	if len(h) != Size {
@@ -46,7 +46,7 @@ func TestEveryBitIsSealed(t *testing.T) {
 	}
 }
 
-func TestKeysAndExportsAreApart(t *testing.T) {
+func TestRule05KeysAndExportsAreApart(t *testing.T) {
 	h := newSealer(t, 1, 5).Append(nil, 42)
 	if _, err := newSealer(t, 2, 5).Open(h, new(Scratch)); !errors.Is(err, ErrBad) {
 		t.Error("another key opens it:", err)

@@ -87,6 +87,13 @@ stops() {
 	same "$(main_pid)" "$(busybox pidof mooraged)"
 }
 
+mended() {
+	moorage service uninstall
+	moorage doctor --fix >/tmp/doctor || true # a remote is away
+	grep "start at login: .* from now on" /tmp/doctor
+	same "$(systemctl --user is-enabled moorage.service)" enabled
+}
+
 login
 check "install: a unit that systemd likes, enabled and started" unit_is_right
 check "install takes over from a service started by hand, and its drives" takes_over
@@ -96,6 +103,7 @@ moorage add mem: /mnt/m --auto --name memory
 moorage add http://127.0.0.1:9/away.git /mnt/a --auto --name away
 check "at login all drives are there, though one remote is away" at_login; cat /tmp/back
 check "what is told to end stays so until it is started" stops
+check "the doctor has it started at login" mended
 moorage service stop
 logout
 finish || { moorage status; tail -20 /tmp/manager.log; exit 1; }

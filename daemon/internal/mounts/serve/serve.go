@@ -3,6 +3,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -39,6 +40,7 @@ type Options struct {
 	Portmap  string // loopback address of a portmapper, with Listen's host; "": none
 
 	Opener mounts.Opener
+	Login  string // the drive's password or token; "": the one in URL, or what Secret tells
 	// Secret reads the secret of the drive at url; secrets.ErrNotFound if
 	// there is none.
 	Secret func(ctx context.Context, url string) (string, error)
@@ -300,8 +302,8 @@ func open(ctx context.Context, o Options, loc mounts.Location, id string) (*moun
 		URL: loc.URL, StateDir: dir, CacheDir: filepath.Join(dir, "cache"), ReadOnly: o.ReadOnly,
 		UID: mounts.OwnUID(), GID: mounts.OwnGID(), Logger: o.Logger,
 		Secret: func(ctx context.Context) (string, error) {
-			if loc.Secret != "" {
-				return loc.Secret, nil
+			if s := cmp.Or(o.Login, loc.Secret); s != "" {
+				return s, nil
 			}
 			if o.Secret == nil {
 				return "", secrets.ErrNotFound

@@ -60,8 +60,13 @@ func (w *Web) logIn(ctx context.Context, u *url.URL, refused login.Credential) e
 	if source == fromHelpers && cred.Password != "" {
 		w.login.Helpers.Reject(ctx, q, cred)
 	}
+	var shut error // why the keyring could not be asked
 	for next := source + 1; next < noSource; next++ {
 		c, ok, err := w.ask(ctx, next, origin, q)
+		if err != nil && next == fromKeyring && ctx.Err() == nil {
+			shut = err // the helpers may know
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -82,6 +87,9 @@ func (w *Web) logIn(ctx context.Context, u *url.URL, refused login.Credential) e
 	w.mu.Lock()
 	delete(w.logins, origin)
 	w.mu.Unlock()
+	if shut != nil { // the login may be right where nobody could look
+		return fmt.Errorf("ask %s for a login: %w", u.Host, shut)
+	}
 	if cred.Password == "" {
 		return fmt.Errorf("ask %s: %w: the server wants a user name and a password or token, and neither the keyring nor git's credential helpers have one (forges answer the same when there is no such repository)", u.Host, providers.ErrAuth)
 	}
@@ -95,13 +103,10 @@ func (w *Web) ask(ctx context.Context, source int, origin string, q login.Reques
 			return login.Credential{}, false, nil
 		}
 		c, err := w.login.Keyring(ctx, q)
-		if err != nil {
-			if ctx.Err() != nil {
-				return c, false, ctx.Err()
-			}
-			return c, false, nil // a locked keyring: the helpers may know
+		if err != nil && ctx.Err() != nil {
+			return c, false, ctx.Err()
 		}
-		return c, c.Password != "", nil
+		return c, err == nil && c.Password != "", err
 	default:
 		return w.login.Helpers.Fill(ctx, q)
 	}

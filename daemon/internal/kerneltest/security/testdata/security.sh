@@ -28,7 +28,7 @@ check "an ordinary user mounts and uses a drive without a password" mounts
 options() {
 	grep " $AT nfs " /proc/mounts | grep -q '[ ,]nosuid,nodev,'
 }
-check "nosuid and nodev are forced" options
+check "rule 8: nosuid and nodev are forced" options
 
 refused() {
 	p=$(port); [ -n "$p" ]
@@ -37,14 +37,51 @@ refused() {
 	done
 	! grep -qi "$(printf ':%04X ' $p)" /proc/net/tcp
 }
-check "private listener: nobody can connect to the drive's server" refused
+check "rule 2: private listener: nobody can connect to the drive's server" refused
+
+# state STATE ID...: the doctor's checks of these ids are in that state.
+state() {
+	state=$1; shift
+	for id in "$@"; do
+		tr -d '\n' </tmp/doctor | tr '{' '\n' | grep "\"id\": *\"$id\"" | grep -q "\"state\": *\"$state\"" || { echo "$id is not $state:"; cat /tmp/doctor; return 1; }
+	done
+}
+# finds UID STATE ID...: so do those that this user's doctor makes.
+finds() {
+	u=$1; shift
+	user $u moorage doctor --json >/tmp/doctor || true # some of it may be bad
+	state "$@"
+}
+doctor() {
+	finds 6001 ok service nfs-client rights system-bus mount-helper mount-policy folder-state folder-socket mounts drive:drive drive:drive:mount
+	finds 6002 ok service system-bus mount-helper mount-policy
+	grep -q "password is asked for" /tmp/doctor
+	finds 6002 note keyring
+	user 6002 moorage service stop
+}
+check "the doctor finds the helper, its policy, and that the drive can be read" doctor
+
+# MNT is never called and always refused, even to root where the drive listens: the
+# token in the mount table opens nothing.
+handles() {
+	user 6001 moorage status drive >/tmp/calls
+	grep -q GETATTR /tmp/calls
+	if grep MNT /tmp/calls; then return 1; fi
+	export=$(sed -n "s|^\([^ ]*\) $AT nfs .*|\1|p" /proc/mounts)
+	mkdir -p /run/mnt
+	fails "" nsenter --net=$HELPER/ns/6001 timeout 20 mount.nfs "$export" /run/mnt \
+		-o "vers=3,proto=tcp,port=$(port),mountport=$(port),mountproto=tcp,nolock,retry=0"
+	case $message in *"access denied"*) ;; *) echo "$message"; return 1 ;; esac
+	user 6001 moorage status drive | grep MNT
+}
+check "rule 3: the kernel gets the root's handle, and MNT is refused" handles
 
 enter() {
 	fails "Permission denied" user 6001 nsenter --net=$HELPER/ns/6001 true
 	fails "Permission denied" user 6001 ls $HELPER
 	fails "Permission denied" user 6002 ls /proc/$(busybox pidof moorage-mount-helper)/fd
 }
-check "private listener: nobody can enter its namespace" enter
+check "rule 2: private listener: nobody can enter its namespace" enter
 
 others() {
 	for pause in 0 5; do # the attributes are known, and then asked for again
@@ -60,7 +97,7 @@ others() {
 	done
 	same "$(user 6002 stat -c %u $AT)" 6001 # as of any folder
 }
-check "others are denied with a warm cache" others
+check "rule 7: others are denied with a warm cache" others
 
 setuid() {
 	cp $(command -v busybox) $DATA/busybox; chown 0:0 $DATA/busybox; chmod 6755 $DATA/busybox
@@ -68,7 +105,7 @@ setuid() {
 	same "$(user 6001 $AT/busybox id -u)" 6001
 	fails "Operation not permitted" user 6001 chown 0 $AT/f
 }
-check "a set-uid file does not elevate" setuid
+check "rule 8: a set-uid file does not elevate" setuid
 
 # refuses WORDS DIR: user 6001 may not mount at DIR, for the reason WORDS.
 refuses() {
@@ -97,7 +134,7 @@ refusals() {
 	refuses "kind of file system" /proc/$(pgrep -u 6001 -x sleep)/fd
 	kill $(pgrep -x sleep)
 }
-check "targets: /etc, symbolic links, foreign folders and odd file systems are refused" refusals
+check "rule 8: targets: /etc, symbolic links, foreign folders and odd file systems are refused" refusals
 
 inactive() {
 	fails "" user 6002 ask mount /run/home/6002
@@ -108,14 +145,14 @@ inactive() {
 	[ ! -e $HELPER/ns/6002 ]
 	same "$(grep -c ' nfs ' /proc/mounts)" 1
 }
-check "polkit: a session that is not in front of the screen is denied" inactive
+check "rule 13: polkit: a session that is not in front of the screen is denied" inactive
 
 none() {
 	session 6002 ""
 	fails "" user 6002 ask mount /run/home/6002
 	case $message in *polkit*) ;; *) echo "$message"; return 1 ;; esac
 }
-check "polkit: a user without session is denied" none
+check "rule 13: polkit: a user without session is denied" none
 
 foreign() {
 	session 6002 c2 1
@@ -128,12 +165,12 @@ foreign() {
 	kill -TERM $(pgrep -u 6002 mooraged)
 	until_true sh -c '! pgrep -u 6002 mooraged'
 }
-check "nobody unmounts what others have mounted" foreign
+check "rule 13: nobody unmounts what others have mounted" foreign
 
 descriptors() {
 	fails "org.freedesktop.DBus.Error.AccessDenied" user 6001 ask descriptor -
 }
-check "the bus delivers no descriptors to the helper" descriptors
+check "rule 13: the bus delivers no descriptors to the helper" descriptors
 
 confined() {
 	pid=$(busybox pidof moorage-mount-helper)
@@ -142,7 +179,7 @@ confined() {
 	same "$(sed -n 's/^NoNewPrivs:[^0-9]*//p' /proc/$pid/status)" 1
 	same "$(stat -c '%a %u' $HELPER)" "700 0"
 }
-check "the helper keeps four capabilities" confined
+check "rule 13: the helper keeps four capabilities" confined
 
 takeover() {
 	p=$(port)
@@ -163,7 +200,7 @@ takeover() {
 	same "$(cat /tmp/squat)" ""
 	kill $squatter
 }
-check "kill -9 of the service: who takes the port serves nothing, and the drive goes on" takeover
+check "rule 11: kill -9 of the service: who takes the port serves nothing, and the drive goes on" takeover
 
 helperless() {
 	pid=$(busybox pidof moorage-mount-helper)
@@ -175,6 +212,35 @@ helperless() {
 	[ "$(busybox pidof moorage-mount-helper)" != $pid ]
 }
 check "kill -9 of the helper, and of the service: the drive goes on" helperless
+
+# A repository whose trees have names that lead out of the drive, were they believed.
+hostile() {
+	mkdir /mnt/srv; export HOME=/run/home; git init -q --bare /mnt/srv/evil.git; cd /mnt/srv/evil.git
+	git config uploadpack.allowFilter true; git config uploadpack.allowAnySHA1InWant true
+	blob=$(echo evil | git hash-object -w --stdin)
+	# entry MODE ID NAME: of a tree; printf makes bytes of the id.
+	entry() { busybox printf "$1 $3\\000$(echo $2 | sed 's/../\\x&/g')"; }
+	branch() { git update-ref refs/heads/$1 $(git -c user.name=x -c user.email=x@y commit-tree -m m $(git hash-object -w -t tree --literally --stdin)); }
+	inner=$(entry 100644 $blob passwd | git hash-object -w -t tree --literally --stdin)
+	{
+		entry 40000 $inner ..; entry 40000 $inner .; entry 100644 $blob .git; entry 100644 $blob 'bad\xff'
+		entry 100644 $blob "$(head -c 300 /dev/zero | tr '\0' n)"; entry 40000 $inner fine
+	} | branch main
+	entry 100644 $blob ../../escaped | branch out
+	git symbolic-ref HEAD refs/heads/main
+	githttpd 127.0.0.1:8088 /mnt/srv >/tmp/http.out 2>&1 & httpd=$!
+	until_true git ls-remote http://127.0.0.1:8088/evil.git
+	user 6001 moorage mount git+http://127.0.0.1:8088/evil.git --name evil
+	mkdir -m 700 /run/home/6001/into; chown 6001:6001 /run/home/6001/into
+	user 6001 cp -r /run/home/6001/Moorage/evil /run/home/6001/into/copy
+	same "$(cd /run/home/6001/into; find . | sort | tr '\n' ' ')" ". ./copy ./copy/fine ./copy/fine/passwd "
+	user 6001 moorage unmount evil --wait
+	fails "" user 6001 moorage mount git+http://127.0.0.1:8088/evil.git@out --name out # no tree of git has such a name
+	case $message in *"malformed object"*) ;; *) echo "$message"; return 1 ;; esac
+	same "$(find /run /mnt /tmp -name 'escaped*' 2>/dev/null)" ""
+	kill $httpd
+}
+check "rule 10: hostile names of a repository, and cp -r" hostile
 
 unmounts() {
 	user 6001 sh -c "exec sleep 100 <$AT/f" & holder=$!
@@ -199,6 +265,28 @@ forced() {
 	wait $stuck || true
 }
 check "a drive without a service is taken away by force" forced
+# One of a service that was killed and whose state is gone: no service knows it.
+reaped() {
+	user 6001 moorage mount $DATA --name dead
+	grep -q " /run/home/6001/Moorage/dead nfs " /proc/mounts
+	kill -KILL $(pgrep -u 6001 -x mooraged)
+	rm -r /run/home/6001/.local/state/moorage
+	user 6001 mooraged doctor >/tmp/doctor
+	state bad mounts
+	user 6001 mooraged doctor --fix >/tmp/doctor
+	state ok mounts socket
+	if grep -q " /run/home/6001/Moorage/dead " /proc/mounts; then echo "it is mounted still"; return 1; fi
+	[ ! -e /run/home/6001/Moorage/dead ]
+}
+check "the doctor takes away a mount that nobody serves" reaped
+
+policies() {
+	mv /usr/share/polkit-1/actions/org.moorage.mount.policy /tmp/
+	until_true finds 6001 bad mount-policy
+	mv /tmp/org.moorage.mount.policy /usr/share/polkit-1/actions/
+	until_true finds 6001 ok mount-policy
+}
+check "the doctor finds that polkit does not know the helper's action" policies
 
 # A service that stands still.
 stand() { user 6001 moorage mount $DATA $AT --name drive; mounted; user 6001 mooraged look $AT; kill -STOP $(pgrep -u 6001 -x mooraged); }
@@ -263,6 +351,7 @@ pkexecs() {
 	uninstall
 	for p in $(pgrep mooraged); do kill -TERM $p; done
 	until_true sh -c '! pgrep mooraged'
+	finds 6001 bad mount-helper
 	user 6001 moorage mount $DATA $AT --name pk
 	mounted
 	same "$(user 6001 cat $AT/f)" hello
@@ -280,11 +369,24 @@ peers() {
 	p=$(port)
 	# A NULL call.
 	printf '\200\0\0\050MOOR\0\0\0\0\0\0\0\2\0\1\206\243\0\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' >/tmp/call
-	user 6002 busybox nc 127.0.0.1 $p </tmp/call >/tmp/reply 2>/dev/null || true
-	same "$(wc -c </tmp/reply)" 0
-	grep -q "refused a connection" /run/home/6001/.local/state/moorage/mooraged.log
+	unanswered() {
+		user "$@" </tmp/call >/tmp/reply 2>/dev/null || true
+		same "$(wc -c </tmp/reply)" 0
+	}
+	unanswered 6002 busybox nc 127.0.0.1 $p
+	unanswered 6001 busybox nc 127.0.0.1 $p
+	unanswered 6002 unshare --user --map-root-user busybox nc 127.0.0.1 $p
+	echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
+	unanswered 6002 busybox nc -p 700 127.0.0.1 $p
+	echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start
+	same "$(grep -c "refused a connection" /run/home/6001/.local/state/moorage/mooraged.log)" 4
 	same "$(user 6001 cat $AT/f)" hello
 	user 6001 moorage unmount peer --wait
 }
-check "a drive on the common loopback answers the kernel's client alone" peers
+check "rule 6: a drive on the common loopback answers the kernel's client alone" peers
+busless() {
+	busybox killall dbus-daemon
+	finds 6001 bad system-bus
+}
+check "the doctor finds that there is no system bus" busless
 finish || { cat /tmp/bus.log /tmp/polkitd.log; exit 1; }

@@ -1,4 +1,4 @@
-// Package places knows where on each system the service keeps its files.
+// Package places knows where on each system Moorage keeps its files.
 package places
 
 import "path/filepath"
@@ -12,5 +12,11 @@ type Places struct {
 	Mounts string // folder in which drives are mounted unless told otherwise
 }
 
+// Secrets is the folder that holds encrypted files of secrets.
+func (p Places) Secrets() string { return filepath.Join(p.State, "secrets") }
+
 // Drives is the folder that holds one state folder for each drive.
 func (p Places) Drives() string { return filepath.Join(p.State, "drives") }
+
+// Crashes is the folder of crash reports.
+func (p Places) Crashes() string { return filepath.Join(p.State, "crashes") }

@@ -1,0 +1,336 @@
+package ui
+
+import (
+	"image/color"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/layout"
+	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
+
+	"github.com/moorage/moorage/app/internal/model"
+	"github.com/moorage/moorage/assets"
+)
+
+// detailPane shows all that is known about the chosen drive.
+type detailPane struct {
+	texts  assets.Texts
+	do     func(model.Action)
+	detail model.Detail
+
+	root    *fyne.Container
+	ground  *card
+	none    fyne.CanvasObject
+	scroll  *container.Scroll
+	icon    *canvas.Image
+	name    *widget.Label
+	state   *stateLine
+	primary *widget.Button
+	toggle  *widget.Button
+	more    *widget.Button
+	notice  *noticeBox
+
+	facts    *fyne.Container
+	place    *fact
+	address  *fact
+	revision *fact
+	cache    *fact
+	filled   *bar
+	traffic  *fact
+
+	auto, readOnly, offline *switchLine
+
+	publish *widget.Button
+	calm    *widget.Label
+	lines   *fyne.Container
+	uploads []*uploadLine
+	others  *widget.Label
+}
+
+func newDetailPane(texts assets.Texts, do func(model.Action)) *detailPane {
+	p := &detailPane{texts: texts, do: do}
+	p.icon = picture("kind-cloud", 44)
+	p.name = widget.NewLabelWithStyle("", fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
+	p.name.SizeName = theme.SizeNameSubHeadingText
+	p.name.Truncation = fyne.TextTruncateEllipsis
+	p.state = newStateLine()
+	p.primary = widget.NewButton("", func() { p.do(p.detail.Primary) })
+	p.toggle = widget.NewButton("", func() { p.do(p.detail.Toggle) })
+	p.more = widget.NewButtonWithIcon("", theme.MoreHorizontalIcon(), p.menu)
+	head := container.NewBorder(nil, nil,
+		container.New(layout.NewCustomPaddedLayout(0, 0, theme.InnerPadding(), 0), container.NewCenter(p.icon)), nil,
+		container.New(layout.NewCustomPaddedVBoxLayout(tight), p.name, p.state.root))
+
+	p.notice = newNoticeBox(true, do)
+
+	p.place = newFact(texts.Get("detail.place"))
+	p.address = newFact(texts.Get("detail.address"))
+	p.revision = newFact(texts.Get("detail.revision"))
+	p.cache = newFact(texts.Get("detail.cache.title"))
+	p.traffic = newFact(texts.Get("detail.traffic.title"))
+	p.filled = newBar()
+	p.facts = container.New(layout.NewCustomPaddedVBoxLayout(-6),
+		p.place.root, p.address.root, p.revision.root, p.cache.root,
+		p.filled.root,
+		p.traffic.root)
+
+	p.auto = newSwitchLine(texts.Get("do.auto"), p.do)
+	p.readOnly = newSwitchLine(texts.Get("add.read-only"), p.do)
+	p.offline = newSwitchLine(texts.Get("do.offline"), p.do)
+
+	title := widget.NewLabelWithStyle(texts.Get("detail.uploads"), fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
+	p.publish = widget.NewButton("", func() { p.do(p.detail.Publish) })
+	p.calm = hint(texts.Get("detail.uploads.none"))
+	p.lines = container.New(layout.NewCustomPaddedVBoxLayout(-4))
+	p.others = caption()
+
+	body := container.NewVBox(
+		head,
+		container.New(layout.NewCustomPaddedLayout(4, 4, theme.InnerPadding(), theme.InnerPadding()),
+			container.NewHBox(p.primary, p.toggle, layout.NewSpacer(), p.more)),
+		inset(p.notice),
+		section(p.facts),
+		section(container.New(layout.NewCustomPaddedVBoxLayout(-8), p.auto.root, p.readOnly.root, p.offline.root)),
+		section(container.NewVBox(
+			container.NewBorder(nil, nil, title, p.publish),
+			container.New(layout.NewCustomPaddedLayout(-12, 0, 0, 0), container.NewVBox(p.calm, p.lines, p.others)))))
+	p.scroll = container.NewVScroll(container.New(layout.NewCustomPaddedLayout(10, 12, 10, 14), body))
+	p.none = container.NewCenter(hintOneLine(texts.Get("detail.none")))
+	p.ground = newCard()
+	p.root = container.NewStack(p.ground, p.none, p.scroll)
+	p.scroll.Hide()
+	return p
+}
+
+// section is a part of the pane, with a line above.
+func section(o fyne.CanvasObject) fyne.CanvasObject {
+	return container.NewVBox(container.New(layout.NewCustomPaddedLayout(4, 2, theme.InnerPadding(), theme.InnerPadding()), widget.NewSeparator()), o)
+}
+
+func hintOneLine(text string) *widget.Label {
+	l := hint(text)
+	l.Wrapping = fyne.TextWrapOff
+	return l
+}
+
+// set shows d, and only what differs from before.
+func (p *detailPane) set(d model.Detail) {
+	if d.Equal(p.detail) {
+		return
+	}
+	another := d.Name != p.detail.Name
+	p.detail = d
+	show(p.scroll, d.Name != "")
+	show(p.none, d.Name == "")
+	if d.Name == "" {
+		return
+	}
+	p.icon.Resource = Icon("kind-" + d.Kind)
+	p.icon.Refresh()
+	p.name.SetText(d.Name)
+	p.state.set(d.Row)
+	setButton(p.primary, d.Primary)
+	other := d.Toggle
+	if other.Verb == d.Primary.Verb {
+		other = model.Action{}
+	}
+	setButton(p.toggle, other)
+	p.toggle.Importance = widget.MediumImportance
+
+	p.notice.set(d.Notice)
+
+	p.place.set(d.Place)
+	p.address.set(d.Address)
+	p.revision.set(d.Revision)
+	p.cache.set(d.Cache)
+	p.filled.set(d.Filled)
+	p.traffic.set(d.Traffic)
+
+	p.auto.set(d.Auto)
+	p.readOnly.set(d.ReadOnly)
+	p.offline.set(d.Offline)
+
+	setButton(p.publish, d.Publish)
+	p.publish.Importance = widget.LowImportance
+	show(p.calm, len(d.Uploads) == 0 && d.Publish.Verb == "")
+	p.setLines(d.Uploads)
+	p.others.SetText(d.More)
+	show(p.others, d.More != "")
+	if another {
+		p.scroll.ScrollToTop()
+	}
+	p.scroll.Refresh()
+}
+
+// setLines makes as few widgets as it can: an upload of many files changes all
+// lines several times a second.
+func (p *detailPane) setLines(lines []model.Line) {
+	for len(p.uploads) < len(lines) {
+		l := newUploadLine()
+		p.uploads = append(p.uploads, l)
+		p.lines.Add(l.root)
+	}
+	for i, l := range p.uploads {
+		if i < len(lines) {
+			l.set(lines[i])
+		}
+		show(l.root, i < len(lines))
+	}
+}
+
+func (p *detailPane) menu() {
+	if c := fyne.CurrentApp().Driver().CanvasForObject(p.more); c != nil {
+		widget.ShowPopUpMenuAtRelativePosition(rowMenu(p.detail.Row, p.do), c, fyne.NewPos(0, p.more.Size().Height), p.more)
+	}
+}
+
+// setButton makes a button of an action; it is hidden without one.
+func setButton(b *widget.Button, a model.Action) {
+	b.Text, b.Icon = a.Label, verbIcon(a.Verb)
+	b.Importance = widget.MediumImportance
+	if a.Verb == model.Open || a.Verb == model.SignIn {
+		b.Importance = widget.HighImportance
+	}
+	show(b, a.Verb != "")
+	b.Refresh()
+}
+
+// fact is a line with a name and a value. Without a value it takes no room.
+type fact struct {
+	root  *fyne.Container
+	value *widget.Label
+}
+
+func newFact(name string) *fact {
+	l := caption()
+	l.SetText(name)
+	l.Truncation = fyne.TextTruncateOff
+	f := &fact{value: widget.NewLabel("")}
+	f.value.SizeName = theme.SizeNameCaptionText
+	f.value.Truncation = fyne.TextTruncateEllipsis
+	f.value.Selectable = true
+	f.root = container.NewBorder(nil, nil, container.NewGridWrap(fyne.NewSize(84, l.MinSize().Height), l), nil, f.value)
+	f.root.Hide()
+	return f
+}
+
+func (f *fact) set(value string) {
+	if f.value.Text != value {
+		f.value.SetText(value)
+	}
+	show(f.root, value != "")
+}
+
+// bar is a thin bar that fills.
+type bar struct {
+	root *fyne.Container
+	bar  *widget.ProgressBar
+}
+
+func newBar() *bar {
+	b := &bar{bar: widget.NewProgressBar()}
+	b.bar.TextFormatter = func() string { return "" }
+	b.root = container.New(layout.NewCustomPaddedLayout(9, 8, theme.InnerPadding(), theme.InnerPadding()), container.New(slim{}, b.bar))
+	return b
+}
+
+// set fills it by a share, and hides it if that is below 0.
+func (b *bar) set(share float64) {
+	show(b.root, share >= 0)
+	if share = max(share, 0); share != b.bar.Value {
+		b.bar.SetValue(share)
+	}
+}
+
+// slim is the layout of a thin bar.
+type slim struct{}
+
+func (slim) MinSize([]fyne.CanvasObject) fyne.Size { return fyne.NewSize(40, 5) }
+
+func (slim) Layout(objects []fyne.CanvasObject, size fyne.Size) {
+	for _, o := range objects {
+		o.Resize(size)
+		o.Move(fyne.NewPos(0, 0))
+	}
+}
+
+// switchLine is a model.Switch.
+type switchLine struct {
+	root  fyne.CanvasObject
+	check *widget.Check
+	why   *widget.Label
+	s     model.Switch
+}
+
+func newSwitchLine(label string, do func(model.Action)) *switchLine {
+	l := &switchLine{why: hint("")}
+	l.check = widget.NewCheck(label, func(on bool) {
+		if on != l.s.On {
+			do(l.s.Action)
+		}
+	})
+	indent := canvas.NewRectangle(color.Transparent)
+	indent.SetMinSize(fyne.NewSize(theme.IconInlineSize()+theme.Padding(), 0))
+	l.root = container.New(layout.NewCustomPaddedVBoxLayout(-12), l.check, container.NewBorder(nil, nil, indent, nil, l.why))
+	return l
+}
+
+func (l *switchLine) set(s model.Switch) {
+	l.s = s
+	l.check.SetChecked(s.On)
+	if s.Can {
+		l.check.Enable()
+	} else {
+		l.check.Disable()
+	}
+	l.why.SetText(s.Why)
+}
+
+// uploadLine is a model.Line.
+type uploadLine struct {
+	root   *fyne.Container
+	path   *widget.Label
+	status *widget.Label
+	why    *widget.Label
+	bar    *bar
+	line   model.Line
+}
+
+func newUploadLine() *uploadLine {
+	l := &uploadLine{path: widget.NewLabel(""), status: caption(), why: hint("")}
+	l.path.SizeName = theme.SizeNameCaptionText
+	l.path.Truncation = fyne.TextTruncateEllipsis
+	l.bar = newBar()
+	l.root = container.New(layout.NewCustomPaddedVBoxLayout(tight-2), l.path, l.status, l.why, l.bar.root)
+	return l
+}
+
+func (l *uploadLine) set(n model.Line) {
+	if l.line == n && l.path.Text != "" {
+		return
+	}
+	l.line = n
+	l.path.SetText(n.Path)
+	l.status.Importance = toneImportance(n.Tone)
+	l.status.SetText(n.Status)
+	l.why.SetText(n.Why)
+	show(l.why, n.Why != "")
+	l.bar.set(n.Share)
+}
+
+// toneImportance is the colour of a label that is meant so.
+func toneImportance(t model.Tone) widget.Importance {
+	switch t {
+	case model.Good:
+		return widget.SuccessImportance
+	case model.Busy:
+		return widget.HighImportance
+	case model.Warn:
+		return widget.WarningImportance
+	case model.Bad:
+		return widget.DangerImportance
+	}
+	return widget.LowImportance
+}
