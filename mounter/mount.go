@@ -13,7 +13,8 @@ import (
 const (
 	mountTimeout   = 30 * time.Second
 	unmountTimeout = 30 * time.Second // a plain unmount: written data goes to the server first
-	forceTimeout   = 10 * time.Second // each step of a forced one
+	gentleTimeout  = 4 * time.Second  // a plain one before a forced one
+	forceTimeout   = 10 * time.Second // each other step of a forced one
 	grace          = 2 * time.Second  // for a killed command to end
 )
 

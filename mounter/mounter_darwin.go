@@ -133,7 +133,7 @@ func (m *Mounter) unmount(ctx context.Context, dir string, force bool) error {
 	}
 	wait := unmountTimeout
 	if force {
-		wait = forceTimeout
+		wait = gentleTimeout
 	}
 	err = bounded(ctx, wait, func(context.Context) error { return unix.Unmount(mt.Dir, 0) })
 	if err == nil {

@@ -240,7 +240,7 @@ func (m *Mounter) unmount(ctx context.Context, dir string, force bool) error {
 	}
 	wait := unmountTimeout
 	if force {
-		wait = forceTimeout
+		wait = gentleTimeout
 	}
 	// Plain first, also by force: it lets written data reach a living server. With
 	// a dead one it might never come back.

@@ -68,28 +68,24 @@ user 6001 moorage mount "s3://bucket?region=us-east-1&endpoint=http%3A%2F%2F127.
 # connections are the ports of the service's connections to the store.
 connections() { awk '$3 == "0100007F:1D38" && $4 == "01" && $8 == 6001 { print $2 }' /proc/net/tcp; }
 others() { for p in $1; do ! connections | grep -q $p || return 1; done; }
-moved() {
-	user 6001 ls /run/pub/bucket
-	until_true test -n "$(connections)"
+# stays EVENT...: connections that nobody uses are dropped after the event, and the drive
+# is mounted as before.
+stays() {
+	user 6001 touch /run/pub/bucket/x; user 6001 moorage sync bucket --wait
+	user 6001 rm /run/pub/bucket/x; user 6001 moorage sync bucket --wait
 	idle=$(connections) id=$(mount_of /run/pub/bucket)
-	busybox ifconfig lo:1 10.9.9.9
+	[ -n "$idle" ]
+	"$@"
 	until_true others "$idle"
 	user 6001 ls /run/pub/bucket
 	same "$(mount_of /run/pub/bucket)" "$id"
 }
-woken() {
-	user 6001 ls /run/pub/bucket
-	id=$(mount_of /run/pub/bucket)
-	until_true test -n "$(connections)"
-	idle=$(connections)
-	busybox date -s @$(( $(date +%s) + 3600 )) # which is all that a computer notices that has slept
+an_hour_later() { # the clock is all that a computer notices that has slept
+	busybox date -s @$(( $(date +%s) + 3600 ))
 	until_true grep -q 'this computer has slept' $LOG
-	until_true others "$idle"
-	user 6001 ls /run/pub/bucket
-	same "$(mount_of /run/pub/bucket)" "$id"
 }
-check "an hour of sleep: idle connections are dropped, and drives stay" woken
-check "another network: idle connections are dropped, and drives stay" moved
+check "an hour of sleep: idle connections are dropped, and drives stay" stays an_hour_later
+check "another network: idle connections are dropped, and drives stay" stays busybox ifconfig lo:1 10.9.9.9
 
 check "a folder: killed $KILLS times" survives /run/pub/folder; cat /tmp/worked
 check "a bucket: killed $KILLS times" survives /run/pub/bucket; cat /tmp/worked
@@ -105,6 +101,34 @@ kept() {
 }
 check "what was written to the folder is there" kept folder /mnt/disk/folder
 check "what was written to the bucket is there" kept bucket /mnt/disk/objects/bucket
+mute() {
+	kill -STOP $GW
+	echo later >/tmp/later; chmod 644 /tmp/later
+	user 6001 cp /tmp/later /run/pub/bucket/later
+	clock; began=$NOW
+	user 6001 moorage unmount bucket >/tmp/said 2>&1
+	clock; echo "unmounted in $(( (NOW - began) / 100 )).$(( (NOW - began) / 10 % 10 )) s" >/tmp/took
+	cat /tmp/said
+	same "$(mount_of /run/pub/bucket)" ""
+	grep -q "not on the remote yet. This computer keeps that" /tmp/said
+	kill -CONT $GW
+	user 6001 moorage mount bucket
+	user 6001 moorage sync bucket --wait
+	cmp /tmp/later /mnt/disk/objects/bucket/later
+}
+check "a store that says nothing holds up no unmount, and gets later what was written" mute; cat /tmp/took
+# In the kernel's eyes the folder's mount is stale from now on, and whoever opens it fails.
+renewed() {
+	rm -r /mnt/disk/folder; mkdir /mnt/disk/folder; chown 6001:6001 /mnt/disk/folder
+	drop_caches
+	user 6001 ls /run/pub/folder || true
+	for i in 1 2 3 4 5; do
+		( until_true grep -q 'is made again' $LOG ) && break
+	done
+	until_true user 6001 touch /run/pub/folder/new
+	same "$(ls /mnt/disk/folder)" new
+}
+[ $KILLS -lt 50 ] || check "a mount that is dead is made again" renewed
 : >/tmp/over
 kill -TERM $(service); kill $GW
 wait $SUPERVISOR $GW
