@@ -101,7 +101,7 @@ func New(o Options) *Controller {
 		wake: make(chan struct{}, 1), again: make(chan struct{}, 1), look: make(chan struct{}, 1),
 		model: model.New(o.Texts, o.Home), ending: map[string]struct{}{},
 	}
-	c.change(func(*model.Model) {})
+	c.change(func(m *model.Model) { m.SetUp(model.Setup{Version: o.Version, Unknown: true}, nil) })
 	c.run(c.follow)
 	c.run(c.watch)
 	return c

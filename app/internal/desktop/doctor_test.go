@@ -151,6 +151,9 @@ func TestAServiceThatWasStoppedIsNotStartedAgain(t *testing.T) {
 func TestSettings(t *testing.T) {
 	r := &remote{running: true}
 	g := newRig(t, r, Backoff{})
+	if s := g.View().Settings; s.Version != "v1.2.3" || s.Running != "…" || s.App.Can {
+		t.Errorf("before it is known: %+v", s)
+	}
 	g.Do(model.Preferences, "")
 	v := g.until("settings", func(v model.View) bool { return v.Settings.App.Can })
 	if s := v.Settings; s.App.On || s.Service.On || s.Version != "v1.2.3" || s.Running != "v1.2.3" {

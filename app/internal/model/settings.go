@@ -14,6 +14,7 @@ type Settings struct {
 // Setup is what was found out about the settings.
 type Setup struct {
 	Version string // of the app
+	Unknown bool   // nothing but Version was found out yet
 
 	AppCan, AppOn         bool // the app can be, is started at login
 	ServiceCan, ServiceOn bool
@@ -41,6 +42,15 @@ func (m *Model) settings() Settings {
 		Service: Switch{On: s.ServiceOn, Can: s.ServiceCan && !m.settingUp, Why: m.texts.Get("settings.service.help"), Action: Action{Verb: ServiceAtLogin, Label: m.texts.Get("settings.service")}},
 		Version: s.Version,
 		Running: m.texts.Get("settings.no-service"),
+	}
+	if !s.Unknown && !s.AppCan {
+		v.App.Why = m.texts.Get("settings.cannot")
+	}
+	if !s.Unknown && !s.ServiceCan {
+		v.Service.Why = m.texts.Get("settings.cannot")
+	}
+	if s.Unknown {
+		v.Running = m.texts.Get("settings.looking")
 	}
 	if s.Service != nil {
 		v.Running = s.Service.Version
