@@ -170,8 +170,8 @@ func TestSettings(t *testing.T) {
 	g.until("a refusal", func(v model.View) bool { return v.Settings.Trouble.What != "" && v.Settings.Service.On })
 }
 
-// TestBundleHoldsNoLogin: wherever an address with one may stand.
-func TestBundleHoldsNoLogin(t *testing.T) {
+// TestRule14BundleHoldsNoLogin: wherever an address with one may stand.
+func TestRule14BundleHoldsNoLogin(t *testing.T) {
 	const canary = "CaNaRy"
 	dir := t.TempDir()
 	write := func(name, text string) {

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/moorage/moorage/daemon/api"
+	"github.com/moorage/moorage/daemon/crash"
 )
 
 // Doctor is the report of what works on this computer.
@@ -79,7 +80,7 @@ func (m *Model) examined() Doctor {
 		d.Checks = append(d.Checks, l)
 	}
 	if !d.Running {
-		d.Report = Report(m.doctor.checks)
+		d.Report = crash.Redact(Report(m.doctor.checks)) // who gets it is not known
 	}
 	return d
 }

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/moorage/moorage/daemon/api"
@@ -38,6 +39,10 @@ func TestDoctor(t *testing.T) {
 	}
 	text := "ok\tmount helper: It is there.\nnote\tlogin: Not at login.\n\tInstall it.\nbad\tfolders: /home/ann/x is missing.\n\tMake it.\n\tCould not.\ndire\tnewer: Unknown.\n"
 	if d.Report != text {
+		t.Errorf("report %q", d.Report)
+	}
+	m.Examined([]api.Check{{Name: "x", State: api.CheckBad, Detail: "https://ann:hush@example.org does not answer."}})
+	if d := m.View(noon).Doctor; strings.Contains(d.Report, "hush") {
 		t.Errorf("report %q", d.Report)
 	}
 	m.Examined([]api.Check{{Name: "login", State: api.CheckNote}})

@@ -225,7 +225,11 @@ func TestQuitStopsTheService(t *testing.T) {
 	f.shoot("quit-refused-light")
 	f.calls("stop")
 	f.service.refuse = nil
+	f.service.hold = true
 	f.press("Stop now, go on next time")
+	f.shoot("quit-stopping-light")
+	f.calls("stop")
+	f.service.held(nil)
 	f.calls("quit")
 }
 

@@ -43,6 +43,7 @@ type quitSheet struct {
 	backlog model.Backlog
 	waiting *noticeBox
 	after   bool // it is ended when all is uploaded
+	ending  bool // the service is being ended
 	closed  bool
 }
 
@@ -60,7 +61,7 @@ func newQuitSheet(c fyne.Canvas, texts assets.Texts, stop func(func(*api.Problem
 
 // choices asks.
 func (s *quitSheet) choices() {
-	s.after = false
+	s.after, s.ending = false, false
 	s.title.SetText(s.texts.Get("quit.title"))
 	choice := func(key, help string, importance widget.Importance, f func()) (*sheetButton, fyne.CanvasObject) {
 		b := s.button(s.texts.Get(key), importance, f)
@@ -91,8 +92,10 @@ func (s *quitSheet) await() {
 // end unmounts the drives and ends the service with the app.
 func (s *quitSheet) end() {
 	s.tell(nil)
+	s.ending = true
 	s.title.SetText(s.texts.Get("quit.stopping"))
 	s.fill([]fyne.CanvasObject{inset(s.waiting)}, nil, nil)
+	s.describe()
 	s.stop(func(p *api.Problem) {
 		fyne.Do(func() {
 			switch {
@@ -118,7 +121,7 @@ func (s *quitSheet) set(b model.Backlog) {
 
 func (s *quitSheet) describe() {
 	n := model.Notice{What: s.backlog.Text, Means: s.texts.Get("quit.safe"), Tone: model.Quiet}
-	if s.after {
+	if s.after || s.ending {
 		n.Tone = model.Busy
 	}
 	s.waiting.set(n)

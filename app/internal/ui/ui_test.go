@@ -44,10 +44,16 @@ type service struct {
 	edits   []api.EditDrive
 	bundle  model.Bundle
 	full    error // of what is saved
+	hold    bool  // StopService is not answered, but by held
+	held    func(*api.Problem)
 }
 
 func (s *service) StopService(done func(*api.Problem)) {
 	s.note("stop")
+	if s.hold {
+		s.held = done
+		return
+	}
 	done(s.refuse)
 }
 
