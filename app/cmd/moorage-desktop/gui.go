@@ -197,6 +197,7 @@ func (g *gui) save(name string, write func(io.Writer) error, done func(place str
 	d.SetFileName(name)
 	d.SetFilter(storage.NewExtensionFileFilter([]string{".zip"}))
 	d.Show()
+	d.Resize(fyne.NewSize(760, 520))
 }
 
 func (g *gui) show() {

@@ -29,6 +29,7 @@ func newDoctorSheet(c fyne.Canvas, texts assets.Texts, do func(model.Action), co
 	s := &doctorSheet{texts: texts, do: do}
 	s.sheet = newWideSheet(c, texts.Get("doctor.title"), onClose)
 	s.show = func(v model.View) { s.set(v.Doctor) }
+	s.page = true
 	s.verdict = newNoticeBox(false, do)
 	s.lines = container.New(layout.NewCustomPaddedVBoxLayout(0))
 	s.scroll = container.NewVScroll(s.lines)

@@ -265,6 +265,30 @@ func TestSheetsInASmallWindow(t *testing.T) {
 	}
 }
 
+// TestPagesGiveWay: what the tray asks for is shown, but not in place of something
+// that is being entered.
+func TestPagesGiveWay(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.show(drives()...)
+	f.ui.Do(model.Action{Verb: model.Preferences})
+	f.ui.Do(model.Action{Verb: model.Examine})
+	f.calls("doctor ")
+	if !f.reads("Doctor") || f.reads("Settings") {
+		t.Error("the doctor is not in view")
+	}
+	f.ui.Do(model.Action{Verb: model.Preferences})
+	if !f.reads("Settings") || len(f.win.Canvas().Overlays().List()) != 1 {
+		t.Error("the settings are not in view")
+	}
+	f.key(fyne.KeyEscape)
+	f.ui.Add()
+	f.enter("https://example.org/x")
+	f.ui.Do(model.Action{Verb: model.Preferences})
+	if f.reads("Settings") {
+		t.Error("what was being entered is gone")
+	}
+}
+
 func TestMenuOfTheApp(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show(drives()...)

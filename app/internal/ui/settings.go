@@ -31,6 +31,7 @@ func newSettingsSheet(c fyne.Canvas, texts assets.Texts, do func(model.Action), 
 	s := &settingsSheet{}
 	s.sheet = newSheet(c, texts.Get("settings.title"), onClose)
 	s.show = func(v model.View) { s.set(v.Settings) }
+	s.page = true
 	app, service := s.check(texts.Get("settings.app")), s.check(texts.Get("settings.service"))
 	s.app, s.service = newSwitchLineOf(&app.Check, app, do), newSwitchLineOf(&service.Check, service, do)
 	s.version, s.running = newFact(texts.Get("settings.version")), newFact(texts.Get("settings.service.name"))

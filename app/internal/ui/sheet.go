@@ -31,6 +31,7 @@ type sheet struct {
 	trouble *noticeBox
 	onClose func()
 	show    func(model.View) // what it shows of that; nil: nothing
+	page    bool             // nothing is lost when it gives way to another
 }
 
 func newSheet(c fyne.Canvas, title string, onClose func()) *sheet {

@@ -281,6 +281,7 @@ func (w *Window) menu() {
 
 // doctor shows the doctor's report, and has it made.
 func (w *Window) doctor() {
+	w.turn()
 	if w.opens(func() *sheet {
 		return newDoctorSheet(w.win.Canvas(), w.texts, w.examine, w.copy, w.closed).sheet
 	}) {
@@ -288,9 +289,17 @@ func (w *Window) doctor() {
 	}
 }
 
+// turn takes a page away, for another one.
+func (w *Window) turn() {
+	if w.sheet != nil && w.sheet.page {
+		w.sheet.close()
+	}
+}
+
 func (w *Window) examine(a model.Action) { w.actions.Do(a.Verb, a.Drive) }
 
 func (w *Window) settings() {
+	w.turn()
 	if w.opens(func() *sheet {
 		return newSettingsSheet(w.win.Canvas(), w.texts, w.Do, w.look, w.setLooks, w.diagnose, w.closed).sheet
 	}) {
@@ -305,7 +314,7 @@ func (w *Window) setLooks(l Look) {
 
 // diagnose takes the place of the settings.
 func (w *Window) diagnose() {
-	w.sheet.close()
+	w.turn()
 	w.open(func() *sheet {
 		return newBundleSheet(w.win.Canvas(), w.texts, w.actions.Diagnose, w.save, w.closed).sheet
 	})
