@@ -12,8 +12,8 @@ import (
 
 // Doctor is the report of what works on this computer.
 type Doctor struct {
-	Running bool   // it is being looked at; Checks are those of before
-	Verdict string // one line for all of it; "" before the first report
+	Running bool   // it is being looked at, or about to be; Checks are those of before
+	Verdict string // one line for all of it
 	Tone    Tone
 	Checks  []Check
 	Report  string // all of it, to be sent to somebody
@@ -56,10 +56,10 @@ func (m *Model) Examined(checks []api.Check) {
 }
 
 func (m *Model) examined() Doctor {
-	d := Doctor{Running: m.doctor.running, Again: Action{Verb: Examine, Label: m.texts.Get("doctor.again")}}
+	d := Doctor{Running: m.doctor.running || m.doctor.checks == nil, Again: Action{Verb: Examine, Label: m.texts.Get("doctor.again")}}
 	if d.Running {
 		d.Verdict, d.Tone = m.texts.Get("doctor.running"), Busy
-	} else if m.doctor.checks != nil {
+	} else {
 		d.Verdict, d.Tone = m.verdict()
 	}
 	for _, c := range m.doctor.checks {

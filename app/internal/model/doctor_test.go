@@ -9,7 +9,7 @@ import (
 
 func TestDoctor(t *testing.T) {
 	m := newModel(t)
-	if d := m.View(noon).Doctor; d.Verdict != "" || d.Running {
+	if d := m.View(noon).Doctor; d.Verdict == "" || !d.Running {
 		t.Errorf("before the first: %+v", d)
 	}
 	m.Examining()
