@@ -55,6 +55,7 @@ func firstMinutes(t *testing.T, program string) {
 	}
 
 	s.env = append(s.env, "FYNE_THEME=light")
+	told := s.notifications()
 	app, ended := s.start(program)
 	tray := s.trayOf(app.Process.Pid)
 	tray.await("Add drive…")
@@ -83,6 +84,9 @@ func firstMinutes(t *testing.T, program string) {
 		refused(s, service, tray, d)
 	}
 	s.shoot("window")
+
+	tellsOnce(s, service, told)
+	pages(s, tray)
 
 	// A closed window leaves the app in the tray; a click there opens it, and
 	// so does a second launch.
@@ -223,6 +227,56 @@ func refused(s *session, service *client.Client, tray *trayMenu, d api.Drive) {
 		return err == nil && again.State == d.State && again.Since.After(d.Since)
 	})
 	tray.await("⚠ photos – ")
+}
+
+// tellsOnce has a drive fail, which a person is told of once, however often it is
+// tried.
+func tellsOnce(s *session, service *client.Client, told *notifications) {
+	s.t.Helper()
+	folder := filepath.Join(s.home, "$(gone)")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := service.Add(s.ctx, api.AddDrive{URL: folder, Name: "gone", Remember: true}); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Remove(folder); err != nil {
+		s.t.Fatal(err)
+	}
+	for range 2 {
+		if d, err := service.Mount(s.ctx, "gone", true); err == nil && d.State == api.Mounted {
+			s.t.Fatal("a folder that is not there was mounted")
+		}
+		s.until("a notification", func() bool { return told.count("gone: ") == 1 })
+	}
+	if n := told.count("$"); n > 0 {
+		s.t.Errorf("%d notifications have more than text in them: %q", n, told.list())
+	}
+	if err := service.Remove(s.ctx, "gone"); err != nil {
+		s.t.Fatal(err)
+	}
+	if n := told.count("gone: "); n != 1 {
+		s.t.Errorf("told %d times: %q", n, told.list())
+	}
+}
+
+// pages looks at the settings, which the tray opens, and at the doctor.
+func pages(s *session, tray *trayMenu) {
+	s.t.Helper()
+	s.focus()
+	light := brightness(s.t, s.shootWhen("pages", "a window", func(path string) bool { return !blank(s.t, path) }))
+	sheet := func(name string) {
+		s.t.Helper()
+		s.shootWhen(name, "a sheet over the window", func(path string) bool { return brightness(s.t, path) < light*0.95 })
+		s.keys("Escape")
+		s.shootWhen("pages", "no sheet any more", func(path string) bool { return brightness(s.t, path) > light*0.98 })
+	}
+	tray.click("Settings…")
+	sheet("settings")
+	s.keys("ctrl+comma")
+	sheet("settings-again")
+	s.keys("ctrl+d")
+	sheet("doctor")
 }
 
 // survives ends the service in the worst way: the app starts another one, and

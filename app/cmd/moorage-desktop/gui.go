@@ -2,14 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/app"
+	"fyne.io/fyne/v2/dialog"
 	fynedesktop "fyne.io/fyne/v2/driver/desktop"
+	"fyne.io/fyne/v2/storage"
 	"fyne.io/systray"
 
 	"github.com/moorage/moorage/app/internal/desktop"
@@ -26,6 +31,9 @@ const appID = "org.moorage.Moorage"
 // there is no tray.
 const toldNoTray = "told-no-tray"
 
+// lookKey is the preference that keeps the ui.Look.
+const lookKey = "look"
+
 // gui is the toolkit's app with its one window and its tray.
 type gui struct {
 	app        fyne.App
@@ -37,6 +45,8 @@ type gui struct {
 	session    *tray.Desktop // nil: none to put a tray into
 	tray       *tray.Tray    // nil without a session
 	ending     atomic.Bool   // nothing is drawn any more
+	news       chan model.News
+	log        *slog.Logger
 	stop       chan struct{}
 	wg         sync.WaitGroup
 }
@@ -59,12 +69,15 @@ func newGUI(texts assets.Texts, c *desktop.Controller, raised <-chan struct{}, l
 	g := &gui{
 		app: app.NewWithID(appID), texts: texts, controller: c, raised: raised,
 		session: session, stop: make(chan struct{}),
+		news: make(chan model.News, 16), log: log,
 	}
-	g.app.Settings().SetTheme(ui.NewTheme())
+	look := ui.Look(g.app.Preferences().StringWithFallback(lookKey, string(ui.LookOfDesktop)))
+	g.app.Settings().SetTheme(ui.NewTheme(look))
 	g.window = g.app.NewWindow(texts.Get("app.name"))
 	g.ui = ui.New(ui.Options{
 		Window: g.window, Texts: texts, Actions: c,
 		Hide: g.hide, Quit: g.quit, Copy: g.app.Clipboard().SetContent,
+		Look: look, SetLook: g.setLook, Save: g.save,
 	})
 	if desk, ok := g.app.(fynedesktop.App); ok && session != nil {
 		g.tray = tray.New(&trayHost{desk: desk, do: g.fromTray, log: log})
@@ -79,7 +92,14 @@ func (g *gui) run(hidden bool) {
 		g.tray.Show(g.controller.View().Tray)
 		systray.SetOnTapped(func() { g.draw(g.show) })
 	}
-	g.app.Lifecycle().SetOnStarted(func() { g.wg.Go(g.follow) })
+	told := make(chan struct{})
+	g.app.Lifecycle().SetOnStarted(func() {
+		g.wg.Go(g.follow)
+		go func() {
+			defer close(told)
+			g.notify()
+		}()
+	})
 	g.ui.Show(g.controller.View())
 	if !hidden {
 		g.window.Show()
@@ -87,6 +107,10 @@ func (g *gui) run(hidden bool) {
 	g.app.Run()
 	close(g.stop)
 	g.wg.Wait()
+	select {
+	case <-told:
+	case <-time.After(notifyTimeout):
+	}
 	if g.session != nil {
 		g.session.Close()
 	}
@@ -98,6 +122,13 @@ func (g *gui) follow() {
 		select {
 		case <-g.controller.Changes():
 			v := g.controller.View()
+			for _, n := range g.controller.News() {
+				select {
+				case g.news <- n:
+				default:
+					g.log.Warn("a notification is left out", "title", n.Title)
+				}
+			}
 			g.draw(func() {
 				g.ui.Show(v)
 				if g.tray != nil {
@@ -106,6 +137,24 @@ func (g *gui) follow() {
 			})
 		case <-g.raised:
 			g.draw(g.show)
+		case <-g.stop:
+			return
+		}
+	}
+}
+
+// notifyTimeout is how long the end of the app waits for a desktop that does not
+// take a notification.
+const notifyTimeout = time.Second
+
+// notify sends notifications until the app is quit. The toolkit asks the desktop
+// without a time-out, so that nobody else may do it.
+func (g *gui) notify() {
+	for {
+		select {
+		case n := <-g.news:
+			n = n.Plain()
+			g.app.SendNotification(fyne.NewNotification(n.Title, n.Text))
 		case <-g.stop:
 			return
 		}
@@ -125,6 +174,30 @@ func (g *gui) draw(f func()) {
 func (g *gui) quit() {
 	g.ending.Store(true)
 	g.app.Quit()
+}
+
+func (g *gui) setLook(l ui.Look) {
+	g.app.Preferences().SetString(lookKey, string(l))
+	g.app.Settings().SetTheme(ui.NewTheme(l))
+}
+
+// save lets the person choose a place for a file. The place may be slow, so that
+// nothing waits for it.
+func (g *gui) save(name string, write func(io.Writer) error, done func(place string, err error)) {
+	d := dialog.NewFileSave(func(f fyne.URIWriteCloser, err error) {
+		if f == nil {
+			done("", err)
+			return
+		}
+		g.wg.Go(func() {
+			err := errors.Join(write(f), f.Close())
+			done(f.URI().Path(), err)
+		})
+	}, g.window)
+	d.SetFileName(name)
+	d.SetFilter(storage.NewExtensionFileFilter([]string{".zip"}))
+	d.Show()
+	d.Resize(fyne.NewSize(760, 520))
 }
 
 func (g *gui) show() {
@@ -151,8 +224,13 @@ func (g *gui) hide() {
 // opens it.
 func (g *gui) fromTray(i model.TrayItem) {
 	switch i.Verb {
-	case model.Window, model.Add, model.Reveal, model.SignIn:
+	case model.Window, model.Add, model.Reveal, model.SignIn, model.Examine, model.Preferences:
 		g.show()
+	case model.Quit:
+		if g.ui.Quit() {
+			g.show() // it asks
+		}
+		return
 	}
 	if i.Verb != model.Window {
 		g.ui.Do(model.Action{Verb: i.Verb, Drive: i.Drive, Label: i.Label})

@@ -11,11 +11,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"runtime/debug"
 	"time"
 
+	"github.com/moorage/moorage/app/internal/autostart"
 	"github.com/moorage/moorage/app/internal/desktop"
 	"github.com/moorage/moorage/app/internal/single"
 	"github.com/moorage/moorage/assets"
@@ -38,7 +40,8 @@ func main() {
 }
 
 func run(hidden bool) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
+	recent := &desktop.Recent{}
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, recent), &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
 	texts, err := assets.English()
 	if err != nil {
 		return err
@@ -52,6 +55,7 @@ func run(hidden bool) error {
 		return err
 	}
 	raised := make(chan struct{}, 1)
+	crashed := false
 	instance, err := single.Acquire(dir, func() {
 		select {
 		case raised <- struct{}{}:
@@ -69,7 +73,9 @@ func run(hidden bool) error {
 		log.Warn("a second instance will not find this one", "err", err)
 	default:
 		defer instance.Close()
-		defer recordCrashes(log)()
+		var end func()
+		end, crashed = recordCrashes(log)
+		defer end()
 	}
 
 	service := client.New(socket)
@@ -77,8 +83,8 @@ func run(hidden bool) error {
 	if err != nil {
 		log.Warn("paths are written whole", "err", err)
 	}
-	controller := desktop.New(desktop.Options{
-		Service: service, Details: service,
+	options := desktop.Options{
+		Service: service, Details: service, Doctor: service, Login: newLogin(log), Local: client.DoctorHere,
 		Subscribe: func(ctx context.Context) (desktop.Stream, error) {
 			s, err := service.Events(ctx)
 			if err != nil {
@@ -86,33 +92,47 @@ func run(hidden bool) error {
 			}
 			return s, nil
 		},
-		Start:  client.Start,
-		Browse: desktop.Browse,
-		Texts:  texts,
-		Home:   home,
-		Logger: log,
-	})
+		Start:    client.Start,
+		Browse:   desktop.Browse,
+		Texts:    texts,
+		Version:  version(),
+		Home:     home,
+		Evidence: desktop.Evidence{AppLog: recent.Text},
+		Logger:   log,
+	}
+	if p, err := places.Default(); err == nil {
+		options.Evidence.ServiceLog, options.Evidence.Crashes = p.Log, p.Crashes()
+		options.Crashes = func() ([]crash.Report, error) { return crash.Reports(p.Crashes()) }
+	}
+	controller := desktop.New(options)
 	defer controller.Close()
+	if crashed {
+		controller.Crashed()
+	}
 	newGUI(texts, controller, raised, log).run(hidden)
 	return nil
 }
 
+// version is that which the Go command recorded.
+func version() string {
+	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
+		return b.Main.Version
+	}
+	return "unknown"
+}
+
 // recordCrashes keeps what the runtime says should this process crash. What it returns
-// ends that.
-func recordCrashes(log *slog.Logger) (end func()) {
+// ends that, and says whether an earlier run has crashed.
+func recordCrashes(log *slog.Logger) (end func(), crashed bool) {
 	p, err := places.Default()
 	if err != nil {
 		log.Warn("crashes are not recorded", "err", err)
-		return func() {}
+		return func() {}, false
 	}
-	version := "unknown"
-	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
-		version = b.Main.Version
-	}
-	r, err := crash.Start(crash.Options{Dir: p.Crashes(), Program: "moorage-desktop", Version: version, Clock: time.Now})
+	r, err := crash.Start(crash.Options{Dir: p.Crashes(), Program: "moorage-desktop", Version: version(), Clock: time.Now})
 	if err != nil {
 		log.Warn("crashes are not recorded", "err", err)
-		return func() {}
+		return func() {}, false
 	}
 	for _, old := range r.Old {
 		log.Error("an earlier run has crashed", "at", old.Time, "report", old.Path)
@@ -121,5 +141,43 @@ func recordCrashes(log *slog.Logger) (end func()) {
 		if err := r.Close(); err != nil {
 			log.Warn("the recording of crashes did not end well", "err", err)
 		}
-	}
+	}, len(r.Old) > 0
 }
+
+// login is what is started at login.
+type login struct {
+	entry *autostart.Entry
+	err   error // why there is no entry
+}
+
+var _ desktop.Login = (*login)(nil)
+
+func newLogin(log *slog.Logger) *login {
+	program, err := os.Executable()
+	if err != nil {
+		return &login{err: err}
+	}
+	l := &login{}
+	if l.entry, l.err = autostart.New(program); l.err != nil {
+		log.Warn("the app cannot be started at login", "err", l.err)
+	}
+	return l
+}
+
+func (l *login) App() (bool, error) {
+	if l.err != nil {
+		return false, l.err
+	}
+	return l.entry.Enabled()
+}
+
+func (l *login) SetApp(on bool) error {
+	if l.err != nil {
+		return l.err
+	}
+	return l.entry.Set(on)
+}
+
+func (l *login) Service(ctx context.Context) (can, on bool, err error) { return client.AtLogin(ctx) }
+
+func (l *login) SetService(ctx context.Context, on bool) error { return client.SetAtLogin(ctx, on) }

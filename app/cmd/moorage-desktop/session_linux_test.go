@@ -71,7 +71,7 @@ func newSession(t *testing.T, tray bool) *session {
 	// Children die with the thread that started them, so that a test that is
 	// killed leaves none; this keeps the thread.
 	runtime.LockOSThread()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	dir, err := os.MkdirTemp("", "moorage-e2e-") // short: a socket's path is at most 107 bytes
 	if err != nil {
@@ -270,17 +270,24 @@ func (s *session) text(text string) {
 // something on it: a window that is there is not yet a drawn one.
 func (s *session) shoot(name string) {
 	s.t.Helper()
+	s.shootWhen(name, "something", func(path string) bool { return !blank(s.t, path) })
+}
+
+// shootWhen keeps a picture of the screen as soon as what is meant is on it, and
+// returns its path.
+func (s *session) shootWhen(name, what string, ok func(path string) bool) string {
+	s.t.Helper()
 	path := filepath.Join(s.t.ArtifactDir(), name+".png")
-	s.until("there is something on the screen, as "+path+" should show", func() bool {
+	s.until("there is "+what+" on the screen, as "+path+" should show", func() bool {
 		if out, err := s.command("import", "-window", "root", path).CombinedOutput(); err != nil {
 			s.t.Fatalf("import: %v\n%s", err, out)
 		}
-		return !blank(s.t, path)
+		return ok(path)
 	})
+	return path
 }
 
-// blank says whether a picture has few colours, or next to nothing but one.
-func blank(t *testing.T, path string) bool {
+func picture(t *testing.T, path string) image.Image {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -291,6 +298,25 @@ func blank(t *testing.T, path string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return img
+}
+
+// brightness is that of a picture, from 0 to 1. A sheet dims the window behind it.
+func brightness(t *testing.T, path string) float64 {
+	t.Helper()
+	img, sum := picture(t, path), 0.0
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			sum += float64(color.GrayModel.Convert(img.At(x, y)).(color.Gray).Y)
+		}
+	}
+	return sum / 255 / float64(img.Bounds().Dx()*img.Bounds().Dy())
+}
+
+// blank says whether a picture has few colours, or next to nothing but one.
+func blank(t *testing.T, path string) bool {
+	t.Helper()
+	img := picture(t, path)
 	colours, most := map[color.Color]int{}, 0
 	for y := range img.Bounds().Dy() {
 		for x := range img.Bounds().Dx() {

@@ -48,7 +48,7 @@ func System() Env {
 		StderrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
 		Replace:        replace,
 		Launch:         launch,
-		Local:          local,
+		Local:          client.DoctorHere,
 	}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		e.ReadPassword = readPassword

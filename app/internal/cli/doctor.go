@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"os/exec"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -130,27 +128,6 @@ func mended(checks []api.Check) bool {
 		}
 	}
 	return false
-}
-
-// local has the service's program look at this computer, without a service.
-func local(ctx context.Context, fix bool) ([]api.Check, error) {
-	program, err := client.Mooraged()
-	if err != nil {
-		return nil, err
-	}
-	argv := []string{"doctor"}
-	if fix {
-		argv = append(argv, "--fix")
-	}
-	out, err := exec.CommandContext(ctx, program, argv...).Output()
-	if err != nil {
-		return nil, fmt.Errorf("run %s doctor: %w", program, err)
-	}
-	var checks []api.Check
-	if err := json.Unmarshal(out, &checks); err != nil {
-		return nil, fmt.Errorf("read what %s doctor says: %w", program, err)
-	}
-	return checks, nil
 }
 
 func (a *app) showChecks(checks []api.Check, fixed bool) {

@@ -14,6 +14,7 @@ import (
 	"github.com/moorage/moorage/assets"
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/client"
+	"github.com/moorage/moorage/daemon/crash"
 )
 
 // Service is what the app asks of the service. Its methods may be called
@@ -36,19 +37,25 @@ type Stream interface {
 	Close()
 }
 
-// Options are what a Controller stands on. All fields but Home, Clock, Logger
-// and Backoff must be set.
+// Options are what a Controller stands on. All fields but Home, Crashes, Clock,
+// Logger and Backoff must be set.
 type Options struct {
 	Service   Service
 	Details   Details
-	Subscribe func(ctx context.Context) (Stream, error)      // client.ErrNoService when there is none
-	Start     func(ctx context.Context) error                // starts the service and waits for it
-	Browse    func(ctx context.Context, folder string) error // shows a folder in the file manager
+	Doctor    Doctor
+	Login     Login
+	Local     func(ctx context.Context, fix bool) ([]api.Check, error) // the doctor's report without a service
+	Subscribe func(ctx context.Context) (Stream, error)                // client.ErrNoService when there is none
+	Start     func(ctx context.Context) error                          // starts the service and waits for it
+	Browse    func(ctx context.Context, folder string) error           // shows a folder in the file manager
 	Texts     assets.Texts
-	Home      string           // of the person; "": paths are written whole
-	Clock     func() time.Time // nil: time.Now
-	Logger    *slog.Logger     // nil: silent
-	Backoff   Backoff          // zero: half a second up to half a minute
+	Version   string // of the app
+	Home      string // of the person; "": paths are written whole
+	Evidence  Evidence
+	Crashes   func() ([]crash.Report, error) // of all programs, the newest first; nil: none are recorded
+	Clock     func() time.Time               // nil: time.Now
+	Logger    *slog.Logger                   // nil: silent
+	Backoff   Backoff                        // zero: half a second up to half a minute
 }
 
 // Bounds of what the service may take. They are above its own, so that its
@@ -69,9 +76,14 @@ type Controller struct {
 	again  chan struct{} // to follow: try now
 	look   chan struct{} // to watch: the watched drive may have changed
 
-	mu    sync.Mutex
-	model *model.Model
-	ended bool
+	mu      sync.Mutex
+	model   *model.Model
+	news    []model.News        // not taken yet
+	ending  map[string]struct{} // drives that have just published something
+	stopped bool                // the service was told to end, and is not started again
+	ended   bool
+
+	lastCrash time.Time // of follow alone
 }
 
 // New starts following the service. The caller must Close it.
@@ -87,9 +99,9 @@ func New(o Options) *Controller {
 	c := &Controller{
 		o: o, ctx: ctx, cancel: cancel,
 		wake: make(chan struct{}, 1), again: make(chan struct{}, 1), look: make(chan struct{}, 1),
-		model: model.New(o.Texts, o.Home),
+		model: model.New(o.Texts, o.Home), ending: map[string]struct{}{},
 	}
-	c.change(func(*model.Model) {})
+	c.change(func(m *model.Model) { m.SetUp(model.Setup{Version: o.Version, Unknown: true}, nil) })
 	c.run(c.follow)
 	c.run(c.watch)
 	return c
@@ -130,8 +142,18 @@ func (c *Controller) run(f func()) {
 func (c *Controller) change(f func(*model.Model)) {
 	c.mu.Lock()
 	f(c.model)
+	c.news = append(c.news, c.model.News(c.o.Clock())...)
 	c.mu.Unlock()
 	signal(c.wake)
+}
+
+// News takes what a person is to be told of and was not told yet.
+func (c *Controller) News() []model.News {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	news := c.news
+	c.news = nil
+	return news
 }
 
 func signal(c chan<- struct{}) {
@@ -174,6 +196,10 @@ func (c *Controller) Do(verb model.Verb, drive string) {
 		}
 	case model.Reconnect:
 		signal(c.again)
+	case model.Examine, model.Treat:
+		c.examine(verb, drive)
+	case model.Preferences, model.AppAtLogin, model.ServiceAtLogin:
+		c.settings(verb)
 	}
 }
 

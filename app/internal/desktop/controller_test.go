@@ -21,6 +21,7 @@ type remote struct {
 	running bool
 	drives  []api.Drive
 	pins    []api.Pin
+	uploads []api.Upload // nil: one that waits
 	calls   []string
 	starts  int
 	startup error
@@ -127,6 +128,9 @@ func (r *remote) Drive(_ context.Context, name string) (api.Drive, error) {
 	for _, d := range r.drives {
 		if d.Name == name {
 			d.Uploads = []api.Upload{{Path: "a.txt", State: api.UploadSaved, Total: 7}}
+			if r.uploads != nil {
+				d.Uploads = r.uploads
+			}
 			d.Pins = r.pins
 			return d, err
 		}
@@ -178,22 +182,27 @@ type rig struct {
 	remote *remote
 	opened chan string
 	browse error
+	logins *logins
 }
 
-func newRig(t *testing.T, r *remote, backoff Backoff) *rig {
+func newRig(t *testing.T, r *remote, backoff Backoff, with ...func(*Options)) *rig {
 	t.Helper()
 	texts, err := assets.English()
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &rig{t: t, remote: r, opened: make(chan string, 1)}
-	g.Controller = New(Options{
-		Service: r, Details: r, Subscribe: r.subscribe, Start: r.start, Texts: texts, Backoff: backoff,
+	g := &rig{t: t, remote: r, opened: make(chan string, 1), logins: &logins{}}
+	o := Options{
+		Service: r, Details: r, Doctor: r, Login: g.logins, Local: here, Version: "v1.2.3", Subscribe: r.subscribe, Start: r.start, Texts: texts, Backoff: backoff,
 		Browse: func(_ context.Context, folder string) error {
 			g.opened <- folder
 			return g.browse
 		},
-	})
+	}
+	for _, f := range with {
+		f(&o)
+	}
+	g.Controller = New(o)
 	t.Cleanup(g.Close)
 	return g
 }
@@ -281,6 +290,7 @@ func TestSaysWhyTheServiceDoesNotStartAndTriesAgainWhenTold(t *testing.T) {
 		What: "The Moorage service could not be started.", Means: "Without it no drive can be mounted.",
 		Do:   "Install Moorage again, or put the program mooraged beside this one.",
 		Tone: model.Bad, Action: model.Action{Verb: model.Reconnect, Label: "Try now"},
+		Other: model.Action{Verb: model.Examine, Label: "Find out why…"},
 	}
 	if v.Banner != missing {
 		t.Errorf("banner %+v, want %+v", v.Banner, missing)

@@ -53,7 +53,14 @@ func (c *Controller) watch() {
 func (c *Controller) lookAt() {
 	c.mu.Lock()
 	name, ok := c.model.Watched()
+	ending := c.ending
+	c.ending = map[string]struct{}{}
 	c.mu.Unlock()
+	for other := range ending {
+		if !ok || other != name {
+			c.lookAtEnd(other)
+		}
+	}
 	if !ok {
 		return
 	}
@@ -65,6 +72,30 @@ func (c *Controller) lookAt() {
 		return
 	}
 	c.change(func(m *model.Model) { m.Whole(d) })
+}
+
+// published remembers a drive of which a change has come to its end with e, so that
+// what became of it can be asked for. The caller holds mu.
+func (c *Controller) published(m *model.Model, e api.Event) {
+	if e.Kind != api.DriveChanged || e.Drive == nil {
+		return
+	}
+	if old, ok := m.Drive(e.Drive.Name); ok && e.Drive.Pending.Files < old.Pending.Files {
+		c.ending[e.Drive.Name] = struct{}{}
+		signal(c.look)
+	}
+}
+
+// lookAtEnd asks what became of the changes of a drive that is not watched.
+func (c *Controller) lookAtEnd(drive string) {
+	ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
+	defer cancel()
+	d, err := c.o.Details.Drive(ctx, drive)
+	if err != nil {
+		c.o.Logger.Debug("ask what became of changes", "drive", drive, "err", err)
+		return
+	}
+	c.change(func(m *model.Model) { m.Ended(drive, d.Uploads) })
 }
 
 // changeOf does one of the verbs that change how a drive is kept.

@@ -44,6 +44,7 @@ func (b Backoff) wait(n int) time.Duration {
 
 // follow takes in events until Close, and comes back after every failure.
 func (c *Controller) follow() {
+	c.lookForCrashes(true)
 	started := false // and not waited since
 	for try := 0; ; try++ {
 		ready, err := c.stream()
@@ -56,7 +57,7 @@ func (c *Controller) follow() {
 		c.o.Logger.Warn("the service's events ended", "err", err)
 		// A service that was there may be restarting, which is quicker than a
 		// second one; one that was just started is not started in a row.
-		if errors.Is(err, client.ErrNoService) && !ready && !started {
+		if errors.Is(err, client.ErrNoService) && !ready && !started && !c.told() {
 			if err = c.start(); err == nil {
 				started = true
 				continue
@@ -93,8 +94,12 @@ func (c *Controller) stream() (ready bool, err error) {
 			return ready, err
 		}
 		ready = ready || e.Kind == api.Ready
+		if e.Kind == api.Ready {
+			c.lookForCrashes(false)
+		}
 		watched := false
 		c.change(func(m *model.Model) {
+			c.published(m, e)
 			m.Apply(e)
 			name, ok := m.Watched()
 			watched = ok && (e.Drive == nil || e.Drive.Name == name)

@@ -41,6 +41,13 @@ type Model struct {
 
 	watched string     // the drive of which all is to be known
 	whole   *api.Drive // the last answer about it, nil if there is none
+
+	doctor examination
+	teller teller
+	setup  Setup
+
+	settingUp    bool         // the setup is being looked at
+	setupTrouble *api.Problem // of its last change
 }
 
 // New returns a model without drives that waits for the service. In the paths
@@ -52,6 +59,9 @@ func New(texts assets.Texts, home string) *Model {
 		drives:  map[string]api.Drive{},
 		asked:   map[string]Verb{},
 		refused: map[string]api.Problem{},
+		teller: teller{
+			told: map[string]map[string]bool{}, bursts: map[string]burst{}, ended: map[string][]api.Upload{},
+		},
 	}
 }
 
@@ -137,6 +147,9 @@ func (m *Model) Drive(name string) (api.Drive, bool) {
 	return d, ok
 }
 
+// Drives returns what is known of all drives, in order.
+func (m *Model) Drives() []api.Drive { return m.sorted() }
+
 // Active returns the names of the drives that are mounted or on the way to
 // it, in order.
 func (m *Model) Active() []string {
@@ -153,17 +166,21 @@ func (m *Model) Active() []string {
 // View is everything that is to be shown at one moment. It shares nothing
 // with the model.
 type View struct {
-	Banner  Notice // about the service itself
-	Rows    []Row
-	Detail  Detail // of the drive that is watched; Name "" if there is none
-	Summary string // one line for all drives
-	Tray    Tray
+	Banner   Notice // about the service itself
+	Rows     []Row
+	Detail   Detail // of the drive that is watched; Name "" if there is none
+	Summary  string // one line for all drives
+	Tray     Tray
+	Doctor   Doctor
+	Settings Settings
+	Backlog  Backlog // what an end of the service would interrupt
 }
 
 // View returns the view as of now, which serves to write times of day.
 func (m *Model) View(now time.Time) View {
 	drives := m.sorted()
-	v := View{Banner: m.banner(), Summary: m.summary(drives), Tray: m.tray(drives), Detail: m.detail(now)}
+	v := View{Banner: m.banner(), Summary: m.summary(drives), Tray: m.tray(drives), Detail: m.detail(now),
+		Doctor: m.examined(), Settings: m.settings(), Backlog: m.backlog(drives)}
 	for _, d := range drives {
 		v.Rows = append(v.Rows, m.row(d, now))
 	}
@@ -190,6 +207,7 @@ func (m *Model) banner() Notice {
 		return Notice{
 			What: m.trouble.What, Means: m.trouble.Means, Do: m.trouble.Do, Tone: Bad,
 			Action: Action{Verb: Reconnect, Label: m.texts.Get("link.retry")},
+			Other:  Action{Verb: Examine, Label: m.texts.Get("link.doctor")},
 		}
 	}
 	return Notice{}

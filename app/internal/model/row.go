@@ -35,7 +35,13 @@ const (
 	UnmountAll Verb = "unmount-all"
 	Window     Verb = "window"
 	Reconnect  Verb = "reconnect"
+	Examine    Verb = "doctor" // this computer, and show what was found
+	Treat      Verb = "treat"  // what the doctor can do
 	Quit       Verb = "quit"
+
+	Preferences    Verb = "settings"
+	AppAtLogin     Verb = "app-at-login"     // start the app at login, or no longer
+	ServiceAtLogin Verb = "service-at-login" // start the service at login, or no longer
 )
 
 // Action is a thing that can be done now, and what its button says.
@@ -65,6 +71,7 @@ type Notice struct {
 	Do     string
 	Tone   Tone
 	Action Action // the remedy, where the app has one
+	Other  Action // what else can be done
 }
 
 // Row is one drive in the window.

@@ -62,6 +62,9 @@ func (m *Model) tray(drives []api.Drive) Tray {
 			})
 		}
 	}
+	if len(items) > 0 {
+		items = append(items, TrayItem{Label: m.texts.Get("tray.doctor"), Verb: Examine})
+	}
 	items = separate(items)
 	for _, d := range foremost(drives) {
 		if d.State != api.NeedsYou { // nothing but its complaint can be clicked
@@ -79,6 +82,7 @@ func (m *Model) tray(drives []api.Drive) Tray {
 	t.Items = append(items,
 		TrayItem{},
 		TrayItem{Label: m.texts.Get("tray.open"), Verb: Window},
+		TrayItem{Label: m.texts.Get("tray.settings"), Verb: Preferences},
 		TrayItem{Label: m.texts.Get("tray.quit"), Verb: Quit})
 	return t
 }

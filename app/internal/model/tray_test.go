@@ -36,6 +36,7 @@ func TestTrayMenu(t *testing.T) {
 	want := strings.Join([]string{
 		"⚠ gdrive – Sign in again.",
 		"⚠ usb – The folder is not empty.",
+		"What is wrong…",
 		"--",
 		"● hacker-news",
 		"◐ linux – connecting",
@@ -48,6 +49,7 @@ func TestTrayMenu(t *testing.T) {
 		"Unmount all",
 		"--",
 		"Open window",
+		"Settings…",
 		"Quit",
 	}, "\n")
 	if got := lines(v.Tray); got != want {
@@ -86,7 +88,7 @@ func TestTrayMenuStaysWhileNumbersMove(t *testing.T) {
 }
 
 func TestTrayMenuWithoutDrives(t *testing.T) {
-	if got := lines(newModel(t).View(noon).Tray); got != "Add drive…\n--\nOpen window\nQuit" {
+	if got := lines(newModel(t).View(noon).Tray); got != "Add drive…\n--\nOpen window\nSettings…\nQuit" {
 		t.Errorf("menu:\n%s", got)
 	}
 }

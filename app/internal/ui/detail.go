@@ -265,15 +265,21 @@ type switchLine struct {
 }
 
 func newSwitchLine(label string, do func(model.Action)) *switchLine {
-	l := &switchLine{why: hint("")}
-	l.check = widget.NewCheck(label, func(on bool) {
+	c := widget.NewCheck(label, nil)
+	return newSwitchLineOf(c, c, do)
+}
+
+// newSwitchLineOf is for a check, and the object that is shown of it.
+func newSwitchLineOf(check *widget.Check, object fyne.CanvasObject, do func(model.Action)) *switchLine {
+	l := &switchLine{why: hint(""), check: check}
+	check.OnChanged = func(on bool) {
 		if on != l.s.On {
 			do(l.s.Action)
 		}
-	})
+	}
 	indent := canvas.NewRectangle(color.Transparent)
 	indent.SetMinSize(fyne.NewSize(theme.IconInlineSize()+theme.Padding(), 0))
-	l.root = container.New(layout.NewCustomPaddedVBoxLayout(-12), l.check, container.NewBorder(nil, nil, indent, nil, l.why))
+	l.root = container.New(layout.NewCustomPaddedVBoxLayout(-12), object, container.NewBorder(nil, nil, indent, nil, l.why))
 	return l
 }
 

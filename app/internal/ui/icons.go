@@ -40,6 +40,8 @@ func verbIcon(v model.Verb) fyne.Resource {
 		return theme.ContentCopyIcon()
 	case model.Remove:
 		return theme.DeleteIcon()
+	case model.Examine:
+		return theme.SearchIcon()
 	case model.Reconnect:
 		return theme.ViewRefreshIcon()
 	}

@@ -17,7 +17,7 @@ func (w *Window) shortcut(s fyne.Shortcut) {
 	}
 	switch c.KeyName {
 	case fyne.KeyQ:
-		w.quit()
+		w.Quit()
 	case fyne.KeyW:
 		w.hide()
 	default:
@@ -31,6 +31,10 @@ func (w *Window) typed(e *fyne.KeyEvent) {
 	case fyne.KeyF5:
 		w.command(fyne.KeyR)
 	case fyne.KeyEscape:
+		if w.sheet != nil { // with the keyboard nowhere
+			w.sheet.close()
+			return
+		}
 		w.unsearch()
 	case fyne.KeyDown:
 		w.move(1)
@@ -52,6 +56,10 @@ func (w *Window) command(key fyne.KeyName) {
 	switch key {
 	case fyne.KeyN:
 		w.Add()
+	case fyne.KeyD:
+		w.doctor()
+	case fyne.KeyComma:
+		w.settings()
 	case fyne.KeyF:
 		if w.search.Visible() {
 			w.win.Canvas().Focus(w.search)

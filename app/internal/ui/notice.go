@@ -30,6 +30,7 @@ type noticeBox struct {
 	means  *widget.Label
 	remedy *widget.Label
 	action *widget.Button
+	other  *widget.Button
 	below  *fyne.Container // around action, if that is below the text
 }
 
@@ -46,6 +47,7 @@ func newNoticeBox(narrow bool, do func(model.Action)) *noticeBox {
 	b.means = sentence(fyne.TextStyle{})
 	b.remedy = sentence(fyne.TextStyle{})
 	b.action = widget.NewButton("", func() { b.do(b.notice.Action) })
+	b.other = widget.NewButton("", func() { b.do(b.notice.Other) })
 	b.body = b.build()
 	b.ExtendBaseWidget(b)
 	b.Hide()
@@ -76,12 +78,10 @@ func (b *noticeBox) set(n model.Notice) {
 			label.Show()
 		}
 	}
-	b.action.Text, b.action.Icon = n.Action.Label, verbIcon(n.Action.Verb)
-	b.action.Refresh()
-	if n.Action.Verb == "" {
-		b.action.Hide()
-	} else {
-		b.action.Show()
+	for button, a := range map[*widget.Button]model.Action{b.action: n.Action, b.other: n.Other} {
+		button.Text, button.Icon = a.Label, verbIcon(a.Verb)
+		button.Refresh()
+		show(button, a.Verb != "")
 	}
 	if b.below != nil {
 		show(b.below, n.Action.Verb != "")
@@ -111,11 +111,11 @@ func (b *noticeBox) build() *fyne.Container {
 	left := container.NewHBox(
 		container.New(layout.NewCustomPaddedLayout(8, 8, 6, 0), b.bar), b.turn)
 	if b.narrow {
-		b.below = container.New(layout.NewCustomPaddedLayout(0, 8, theme.InnerPadding(), 0), container.NewHBox(b.action))
+		b.below = container.New(layout.NewCustomPaddedLayout(0, 8, theme.InnerPadding(), 0), container.NewHBox(b.action, b.other))
 		return container.NewStack(b.ground, container.NewBorder(nil, nil, left, nil, container.NewVBox(text, b.below)))
 	}
 	return container.NewStack(b.ground, container.NewBorder(nil, nil, left,
-		container.New(layout.NewCustomPaddedLayout(0, 0, 0, 6), container.NewCenter(b.action)), text))
+		container.New(layout.NewCustomPaddedLayout(0, 0, 0, 6), container.NewCenter(container.NewVBox(b.action, b.other))), text))
 }
 
 func (b *noticeBox) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(b.body) }

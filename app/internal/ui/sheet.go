@@ -15,8 +15,11 @@ import (
 	"github.com/moorage/moorage/daemon/api"
 )
 
-// sheetWidth is that of every sheet, in pixels of the theme.
-const sheetWidth = 470
+// Widths of sheets, in pixels of the theme.
+const (
+	sheetWidth = 470
+	wideWidth  = 620 // of those with a report in them
+)
 
 // sheet is a form over the window. Esc closes it wherever the keyboard is.
 type sheet struct {
@@ -27,9 +30,25 @@ type sheet struct {
 	buttons *fyne.Container
 	trouble *noticeBox
 	onClose func()
+	show    func(model.View) // what it shows of that; nil: nothing
+	page    bool             // nothing is lost when it gives way to another
 }
 
 func newSheet(c fyne.Canvas, title string, onClose func()) *sheet {
+	return newSheetOf(sheetWidth, c, title, onClose)
+}
+
+func newWideSheet(c fyne.Canvas, title string, onClose func()) *sheet {
+	return newSheetOf(wideWidth, c, title, onClose)
+}
+
+// roomFor is the height of a part of a sheet that scrolls: best, unless the window
+// has no room for that and all others, which are others high.
+func roomFor(c fyne.Canvas, best, others float32) float32 {
+	return max(min(best, c.Size().Height-others), 100)
+}
+
+func newSheetOf(across float32, c fyne.Canvas, title string, onClose func()) *sheet {
 	s := &sheet{canvas: c, onClose: onClose}
 	s.title = widget.NewLabelWithStyle(title, fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
 	s.title.SizeName = theme.SizeNameSubHeadingText
@@ -38,7 +57,7 @@ func newSheet(c fyne.Canvas, title string, onClose func()) *sheet {
 	s.buttons = container.NewHBox()
 	s.trouble = newNoticeBox(false, func(model.Action) {})
 	width := canvas.NewRectangle(color.Transparent)
-	width.SetMinSize(fyne.NewSize(sheetWidth, 0))
+	width.SetMinSize(fyne.NewSize(max(min(across, c.Size().Width-60), sheetWidth), 0))
 	s.popup = widget.NewModalPopUp(container.New(layout.NewCustomPaddedLayout(10, 14, 14, 14),
 		container.NewVBox(width, s.title, s.body,
 			inset(s.trouble), inset(s.buttons))), c)
@@ -115,6 +134,26 @@ func (s *sheet) check(label string) *sheetCheck {
 	c.Text = label
 	c.ExtendBaseWidget(c)
 	return c
+}
+
+func (s *sheet) selection(chosen func(string)) *sheetSelect {
+	l := &sheetSelect{escape: s.close}
+	l.OnChanged = chosen
+	l.ExtendBaseWidget(l)
+	return l
+}
+
+type sheetSelect struct {
+	widget.Select
+	escape func()
+}
+
+func (l *sheetSelect) TypedKey(e *fyne.KeyEvent) {
+	if e.Name == fyne.KeyEscape {
+		l.escape()
+		return
+	}
+	l.Select.TypedKey(e)
 }
 
 type sheetButton struct {

@@ -13,14 +13,28 @@ const (
 	colorEdge fyne.ThemeColorName = "moorageEdge"
 )
 
-// Theme is the look of the app: the toolkit's own, in the colours of water and
-// rope. It follows the desktop's choice of light or dark.
+// Look is whether the app is light or dark.
+type Look string
+
+// The looks.
+const (
+	LookOfDesktop Look = "system"
+	LookLight     Look = "light"
+	LookDark      Look = "dark"
+)
+
+// lookOrder is that in which they are offered.
+var lookOrder = [...]Look{LookOfDesktop, LookLight, LookDark}
+
+// Theme is the app in the colours of water and rope, otherwise the toolkit's own.
 type Theme struct {
 	fyne.Theme
+	look Look
 }
 
-// NewTheme returns the look of the app.
-func NewTheme() *Theme { return &Theme{theme.DefaultTheme()} }
+// NewTheme returns the theme of a look; any other than those above is that of the
+// desktop.
+func NewTheme(look Look) *Theme { return &Theme{theme.DefaultTheme(), look} }
 
 func rgb(v uint32) color.Color {
 	return color.NRGBA{R: uint8(v >> 16), G: uint8(v >> 8), B: uint8(v), A: 0xff}
@@ -33,6 +47,12 @@ func rgba(v uint32) color.Color {
 // Color returns the colour of name; what we have no opinion on is the
 // toolkit's.
 func (t *Theme) Color(name fyne.ThemeColorName, variant fyne.ThemeVariant) color.Color {
+	switch t.look {
+	case LookLight:
+		variant = theme.VariantLight
+	case LookDark:
+		variant = theme.VariantDark
+	}
 	if variant == theme.VariantLight {
 		switch name {
 		case theme.ColorNameBackground:

@@ -1,11 +1,14 @@
 package ui
 
 import (
+	"errors"
 	"fmt"
 	"image/color"
 	"image/png"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -39,7 +42,22 @@ type service struct {
 
 	watched string
 	edits   []api.EditDrive
+	bundle  model.Bundle
+	full    error // of what is saved
+	hold    bool  // StopService is not answered, but by held
+	held    func(*api.Problem)
 }
+
+func (s *service) StopService(done func(*api.Problem)) {
+	s.note("stop")
+	if s.hold {
+		s.held = done
+		return
+	}
+	done(s.refuse)
+}
+
+func (s *service) Diagnose(done func(model.Bundle)) { done(s.bundle) }
 
 func (s *service) note(format string, args ...any) {
 	s.mu.Lock()
@@ -90,7 +108,7 @@ type fixture struct {
 
 func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
 	a := test.NewTempApp(t)
-	a.Settings().SetTheme(variant{NewTheme(), v})
+	a.Settings().SetTheme(variant{NewTheme(LookOfDesktop), v})
 	texts, err := assets.English()
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +118,12 @@ func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
 		Window: f.win, Texts: texts, Actions: f.service,
 		Hide: func() { f.service.note("hide") }, Quit: func() { f.service.note("quit") },
 		Copy: func(s string) { f.service.copied = s },
+		Look: LookOfDesktop, SetLook: func(l Look) { f.service.note("look %s", l) },
+		Save: func(name string, write func(io.Writer) error, done func(string, error)) {
+			f.service.note("save %s", name)
+			var b strings.Builder
+			done("/home/ann/"+name, errors.Join(write(&b), f.service.full))
+		},
 	})
 	return f
 }

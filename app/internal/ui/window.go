@@ -4,6 +4,7 @@
 package ui
 
 import (
+	"io"
 	"slices"
 
 	"fyne.io/fyne/v2"
@@ -26,6 +27,8 @@ type Actions interface {
 	SetSecret(drive, secret string, done func(*api.Problem))
 	Edit(drive string, e api.EditDrive, done func(*api.Problem))
 	Watch(drive string) // which drive View.Detail is to be about
+	StopService(done func(*api.Problem))
+	Diagnose(done func(model.Bundle))
 }
 
 // searchFrom is the number of drives from which a search helps.
@@ -39,6 +42,8 @@ type Window struct {
 	hide    func()
 	quit    func()
 	copy    func(string)
+	save    func(name string, write func(io.Writer) error, done func(place string, err error))
+	setLook func(Look)
 
 	view   model.View
 	top    *fyne.Container
@@ -50,10 +55,13 @@ type Window struct {
 	none   *widget.Label
 	footer *widget.Label
 	sheet  *sheet // in view, or nil
+	more   *widget.Button
+	look   Look
 	last   string // the drive that was selected last, which the pane is about
 	detail *detailPane
 	split  *fyne.Container
 
+	leaving *quitSheet  // in view, or nil
 	awaited func() bool // done when true; nil: nothing
 }
 
@@ -65,12 +73,18 @@ type Options struct {
 	Hide    func()       // the person closes the window
 	Quit    func()       // the person ends the app
 	Copy    func(string) // to the clipboard
+	Look    Look         // that of now
+	SetLook func(Look)   // changes and keeps it
+	// Save lets the person choose a place and writes there; done is called from
+	// any goroutine, with the place, or "" if the person chose none.
+	Save func(name string, write func(io.Writer) error, done func(place string, err error))
 }
 
 // New fills a window. It shows no drives before the first Show.
 func New(o Options) *Window {
 	w := &Window{
 		win: o.Window, texts: o.Texts, actions: o.Actions, hide: o.Hide, quit: o.Quit, copy: o.Copy,
+		look: o.Look, setLook: o.SetLook, save: o.Save,
 	}
 	w.win.SetTitle(w.texts.Get("app.name"))
 	w.win.SetIcon(Icon("moorage"))
@@ -79,7 +93,7 @@ func New(o Options) *Window {
 	w.win.SetCloseIntercept(w.hide)
 	w.win.Canvas().SetOnTypedKey(w.typed)
 	for _, key := range []fyne.KeyName{
-		fyne.KeyN, fyne.KeyF, fyne.KeyR, fyne.KeyO, fyne.KeyM, fyne.KeyW, fyne.KeyQ,
+		fyne.KeyN, fyne.KeyF, fyne.KeyR, fyne.KeyO, fyne.KeyM, fyne.KeyW, fyne.KeyQ, fyne.KeyD, fyne.KeyComma,
 	} {
 		s := &desktop.CustomShortcut{KeyName: key, Modifier: fyne.KeyModifierShortcutDefault}
 		w.win.Canvas().AddShortcut(s, w.shortcut)
@@ -98,9 +112,10 @@ func (w *Window) build() fyne.CanvasObject {
 	w.search.Hide()
 	add := widget.NewButtonWithIcon(w.texts.Get("do.add"), theme.ContentAddIcon(), w.Add)
 	add.Importance = widget.HighImportance
+	w.more = widget.NewButtonWithIcon("", theme.MenuIcon(), w.menu)
 	w.header = container.New(layout.NewCustomPaddedLayout(6, 2, 12, 12),
 		container.NewBorder(nil, nil, container.NewHBox(container.NewCenter(picture("moorage", 36)), title),
-			container.NewCenter(add),
+			container.NewCenter(container.NewHBox(add, w.more)),
 			container.New(layout.NewCustomPaddedLayout(0, 0, 20, 12),
 				container.NewVBox(layout.NewSpacer(), w.search, layout.NewSpacer()))))
 
@@ -157,6 +172,9 @@ func (w *Window) Show(v model.View) {
 		w.choose(first)
 	}
 	w.detail.set(v.Detail)
+	if w.sheet != nil && w.sheet.show != nil {
+		w.sheet.show(v)
+	}
 	w.await()
 }
 
@@ -229,7 +247,11 @@ func (w *Window) Do(a model.Action) {
 	case model.Add:
 		w.Add()
 	case model.Quit:
-		w.quit()
+		w.Quit()
+	case model.Examine:
+		w.doctor()
+	case model.Preferences:
+		w.settings()
 	default:
 		w.actions.Do(a.Verb, a.Drive)
 	}
@@ -241,6 +263,60 @@ func (w *Window) Add() {
 		known := w.view.Rows
 		added := func() { w.reveals(known) }
 		return newAddSheet(w.win.Canvas(), w.texts, w.actions.Add, added, w.closed).sheet
+	})
+}
+
+// menu shows what can be done with the app as a whole.
+func (w *Window) menu() {
+	item := func(verb model.Verb, label string, icon fyne.Resource) *fyne.MenuItem {
+		return fyne.NewMenuItemWithIcon(w.texts.Get(label), icon, func() { w.Do(model.Action{Verb: verb}) })
+	}
+	menu := widget.NewPopUpMenu(fyne.NewMenu("",
+		item(model.Preferences, "menu.settings", theme.SettingsIcon()), item(model.Examine, "menu.doctor", theme.SearchIcon()),
+		fyne.NewMenuItemSeparator(), item(model.Quit, "menu.quit", theme.LogoutIcon()),
+	), w.win.Canvas())
+	below := w.more.Size()
+	menu.ShowAtRelativePosition(fyne.NewPos(below.Width-menu.MinSize().Width, below.Height+theme.Padding()), w.more)
+}
+
+// doctor shows the doctor's report, and has it made.
+func (w *Window) doctor() {
+	w.turn()
+	if w.opens(func() *sheet {
+		return newDoctorSheet(w.win.Canvas(), w.texts, w.examine, w.copy, w.closed).sheet
+	}) {
+		w.actions.Do(model.Examine, "")
+	}
+}
+
+// turn takes a page away, for another one.
+func (w *Window) turn() {
+	if w.sheet != nil && w.sheet.page {
+		w.sheet.close()
+	}
+}
+
+func (w *Window) examine(a model.Action) { w.actions.Do(a.Verb, a.Drive) }
+
+func (w *Window) settings() {
+	w.turn()
+	if w.opens(func() *sheet {
+		return newSettingsSheet(w.win.Canvas(), w.texts, w.Do, w.look, w.setLooks, w.diagnose, w.closed).sheet
+	}) {
+		w.actions.Do(model.Preferences, "")
+	}
+}
+
+func (w *Window) setLooks(l Look) {
+	w.look = l
+	w.setLook(l)
+}
+
+// diagnose takes the place of the settings.
+func (w *Window) diagnose() {
+	w.turn()
+	w.open(func() *sheet {
+		return newBundleSheet(w.win.Canvas(), w.texts, w.actions.Diagnose, w.save, w.closed).sheet
 	})
 }
 
@@ -294,10 +370,18 @@ func (w *Window) Tell(title, text string, done func()) {
 }
 
 // open shows a sheet, unless there is one.
-func (w *Window) open(sheet func() *sheet) {
-	if w.sheet == nil {
-		w.sheet = sheet()
+func (w *Window) open(sheet func() *sheet) { w.opens(sheet) }
+
+// opens is open, and says whether there was none.
+func (w *Window) opens(sheet func() *sheet) bool {
+	if w.sheet != nil {
+		return false
 	}
+	w.sheet = sheet()
+	if w.sheet.show != nil {
+		w.sheet.show(w.view)
+	}
+	return true
 }
 
 func (w *Window) closed() {
