@@ -5,6 +5,8 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 //go:embed icons/*.png text/*.json
@@ -23,14 +25,43 @@ func Icon(name string) ([]byte, bool) {
 type Texts map[string]string
 
 // English returns the texts in English.
-func English() (Texts, error) {
-	b, err := files.ReadFile("text/en.json")
+func English() (Texts, error) { return read("en") }
+
+func read(language string) (Texts, error) {
+	b, err := files.ReadFile("text/" + language + ".json")
 	if err != nil {
 		return nil, fmt.Errorf("read texts: %w", err)
 	}
 	var t Texts
 	if err := json.Unmarshal(b, &t); err != nil {
 		return nil, fmt.Errorf("read texts: %w", err)
+	}
+	return t, nil
+}
+
+// Languages are those that there are texts in, as BCP 47 tags.
+func Languages() []string { return []string{"de", "en", "es", "fr", "ja", "zh"} }
+
+// For returns the texts in the language of a locale, such as "de-AT", "zh_CN.UTF-8"
+// or "C"; English where there is none of it. What a language has no text for is in
+// English too.
+func For(locale string) (Texts, error) {
+	t, err := English()
+	language, _, _ := strings.Cut(strings.ToLower(locale), "_")
+	language, _, _ = strings.Cut(language, "-")
+	if err != nil || language == "en" || !slices.Contains(Languages(), language) {
+		return t, err
+	}
+	own, err := read(language)
+	if err != nil {
+		return nil, err
+	}
+	for key, text := range own {
+		t[key] = text
+		// A language without a form for one thing has none from English.
+		if one, ok := strings.CutSuffix(key, ".many"); ok && own[one+".one"] == "" {
+			delete(t, one+".one")
+		}
 	}
 	return t, nil
 }

@@ -2,6 +2,7 @@ package assets_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -9,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,6 +112,65 @@ func checkCall(t *testing.T, texts assets.Texts, path string, c *ast.CallExpr) {
 	case "Count":
 		if _, ok := texts[key+".many"]; !ok {
 			t.Errorf("%s: no text %q", path, key+".many")
+		}
+	}
+}
+
+// TestLanguages: each language has all texts of English and no others, and each text
+// takes what the English one takes.
+func TestLanguages(t *testing.T) {
+	english, err := assets.English()
+	if err != nil {
+		t.Fatal(err)
+	}
+	verbs := regexp.MustCompile(`%(?:\[(\d+)\])?[a-z]`)
+	takes := func(text string) []string {
+		var all []string
+		for i, m := range verbs.FindAllStringSubmatch(text, -1) {
+			n := strconv.Itoa(i + 1)
+			if m[1] != "" {
+				n = m[1]
+			}
+			all = append(all, n+m[0][len(m[0])-1:])
+		}
+		slices.Sort(all)
+		return all
+	}
+	for _, language := range assets.Languages() {
+		b, err := os.ReadFile(filepath.Join("text", language+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var own assets.Texts
+		if err := json.Unmarshal(b, &own); err != nil {
+			t.Fatalf("%s: %v", language, err)
+		}
+		for key, text := range own {
+			if want, ok := english[key]; !ok {
+				t.Errorf("%s: there is no text %q", language, key)
+			} else if !slices.Equal(takes(text), takes(want)) {
+				t.Errorf("%s: %q takes %v, and in English %v", language, key, takes(text), takes(want))
+			}
+		}
+		for key := range english {
+			if _, ok := own[key]; !ok && !(strings.HasSuffix(key, ".one") && (language == "ja" || language == "zh")) {
+				t.Errorf("%s: no text %q", language, key)
+			}
+		}
+	}
+}
+
+func TestFor(t *testing.T) {
+	for locale, want := range map[string]string{
+		"de-AT": "1 Laufwerk", "de_DE.UTF-8": "1 Laufwerk", "fr": "1 lecteur", "ja-JP": "ドライブ 1 台", "zh-Hans-CN": "1 个驱动器",
+		"en-GB": "1 drive", "C": "1 drive", "": "1 drive", "xx": "1 drive", "../en": "1 drive",
+	} {
+		texts, err := assets.For(locale)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := texts.Count("summary.drives", 1); got != want {
+			t.Errorf("%q: %q, want %q", locale, got, want)
 		}
 	}
 }

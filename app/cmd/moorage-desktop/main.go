@@ -17,6 +17,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"fyne.io/fyne/v2/lang"
+
 	"github.com/moorage/moorage/app/internal/autostart"
 	"github.com/moorage/moorage/app/internal/desktop"
 	"github.com/moorage/moorage/app/internal/single"
@@ -42,7 +44,7 @@ func main() {
 func run(hidden bool) error {
 	recent := &desktop.Recent{}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, recent), &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
-	texts, err := assets.English()
+	texts, err := assets.For(lang.SystemLocale().String())
 	if err != nil {
 		return err
 	}
