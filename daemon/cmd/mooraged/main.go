@@ -100,7 +100,7 @@ The environment variable MOORAGE_SOCKET moves its control socket.`,
 	root.SetVersionTemplate("mooraged {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), serviceCommand(), unmountCommand(), doctorCommand(), lookCommand(), listCommand())
+	root.AddCommand(serveCommand(), serviceCommand(), unmountCommand(), doctorCommand(), lookCommand(), listCommand(), keepCommand())
 	return root
 }
 

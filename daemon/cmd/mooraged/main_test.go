@@ -25,6 +25,7 @@ import (
 
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/client"
+	"github.com/moorage/moorage/daemon/internal/mounts"
 	"github.com/moorage/moorage/daemon/internal/mounts/mountstest"
 	"github.com/moorage/moorage/daemon/internal/mounts/serve"
 	"github.com/moorage/moorage/daemon/internal/secrets"
@@ -49,6 +50,9 @@ func TestMain(m *testing.M) {
 	case "main":
 		os.Exit(run())
 	case "service":
+		if len(os.Args) > 1 { // what the service starts
+			os.Exit(run())
+		}
 		if err := testService(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -82,8 +86,12 @@ func testService() error {
 	defer store.Close()
 	m := &mountstest.Mounter{Path: os.Getenv("MOORAGE_TEST_TABLE"), OnMount: mnt}
 	opener := newOpener()
+	var keep mounts.Keeper
+	if os.Getenv(keepPorts) != "" {
+		keep = keeperOf(socket)
+	}
 	return service.Run(ctx, service.Options{
-		Places: p, Socket: socket, Version: "test", Opener: opener, Mounter: m, Secrets: store,
+		Keep: keep, Places: p, Socket: socket, Version: "test", Opener: opener, Mounter: m, Secrets: store,
 		Try: opener.Try, List: func(_ context.Context, dir string, read bool) error { return listAt(dir, read) },
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Probe:     func(context.Context) []api.Check { return nil },
@@ -91,6 +99,9 @@ func testService() error {
 		CheckPeer: func(net.Conn) error { return nil }, Watch: m.Watch,
 	})
 }
+
+// keepPorts names the variable that makes testService have ports kept.
+const keepPorts = "MOORAGE_TEST_KEEP"
 
 // realKeyring names the variable that makes testService use that of the session.
 const realKeyring = "MOORAGE_TEST_REAL_KEYRING"

@@ -69,7 +69,9 @@ func read(t *testing.T, c *nfstest.Client, dir nfstest.Handle, name string) stri
 
 // kill -9 under a mounted folder: the next service goes on with the same mount,
 // and a file that was open stays usable.
-func TestServiceIsKilled(t *testing.T) {
+func TestServiceIsKilled(t *testing.T) { serviceIsKilled(t) }
+
+func serviceIsKilled(t *testing.T) {
 	h := newHome(t)
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "file"), []byte("before"), 0o600); err != nil {
@@ -85,6 +87,12 @@ func TestServiceIsKilled(t *testing.T) {
 	p.end(syscall.SIGKILL)
 	if _, err := h.client.Service(t.Context()); !errors.Is(err, client.ErrNoService) {
 		t.Fatalf("after the kill: %v", err)
+	}
+	kept := os.Getenv(keepPorts) != ""
+	if l, err := net.Listen("tcp", before.Address); (err == nil) == kept {
+		t.Errorf("the port of a drive whose service was killed, kept %v: %v", kept, err)
+	} else if err == nil {
+		l.Close()
 	}
 
 	h.service()
@@ -119,6 +127,11 @@ func TestServiceIsKilled(t *testing.T) {
 	if _, err := h.client.Unmount(t.Context(), "f", api.UnmountDrive{Wait: true}); err != nil {
 		t.Error(err)
 	}
+	l, err := net.Listen("tcp", before.Address)
+	if err != nil {
+		t.Fatalf("the port of a drive that is not mounted any more: %v", err)
+	}
+	l.Close()
 }
 
 func TestGitDrive(t *testing.T) {

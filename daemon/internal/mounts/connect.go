@@ -61,6 +61,9 @@ func (d *drive) connect(ctx context.Context) (err error) {
 	if err != nil {
 		return mountProblem(err, st.Name, p.dir)
 	}
+	if !held {
+		undo = append(undo, d.unkeep)
+	}
 	token, err := state.NewToken(d.m.o.Rand)
 	if err != nil {
 		l.Close()
@@ -143,13 +146,13 @@ func (d *drive) listen(ctx context.Context, port uint16) (l net.Listener, held b
 		return l, true, err
 	}
 	if port != 0 {
-		l, err := Listen(ctx, loopback(port))
+		l, err := d.own(ctx, port)
 		if err == nil {
 			return l, false, nil
 		}
 		d.log.Info("the drive gets another port", "port", port, "err", err)
 	}
-	if l, err = Listen(ctx, loopback(0)); err != nil {
+	if l, err = d.own(ctx, 0); err != nil {
 		return nil, false, fmt.Errorf("listen for the drive: %w", err)
 	}
 	return l, false, nil
@@ -249,6 +252,9 @@ func (d *drive) discard(ctx context.Context) *api.Error {
 
 // unmounted clears up after a mount that is gone.
 func (d *drive) unmounted(mnt state.Mount) {
+	if !mnt.Held {
+		d.unkeep()
+	}
 	place{dir: mnt.Dir, made: mnt.Made}.remove()
 	n := d.keeps().count()
 	if err := d.save(func(s *state.Drive) { s.Mount, s.Unpublished = nil, n }); err != nil {

@@ -297,7 +297,7 @@ func (m *Manager) begin(d *drive, tableKnown bool, table []mounter.Mount) {
 		o := op{kind: opAdopt}
 		if !st.Mount.Held { // nobody else can take one that is held
 			var err error
-			if o.l, err = Listen(m.ctx, loopback(st.Port)); err != nil {
+			if o.l, err = d.own(m.ctx, st.Port); err != nil {
 				d.log.Error("the port of a mount cannot be listened on", "port", st.Port, "err", err)
 			}
 		}
@@ -424,11 +424,8 @@ func (d *drive) holdAgain(ctx context.Context, st state.Drive) net.Listener {
 	defer deadline.Stop()
 	for {
 		l, err := d.m.hold(ctx, d.id, st.Port)
-		got := uint16(0)
 		if err == nil {
-			if a, ok := l.Addr().(*net.TCPAddr); ok {
-				got = uint16(a.Port)
-			}
+			got := portOf(l)
 			if got == st.Port {
 				return l
 			}

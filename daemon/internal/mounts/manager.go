@@ -59,6 +59,7 @@ type Options struct {
 	Clock     func() time.Time
 	Rand      io.Reader
 
+	Keep      Keeper                                          // nil: ports of drives without the helper are free while no service runs
 	CheckPeer func(net.Conn) error                            // nil: as the system allows
 	Watch     func(ctx context.Context, changed func()) error // calls changed when the mount table may have changed; nil: the system's
 	// Network calls changed when this computer's addresses have changed, until ctx is

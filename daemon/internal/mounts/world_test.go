@@ -34,6 +34,7 @@ type world struct {
 	m       *mounts.Manager
 	mounter *mountstest.Mounter
 	holder  *holder // of listeners; nil: drives listen by themselves
+	keep    mounts.Keeper
 	opener  *opener
 	secrets *keyring
 	hub     *events.Hub
@@ -77,7 +78,7 @@ func (w *world) start() {
 		CacheDir: filepath.Join(w.dir, "cache"), MountsDir: filepath.Join(w.dir, "Moorage"), Events: w.hub,
 		Logger: slog.New(w.log), Clock: time.Now, Rand: rand.Reader, CheckPeer: w.peer,
 		Watch: w.mounter.Watch, Retry: 10 * time.Millisecond, Measure: 10 * time.Millisecond,
-		Look: w.look, LookEvery: w.every, Network: w.watchNetwork,
+		Look: w.look, LookEvery: w.every, Network: w.watchNetwork, Keep: w.keep,
 	})
 	w.m = m
 	if err := m.Start(w.t.Context()); err != nil {

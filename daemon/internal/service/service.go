@@ -56,6 +56,8 @@ type Options struct {
 
 	Look func(ctx context.Context, dir string) error // see mounts.Options
 
+	Keep mounts.Keeper // see mounts.Options
+
 	// See mounts.Options; nil for a Mounter that is the system's.
 	CheckPeer func(net.Conn) error
 	Watch     func(ctx context.Context, changed func()) error
@@ -129,7 +131,7 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*successor, error
 	s.m = mounts.New(mounts.Options{
 		Opener: o.Opener, Mounter: o.Mounter, Secrets: o.Secrets, Config: s.conf, State: store,
 		CacheDir: o.Places.Cache, MountsDir: o.Places.Mounts, Events: hub, Logger: o.Logger, Clock: time.Now, Rand: rand.Reader,
-		CheckPeer: o.CheckPeer, Watch: o.Watch, Look: o.Look,
+		CheckPeer: o.CheckPeer, Watch: o.Watch, Look: o.Look, Keep: o.Keep,
 	})
 	if err := s.m.Start(ctx); err != nil {
 		l.Close()
