@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -17,11 +19,15 @@ func leaveService(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	bus, err := dbus.ConnectSessionBus(dbus.WithContext(ctx))
+	// As systemctl does: without a bus, which a session need not have.
+	systemd, err := dbus.Dial("unix:path="+filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd", "private"), dbus.WithContext(ctx))
 	if err != nil {
 		return fmt.Errorf("find the user's systemd: %w", err)
 	}
-	defer bus.Close()
+	defer systemd.Close()
+	if err := systemd.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Getuid()))}); err != nil {
+		return fmt.Errorf("greet the user's systemd: %w", err)
+	}
 	type property struct {
 		Name  string
 		Value dbus.Variant
@@ -31,7 +37,7 @@ func leaveService(ctx context.Context) error {
 		Properties []property
 	}
 	name := fmt.Sprintf("moorage-keeper-%d.scope", os.Getpid())
-	call := bus.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1").CallWithContext(ctx,
+	call := systemd.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1").CallWithContext(ctx,
 		"org.freedesktop.systemd1.Manager.StartTransientUnit", 0, name, "fail", []property{
 			{"Description", dbus.MakeVariant("Moorage: ports of mounted drives")},
 			{"PIDs", dbus.MakeVariant([]uint32{uint32(os.Getpid())})},

@@ -30,7 +30,7 @@ killed() {
 	read -r _ </tmp/ready
 	( i=0; while [ $i -lt 200 ]; do echo "entry $i"; i=$((i + 1)); done >>written ) & writer=$!
 	drop_caches
-	kill -KILL $(busybox pidof mooraged)
+	kill -KILL $(services)
 	echo >/tmp/dead
 	sleep 1
 	timeout 30 moorage status # starts the service

@@ -64,7 +64,7 @@ check "nobody else gets in" others
 restarted() {
 	exec 3</mnt/m/pkg/large.bin
 	dd bs=100000 count=1 status=none <&3 >/tmp/large
-	kill -KILL $(busybox pidof mooraged)
+	kill -KILL $(services)
 	drop_caches
 	timeout 30 moorage status 3<&- # starts the service
 	cat <&3 >>/tmp/large

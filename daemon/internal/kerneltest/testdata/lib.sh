@@ -27,6 +27,9 @@ fails() {
 	case $message in *"$text") ;; *) echo "wanted $text, got: $message"; return 1 ;; esac
 }
 
+# services are the processes that are a service, and not what keeps ports for one.
+services() { for p in $(busybox pidof mooraged); do tr '\0' ' ' </proc/$p/cmdline | grep -q ' keep ' || echo $p; done; }
+
 # same A B: two texts are equal.
 same() { [ "$1" = "$2" ] || { echo "got '$1', want '$2'"; return 1; }; }
 

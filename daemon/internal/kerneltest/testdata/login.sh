@@ -29,33 +29,35 @@ unit_is_right() {
 	same "$(systemd-analyze --user verify ~/.config/systemd/user/moorage.service 2>&1)" ""
 	same "$(systemctl --user is-enabled moorage.service)" enabled
 	moorage service status | grep -q "started at login, by systemd"
-	same "$(main_pid)" "$(busybox pidof mooraged)"
+	same "$(main_pid)" "$(services)"
 }
 
 takes_over() {
 	moorage service uninstall
 	moorage service stop
-	same "$(busybox pidof mooraged)" ""
+	same "$(services)" ""
 	moorage add /mnt/folder /mnt/f --auto --name folder
 	moorage mount folder # starts one that systemd knows nothing of
-	by_hand=$(busybox pidof mooraged)
+	by_hand=$(services)
 	exec 3</mnt/f/file
 	moorage service install
 	same "$(cat <&3)" hello
-	same "$(main_pid)" "$(busybox pidof mooraged)"
+	same "$(main_pid)" "$(services)"
 	[ "$(main_pid)" != "$by_hand" ]
 	grep -q ' /mnt/f nfs' /proc/mounts
 }
 
 again_after_kill() {
 	exec 3</mnt/f/file
-	old=$(main_pid)
+	old=$(main_pid) kept=$(keepers)
 	clock; began=$NOW
 	kill -KILL "$old"
 	until_true moorage_answers_anew
 	echo "back after $(elapsed)" >/tmp/back
 	same "$(cat <&3)" hello
+	same "$(keepers)" "$kept"
 }
+keepers() { pgrep -f "exe keep "; }
 moorage_answers_anew() { p=$(main_pid); [ "$p" != 0 ] && [ "$p" != "$old" ] && same "$(cat /mnt/f/file)" hello; }
 
 restarts() {
@@ -68,7 +70,8 @@ restarts() {
 
 at_login() {
 	logout
-	same "$(busybox pidof mooraged)" ""
+	kill $(keepers) # it would end soon, and is not of the next login
+	same "$(services)" ""
 	if grep " nfs " /proc/mounts; then return 1; fi
 	clock; began=$NOW
 	login
@@ -80,11 +83,19 @@ at_login() {
 	moorage status | grep away
 }
 
+kept_apart() {
+	old=$(main_pid) kept=$(keepers)
+	grep moorage-keeper /proc/$kept/cgroup
+	kill -KILL "$old"
+	until_true moorage_answers_anew
+	same "$(keepers)" "$kept" # systemd ends what is in the service's unit
+}
+
 stops() {
 	moorage service stop
 	same "$(systemctl --user show --property=ActiveState,SubState,NRestarts moorage.service | tr '\n' ' ')" "NRestarts=0 ActiveState=inactive SubState=dead "
 	moorage service start
-	same "$(main_pid)" "$(busybox pidof mooraged)"
+	same "$(main_pid)" "$(services)"
 }
 
 mended() {
@@ -103,6 +114,7 @@ moorage add mem: /mnt/m --auto --name memory
 moorage add http://127.0.0.1:9/away.git /mnt/a --auto --name away
 check "at login all drives are there, though one remote is away" at_login; cat /tmp/back
 check "what is told to end stays so until it is started" stops
+check "killed again: what keeps the ports is a unit of its own" kept_apart
 check "the doctor has it started at login" mended
 moorage service stop
 logout

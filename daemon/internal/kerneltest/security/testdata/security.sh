@@ -184,7 +184,7 @@ check "rule 13: the helper keeps four capabilities" confined
 takeover() {
 	p=$(port)
 	id=$(grep " $AT nfs " /proc/self/mountinfo | cut -d' ' -f1)
-	kill -KILL $(busybox pidof mooraged)
+	kill -KILL $(services)
 	user 6002 sh -c "exec busybox nc -l -p $p </dev/null >/tmp/squat" & squatter=$!
 	until_true grep -qi "$(printf ':%04X ' $p)" /proc/net/tcp /proc/net/tcp6
 	echo 3 >/proc/sys/vm/drop_caches
@@ -206,7 +206,7 @@ helperless() {
 	pid=$(busybox pidof moorage-mount-helper)
 	kill -KILL $pid
 	same "$(user 6001 cat $AT/f)" hello # the drive does not need it
-	kill -KILL $(busybox pidof mooraged)
+	kill -KILL $(services)
 	user 6001 moorage status >/dev/null
 	same "$(user 6001 cat $AT/f)" hello
 	[ "$(busybox pidof moorage-mount-helper)" != $pid ]
@@ -258,7 +258,7 @@ check "the owner unmounts it, and nothing stays" unmounts
 
 forced() {
 	user 6001 moorage mount $DATA $AT --name drive
-	kill -KILL $(busybox pidof mooraged)
+	kill -KILL $(services)
 	user 6001 cat $AT/f >/tmp/stuck 2>&1 & stuck=$!
 	user 6001 ask unmount $AT
 	unmounted
@@ -384,6 +384,21 @@ peers() {
 	user 6001 moorage unmount peer --wait
 }
 check "rule 6: a drive on the common loopback answers the kernel's client alone" peers
+kept() {
+	user 6001 moorage mount $DATA $AT --name kept
+	p=$(port)
+	kill -KILL $(pgrep -u 6001 -x mooraged)
+	until_true sh -c '! pgrep -u 6001 -x mooraged'
+	echo 3 >/proc/sys/vm/drop_caches
+	user 6001 cat $AT/f >/tmp/kept & reader=$!
+	fails "in use" user 6002 busybox timeout 2 busybox nc -l -p $p
+	user 6001 moorage status
+	wait $reader
+	same "$(cat /tmp/kept)" hello
+	user 6001 moorage unmount kept --wait
+	unmounted
+}
+check "rule 11: without the helper: nobody can take the port of a service that was killed" kept
 busless() {
 	busybox killall dbus-daemon
 	finds 6001 bad system-bus
