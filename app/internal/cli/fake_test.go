@@ -29,22 +29,23 @@ import (
 type fakeService struct {
 	socket string
 
-	mu      sync.Mutex
-	drives  map[string]api.Drive
-	secrets map[string]string
-	calls   []string
-	asked   []api.Calls                     // of every drive, in the answer to GET of one
-	mount   []func(d *api.Drive) *api.Error // what the next mounts do; then all succeed
-	unmount []*api.Error                    // what the next unmounts fail with
-	sync    func(ctx context.Context, wait bool) (api.Synced, *api.Error)
-	pin     func(verb, path string) (api.Pin, *api.Error)
-	checks  []api.Check
-	treated []api.Check // what the doctor says when it was asked to mend
-	kept    api.Secrets
-	unlock  []*api.Error // what the next unlocks fail with
-	watcher chan api.Event
-	stands  *string // the path of the call at which it stops to answer; "": the first
-	still   bool    // it has
+	mu       sync.Mutex
+	drives   map[string]api.Drive
+	secrets  map[string]string
+	calls    []string
+	asked    []api.Calls                     // of every drive, in the answer to GET of one
+	mount    []func(d *api.Drive) *api.Error // what the next mounts do; then all succeed
+	unmount  []*api.Error                    // what the next unmounts fail with
+	sync     func(ctx context.Context, wait bool) (api.Synced, *api.Error)
+	pin      func(verb, path string) (api.Pin, *api.Error)
+	checks   []api.Check
+	treated  []api.Check // what the doctor says when it was asked to mend
+	kept     api.Secrets
+	unlock   []*api.Error // what the next unlocks fail with
+	watcher  chan api.Event
+	standing sync.Mutex
+	stands   *string // the path of the call at which it stops to answer; "": the first
+	still    bool    // it has
 }
 
 var since = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -112,11 +113,15 @@ func newFake(t *testing.T, drives ...api.Drive) *fakeService {
 
 // standStill lets the service answer nothing any more, from a call of path on; "": from
 // now on.
-func (f *fakeService) standStill(path string) { f.stands = &path }
+func (f *fakeService) standStill(path string) {
+	f.standing.Lock()
+	defer f.standing.Unlock()
+	f.stands = &path
+}
 
 func (f *fakeService) standsStill(path string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.standing.Lock() // not mu, which is held by calls that wait for others
+	defer f.standing.Unlock()
 	if f.stands != nil && (*f.stands == "" || *f.stands == path) {
 		f.still = true
 	}
