@@ -286,6 +286,7 @@ func (d *Drive) settleUpload(ctx context.Context, id uint64) error {
 		return err
 	})
 	if errors.Is(err, nodes.ErrNotFound) {
+		d.pub.notSent(id) // which a disk that failed has kept from being noted
 		return nil
 	}
 	if err != nil {
