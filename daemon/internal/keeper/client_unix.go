@@ -64,8 +64,7 @@ func (c *Client) Drop(ctx context.Context, drive string) error {
 }
 
 func (c *Client) ask(ctx context.Context, q request) (net.Listener, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", c.socket)
+	conn, err := net.Dial("unix", c.socket) // which never takes time
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, ErrNoKeeper
 	}
