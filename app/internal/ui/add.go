@@ -1,11 +1,9 @@
 package ui
 
 import (
-	"image/color"
 	"strings"
 
 	"fyne.io/fyne/v2"
-	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/layout"
 	"fyne.io/fyne/v2/theme"
@@ -106,9 +104,7 @@ func (s *addSheet) row(first *sheetButton, others ...*sheetButton) []fyne.Canvas
 
 // option is a box to tick with a word on what it does.
 func option(c *sheetCheck, help string) fyne.CanvasObject {
-	indent := canvas.NewRectangle(color.Transparent)
-	indent.SetMinSize(fyne.NewSize(theme.IconInlineSize()+theme.Padding(), 0))
-	return container.New(layout.NewCustomPaddedVBoxLayout(-12), c, container.NewBorder(nil, nil, indent, nil, hint(help)))
+	return container.New(layout.NewCustomPaddedVBoxLayout(-12), c, underCheck(hint(help)))
 }
 
 func (s *addSheet) typed() string { return strings.TrimSpace(s.address.Text) }
