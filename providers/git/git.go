@@ -69,7 +69,8 @@ type Options struct {
 	// It is asked before git's credential helpers are. An empty password means
 	// that there is none. An error is that of the whole, if the helpers have no login.
 	Credential func(context.Context, CredentialRequest) (Credential, error)
-	HTTP       *http.Client // nil: one with limits of its own; proxy from the environment
+	HTTP       *http.Client      // nil: one with time-outs of its own
+	Network    providers.Network // its proxy is not for a given HTTP
 
 	timeouts transport.Timeouts // zero: the usual ones
 }
@@ -174,17 +175,17 @@ func (r *Remote) connectTransport(o Options) error {
 		web = &url.URL{Scheme: "https", Host: u.Host, Path: "/" + strings.TrimPrefix(u.Path, "/")}
 	}
 	l := transport.Login{Helpers: login.Helpers{Git: gitProgram}, Keyring: o.Credential}
-	r.web = transport.NewWeb(o.HTTP, web, u.User, l, o.timeouts)
+	r.web = transport.NewWeb(o.HTTP, web, u.User, l, o.timeouts, o.Network)
 	switch u.Transport {
 	case "http", "https":
 		r.http = transport.NewHTTP(r.web, base)
 		r.wire = r.http
 	case "git":
-		r.wire = transport.NewGit(u.Host, u.Port, u.Path, o.timeouts)
+		r.wire = transport.NewGit(u.Host, u.Port, u.Path, o.timeouts, o.Network)
 	case "file":
 		r.wire = transport.NewFile(gitProgram, u.Path, o.timeouts)
 	case "ssh":
-		r.ssh = transport.NewSSH(u.Host, u.Port, u.User, u.Path, o.timeouts)
+		r.ssh = transport.NewSSH(u.Host, u.Port, u.User, u.Path, o.timeouts, o.Network)
 		r.wire = r.ssh
 	default:
 		return fmt.Errorf("open git repository: %w: transport %q", providers.ErrUnsupported, u.Transport)
