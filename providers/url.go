@@ -61,7 +61,7 @@ type URL struct {
 	// is the shortest reading. See [URL.Candidates].
 	SplitOpen bool
 
-	Query string // parameters (s3: endpoint, region), encoded and sorted by name
+	Query string // parameters (s3: endpoint, region, profile), encoded and sorted by name
 }
 
 // MaxURL is the length in bytes up to which URLs are taken.
