@@ -223,6 +223,20 @@ func (u URL) Param(name string) string {
 	return q.Get(name)
 }
 
+// WithParam is u with the parameter of that name set, or without it if value is "".
+// Whether u is good then, [ParseURL] of its text tells.
+func (u URL) WithParam(name, value string) URL {
+	q, err := url.ParseQuery(u.Query)
+	if err != nil {
+		q = url.Values{}
+	}
+	if q.Del(name); value != "" {
+		q.Set(name, value)
+	}
+	u.Query = q.Encode()
+	return u
+}
+
 // DefaultName is a good name for the drive: one path element of at most 64
 // bytes that every system takes as a folder name and a shell without quotes.
 func (u URL) DefaultName() string {

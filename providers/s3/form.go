@@ -1,10 +1,6 @@
 package s3
 
-import (
-	"net/url"
-
-	"github.com/moorage/moorage/providers"
-)
+import "github.com/moorage/moorage/providers"
 
 // keysPage is where people make access keys of Amazon's.
 const keysPage = "https://console.aws.amazon.com/iam/home#/security_credentials"
@@ -32,14 +28,5 @@ func Form(u providers.URL) providers.Form {
 // param is a field that is a parameter of the URL.
 func param(u providers.URL, name, label, otherwise string) providers.Field {
 	return providers.Field{Name: name, Kind: providers.FieldText, Label: label, Default: otherwise, Value: u.Param(name),
-		Set: func(u *providers.URL, value string) {
-			q, err := url.ParseQuery(u.Query)
-			if err != nil {
-				q = url.Values{}
-			}
-			if q.Del(name); value != "" {
-				q.Set(name, value)
-			}
-			u.Query = q.Encode()
-		}}
+		Set: func(u *providers.URL, value string) { *u = u.WithParam(name, value) }}
 }
