@@ -15,6 +15,9 @@
 //	POST   /v1/drives/{name}/pin       PinPath → Pin, when it is stored and not when all is here
 //	POST   /v1/drives/{name}/unpin     PinPath
 //	PUT    /v1/drives/{name}/secret    Secret
+//	POST   /v1/describe                Describe → Description, at once
+//	POST   /v1/try                     Try → Tried, within 20 seconds; called off when the client goes away
+//	GET    /v1/found                   []Found, the nearest at hand first
 //	GET    /v1/secrets                 Secrets
 //	POST   /v1/secrets/unlock          UnlockSecrets, answered when the person has; drives that wait are tried again
 //	POST   /v1/secrets/file            SecretFile: makes it

@@ -69,15 +69,14 @@ type Options struct {
 	// It is asked before git's credential helpers are. An empty password means
 	// that there is none. An error is that of the whole, if the helpers have no login.
 	Credential func(context.Context, CredentialRequest) (Credential, error)
-	HTTP       *http.Client // nil: one with limits of its own; proxy from the environment
+	HTTP       *http.Client      // nil: one with time-outs of its own
+	Network    providers.Network // its proxy is not for a given HTTP
 
 	timeouts transport.Timeouts // zero: the usual ones
 }
 
 // Remote is an open repository. It is safe for concurrent use.
 type Remote struct {
-	url        providers.URL
-	key        string // in the saved state
 	log        *slog.Logger
 	clock      func() time.Time
 	store      *store.Store
@@ -94,15 +93,18 @@ type Remote struct {
 	files      walk // of opened files
 	folders    walk // of folders whose sizes were asked for
 	large      largeFiles
+	history    commitLog
 	saving     sync.Mutex // held while the state is written
+	turning    sync.Mutex // held while another revision takes the place of the one that is shown; before mu
 
 	mu     sync.Mutex
+	url    providers.URL // of what is shown
 	client *wire.Client
-	snap   *snapshot // what is shown; nil while Open is at it
-	filled object.ID // the last revision of which all trees came
-	sized  object.ID // the last revision of which all sizes were asked for
-	noTree bool      // the server refused a filter on trees
-	filter int       // what the server lets us leave out when files are fetched
+	snap   *snapshot   // what is shown; nil while Open is at it
+	whole  []object.ID // revisions of which all trees are here, the last one last
+	sized  object.ID   // the last revision of which all sizes were asked for
+	noTree bool        // the server refused a filter on trees
+	filter int         // what the server lets us leave out when files are fetched
 	closed bool
 }
 
@@ -132,7 +134,7 @@ func Open(ctx context.Context, u providers.URL, o Options) (*Remote, error) {
 		o.timeouts = transport.DefaultTimeouts()
 	}
 	r := &Remote{
-		url: u, key: u.String(), log: o.Logger, clock: o.Clock,
+		url: u, log: o.Logger, clock: o.Clock,
 		flights: newFlights(), requests: make(chan struct{}, maxRequests), downloads: make(chan struct{}, maxDownloads), limits: pack.DefaultLimits(), cacheLimit: o.CacheLimit,
 	}
 	r.trees.init()
@@ -174,17 +176,17 @@ func (r *Remote) connectTransport(o Options) error {
 		web = &url.URL{Scheme: "https", Host: u.Host, Path: "/" + strings.TrimPrefix(u.Path, "/")}
 	}
 	l := transport.Login{Helpers: login.Helpers{Git: gitProgram}, Keyring: o.Credential}
-	r.web = transport.NewWeb(o.HTTP, web, u.User, l, o.timeouts)
+	r.web = transport.NewWeb(o.HTTP, web, u.User, l, o.timeouts, o.Network)
 	switch u.Transport {
 	case "http", "https":
 		r.http = transport.NewHTTP(r.web, base)
 		r.wire = r.http
 	case "git":
-		r.wire = transport.NewGit(u.Host, u.Port, u.Path, o.timeouts)
+		r.wire = transport.NewGit(u.Host, u.Port, u.Path, o.timeouts, o.Network)
 	case "file":
 		r.wire = transport.NewFile(gitProgram, u.Path, o.timeouts)
 	case "ssh":
-		r.ssh = transport.NewSSH(u.Host, u.Port, u.User, u.Path, o.timeouts)
+		r.ssh = transport.NewSSH(u.Host, u.Port, u.User, u.Path, o.timeouts, o.Network)
 		r.wire = r.ssh
 	default:
 		return fmt.Errorf("open git repository: %w: transport %q", providers.ErrUnsupported, u.Transport)
@@ -303,4 +305,5 @@ var (
 	_ providers.Sizer    = (*Remote)(nil)
 	_ providers.Prober   = (*Remote)(nil)
 	_ providers.Waker    = (*Remote)(nil)
+	_ providers.Reviser  = (*Remote)(nil)
 )

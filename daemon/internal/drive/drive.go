@@ -102,6 +102,7 @@ type Options struct {
 	CacheLimit int64          // bytes of it; 0: 10 GiB
 	Budget     *reader.Budget // memory for bytes on their way, which drives share; nil: one of its own
 
+	Paused   bool          // nothing is published before Drive.Pause(false)
 	ReadOnly bool          // nothing can be changed, whatever the remote allows
 	Quiet    time.Duration // how long a file that was saved is left alone before it is published; 0: 1 s
 	Host     string        // this computer, as the names of conflict copies tell it; "": "this computer"
