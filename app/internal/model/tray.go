@@ -76,7 +76,7 @@ func (m *Model) tray(drives []api.Drive) Tray {
 	}
 	items = separate(items)
 	items = append(items, TrayItem{Label: m.texts.Get("tray.add"), Verb: Add})
-	if len(m.Active()) > 0 {
+	if len(active(drives)) > 0 {
 		items = append(items, TrayItem{Label: m.texts.Get("tray.unmount-all"), Verb: UnmountAll})
 	}
 	t.Items = append(items,
@@ -142,8 +142,11 @@ func (m *Model) trayDrive(d api.Drive) TrayItem {
 		glyph, more, verb = "◐", "tray.connecting", Reveal
 	case api.Mounted:
 		glyph, verb = "●", Open
-		if d.Pending.Files > 0 {
+		switch {
+		case waits(d) > 0:
 			glyph, more = "↑", "tray.uploading"
+		case d.Pending.Parked > 0:
+			glyph, more = "⚠", "upload.parked"
 		}
 	case api.Degraded:
 		glyph, more, verb = "◌", "tray.offline", Open
