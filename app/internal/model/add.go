@@ -17,7 +17,7 @@ type Prospect struct {
 	URL      string // "" while it names no drive
 	Secret   string // that was in the address, and is to be shown nowhere
 	Name     string // of the drive, unless the person wants another one
-	Parent   string // the folder in which that is a folder, unless there are Letters
+	Parent   string // the folder in which that is a folder, as it is shown; "": it gets one of Letters
 	Letters  []string
 	ReadOnly bool
 	SignIn   *Login // nil: a password or token is of no use
@@ -43,7 +43,8 @@ type Field struct {
 	Value       string
 }
 
-// Place is where a drive called name is mounted unless told otherwise; "" for a letter.
+// Place is where a drive called name is mounted unless told otherwise, as it is shown;
+// "" for a letter.
 func (p Prospect) Place(name string) string {
 	if p.Parent == "" {
 		return ""
@@ -54,13 +55,15 @@ func (p Prospect) Place(name string) string {
 // Prospect puts d in words; trouble is why the service did not tell.
 func (m *Model) Prospect(d api.Description, trouble *api.Problem) Prospect {
 	t := m.texts
-	p := Prospect{URL: d.URL, Secret: d.Secret, Name: d.Name, Letters: d.Letters, ReadOnly: d.ReadOnly, Problem: d.Problem}
+	p := Prospect{
+		URL: d.URL, Secret: d.Secret, Name: d.Name, Letters: d.Letters, ReadOnly: d.ReadOnly, Problem: d.Problem,
+	}
 	if trouble != nil {
 		p.Problem = trouble
 		return p
 	}
 	if d.Dir != "" {
-		p.Parent = filepath.Dir(d.Dir)
+		p.Parent = m.place(filepath.Dir(d.Dir))
 	}
 	if d.SignIn != nil {
 		p.SignIn = &Login{Secret: m.field(d.Kind, d.SignIn.Secret), Page: d.SignIn.Page}

@@ -61,7 +61,7 @@ func TestAddByAddressAlone(t *testing.T) {
 	}
 	f.key(fyne.KeyReturn)
 	f.at(3)
-	if !f.reads("It will be at /home/ann/Moorage/project.") {
+	if !f.reads("It will be at ~/Moorage/project.") {
 		t.Error("it is not told where it will be")
 	}
 	f.key(fyne.KeyReturn)
