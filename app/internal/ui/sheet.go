@@ -30,6 +30,7 @@ type sheet struct {
 	buttons *fyne.Container
 	trouble *noticeBox
 	onClose func()
+	enter   func()           // Enter with the keyboard nowhere; nil: nothing
 	show    func(model.View) // what it shows of that; nil: nothing
 	page    bool             // nothing is lost when it gives way to another
 }
@@ -190,12 +191,17 @@ func (c *sheetCheck) TypedKey(e *fyne.KeyEvent) {
 type sheetEntry struct {
 	widget.Entry
 	escape   func()
+	down     func()              // what is below; nil: nothing
 	shortcut func(fyne.Shortcut) // of the window; nil: none
 }
 
 func (e *sheetEntry) TypedKey(k *fyne.KeyEvent) {
-	if k.Name == fyne.KeyEscape {
+	switch {
+	case k.Name == fyne.KeyEscape:
 		e.escape()
+		return
+	case k.Name == fyne.KeyDown && e.down != nil:
+		e.down()
 		return
 	}
 	e.Entry.TypedKey(k)

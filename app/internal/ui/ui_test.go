@@ -40,6 +40,9 @@ type service struct {
 	refuse *api.Problem
 	copied string
 
+	prospects *prospects
+	unvisited error // of Visit
+
 	watched string
 	edits   []api.EditDrive
 	bundle  model.Bundle
@@ -113,9 +116,13 @@ func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{}, texts: texts}
+	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{prospects: newProspects(texts)}, texts: texts}
 	f.ui = New(Options{
-		Window: f.win, Texts: texts, Actions: f.service,
+		Window: f.win, Texts: texts, Actions: f.service, Prospects: f.service.prospects,
+		Visit: func(page string) error {
+			f.service.prospects.visited = page
+			return f.service.unvisited
+		},
 		Hide: func() { f.service.note("hide") }, Quit: func() { f.service.note("quit") },
 		Copy: func(s string) { f.service.copied = s },
 		Look: LookOfDesktop, SetLook: func(l Look) { f.service.note("look %s", l) },

@@ -45,6 +45,10 @@ type Window struct {
 	save    func(name string, write func(io.Writer) error, done func(place string, err error))
 	setLook func(Look)
 
+	prospects Prospects
+	visit     func(address string) error
+	adding    *addSheet // in view, or nil
+
 	view   model.View
 	top    *fyne.Container
 	header *fyne.Container
@@ -70,6 +74,10 @@ type Options struct {
 	Window  fyne.Window
 	Texts   assets.Texts
 	Actions Actions
+
+	Prospects Prospects
+	Visit     func(address string) error // opens a web page
+
 	Hide    func()       // the person closes the window
 	Quit    func()       // the person ends the app
 	Copy    func(string) // to the clipboard
@@ -84,14 +92,16 @@ type Options struct {
 func New(o Options) *Window {
 	w := &Window{
 		win: o.Window, texts: o.Texts, actions: o.Actions, hide: o.Hide, quit: o.Quit, copy: o.Copy,
-		look: o.Look, setLook: o.SetLook, save: o.Save,
+		look: o.Look, setLook: o.SetLook, save: o.Save, prospects: o.Prospects, visit: o.Visit,
 	}
 	w.win.SetTitle(w.texts.Get("app.name"))
 	w.win.SetIcon(Icon("moorage"))
 	w.win.SetContent(w.build())
 	w.win.Resize(fyne.NewSize(940, 640))
 	w.win.SetCloseIntercept(w.hide)
+	w.win.SetOnDropped(w.dropped)
 	w.win.Canvas().SetOnTypedKey(w.typed)
+	w.win.Canvas().AddShortcut(&fyne.ShortcutPaste{}, w.paste)
 	for _, key := range []fyne.KeyName{
 		fyne.KeyN, fyne.KeyF, fyne.KeyR, fyne.KeyO, fyne.KeyM, fyne.KeyW, fyne.KeyQ, fyne.KeyD, fyne.KeyComma,
 	} {
@@ -261,8 +271,11 @@ func (w *Window) Do(a model.Action) {
 func (w *Window) Add() {
 	w.open(func() *sheet {
 		known := w.view.Rows
-		added := func() { w.reveals(known) }
-		return newAddSheet(w.win.Canvas(), w.texts, w.actions.Add, added, w.closed).sheet
+		w.adding = newAddSheet(w.win.Canvas(), addOptions{
+			texts: w.texts, add: w.actions.Add, prospects: w.prospects, visit: w.visit,
+			added: func() { w.reveals(known) }, closed: w.closed,
+		})
+		return w.adding.sheet
 	})
 }
 
@@ -385,7 +398,7 @@ func (w *Window) opens(sheet func() *sheet) bool {
 }
 
 func (w *Window) closed() {
-	w.sheet = nil
+	w.sheet, w.adding = nil, nil
 	w.await()
 }
 
