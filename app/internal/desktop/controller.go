@@ -42,6 +42,7 @@ type Stream interface {
 type Options struct {
 	Service   Service
 	Details   Details
+	Revisions Revisions
 	Doctor    Doctor
 	Login     Login
 	Local     func(ctx context.Context, fix bool) ([]api.Check, error) // the doctor's report without a service
@@ -183,6 +184,8 @@ func (c *Controller) Do(verb model.Verb, drive string) {
 		})
 	case model.Auto, model.ReadOnly, model.KeepHere, model.Publish:
 		c.changeOf(verb, drive)
+	case model.GoBack:
+		c.goBack(drive)
 	case model.Open:
 		c.open(drive)
 	case model.Dismiss:

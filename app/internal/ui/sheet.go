@@ -190,12 +190,16 @@ func (c *sheetCheck) TypedKey(e *fyne.KeyEvent) {
 type sheetEntry struct {
 	widget.Entry
 	escape   func()
-	shortcut func(fyne.Shortcut) // of the window; nil: none
+	shortcut func(fyne.Shortcut)       // of the window; nil: none
+	other    func(*fyne.KeyEvent) bool // takes keys before the entry does; nil: none
 }
 
 func (e *sheetEntry) TypedKey(k *fyne.KeyEvent) {
 	if k.Name == fyne.KeyEscape {
 		e.escape()
+		return
+	}
+	if e.other != nil && e.other(k) {
 		return
 	}
 	e.Entry.TypedKey(k)

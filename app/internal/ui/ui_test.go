@@ -46,6 +46,7 @@ type service struct {
 	full    error // of what is saved
 	hold    bool  // StopService is not answered, but by held
 	held    func(*api.Problem)
+	history history
 }
 
 func (s *service) StopService(done func(*api.Problem)) {
@@ -115,7 +116,7 @@ func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
 	}
 	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{}, texts: texts}
 	f.ui = New(Options{
-		Window: f.win, Texts: texts, Actions: f.service,
+		Window: f.win, Texts: texts, Actions: f.service, Times: f.service, Clock: func() time.Time { return noon },
 		Hide: func() { f.service.note("hide") }, Quit: func() { f.service.note("quit") },
 		Copy: func(s string) { f.service.copied = s },
 		Look: LookOfDesktop, SetLook: func(l Look) { f.service.note("look %s", l) },
