@@ -76,7 +76,7 @@ func newGUI(texts assets.Texts, c *desktop.Controller, raised <-chan struct{}, l
 	g.app.Settings().SetTheme(ui.NewTheme(look))
 	g.window = g.app.NewWindow(texts.Get("app.name"))
 	g.ui = ui.New(ui.Options{
-		Window: g.window, Texts: texts, Actions: c, Prospects: c, Visit: g.visit,
+		Window: g.window, Texts: texts, Actions: c, Prospects: c, Times: c, Clock: time.Now, Visit: g.visit,
 		Hide: g.hide, Quit: g.quit, Copy: g.app.Clipboard().SetContent,
 		Look: look, SetLook: g.setLook, Save: g.save,
 	})

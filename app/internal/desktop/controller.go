@@ -42,6 +42,7 @@ type Stream interface {
 type Options struct {
 	Service   Service
 	Details   Details
+	Revisions Revisions
 	Doctor    Doctor
 	Prospects Prospects
 	Login     Login
@@ -184,6 +185,8 @@ func (c *Controller) Do(verb model.Verb, drive string) {
 		})
 	case model.Auto, model.ReadOnly, model.KeepHere, model.Publish:
 		c.changeOf(verb, drive)
+	case model.GoBack:
+		c.goBack(drive)
 	case model.Open:
 		c.open(drive)
 	case model.Dismiss:

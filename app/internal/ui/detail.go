@@ -32,13 +32,13 @@ type detailPane struct {
 	more    *widget.Button
 	notice  *noticeBox
 
-	facts    *fyne.Container
-	place    *fact
-	address  *fact
-	revision *fact
-	cache    *fact
-	filled   *bar
-	traffic  *fact
+	facts   *fyne.Container
+	place   *fact
+	address *fact
+	moment  *momentLine
+	cache   *fact
+	filled  *bar
+	traffic *fact
 
 	auto, readOnly, offline *switchLine
 
@@ -67,12 +67,12 @@ func newDetailPane(texts assets.Texts, do func(model.Action)) *detailPane {
 
 	p.place = newFact(texts.Get("detail.place"))
 	p.address = newFact(texts.Get("detail.address"))
-	p.revision = newFact(texts.Get("detail.revision"))
+	p.moment = newMomentLine(texts.Get("detail.revision"), func(a model.Action) { p.do(a) })
 	p.cache = newFact(texts.Get("detail.cache.title"))
 	p.traffic = newFact(texts.Get("detail.traffic.title"))
 	p.filled = newBar()
 	p.facts = container.New(layout.NewCustomPaddedVBoxLayout(-6),
-		p.place.root, p.address.root, p.revision.root, p.cache.root,
+		p.place.root, p.address.root, p.moment.root, p.cache.root,
 		p.filled.root,
 		p.traffic.root)
 
@@ -143,7 +143,7 @@ func (p *detailPane) set(d model.Detail) {
 
 	p.place.set(d.Place)
 	p.address.set(d.Address)
-	p.revision.set(d.Revision)
+	p.moment.set(d.Moment)
 	p.cache.set(d.Cache)
 	p.filled.set(d.Filled)
 	p.traffic.set(d.Traffic)

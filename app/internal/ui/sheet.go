@@ -191,8 +191,9 @@ func (c *sheetCheck) TypedKey(e *fyne.KeyEvent) {
 type sheetEntry struct {
 	widget.Entry
 	escape   func()
-	down     func()              // what is below; nil: nothing
-	shortcut func(fyne.Shortcut) // of the window; nil: none
+	down     func()                    // what is below; nil: nothing
+	shortcut func(fyne.Shortcut)       // of the window; nil: none
+	other    func(*fyne.KeyEvent) bool // takes keys before the entry does; nil: none
 }
 
 func (e *sheetEntry) TypedKey(k *fyne.KeyEvent) {
@@ -202,6 +203,9 @@ func (e *sheetEntry) TypedKey(k *fyne.KeyEvent) {
 		return
 	case k.Name == fyne.KeyDown && e.down != nil:
 		e.down()
+		return
+	}
+	if e.other != nil && e.other(k) {
 		return
 	}
 	e.Entry.TypedKey(k)

@@ -49,6 +49,7 @@ type service struct {
 	full    error // of what is saved
 	hold    bool  // StopService is not answered, but by held
 	held    func(*api.Problem)
+	history history
 }
 
 func (s *service) StopService(done func(*api.Problem)) {
@@ -119,6 +120,7 @@ func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
 	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{prospects: newProspects(texts)}, texts: texts}
 	f.ui = New(Options{
 		Window: f.win, Texts: texts, Actions: f.service, Prospects: f.service.prospects,
+		Times: f.service, Clock: func() time.Time { return noon },
 		Visit: func(page string) error {
 			f.service.prospects.visited = page
 			return f.service.unvisited

@@ -6,6 +6,7 @@ package ui
 import (
 	"io"
 	"slices"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -39,6 +40,8 @@ type Window struct {
 	win     fyne.Window
 	texts   assets.Texts
 	actions Actions
+	times   Times
+	now     func() time.Time
 	hide    func()
 	quit    func()
 	copy    func(string)
@@ -78,6 +81,8 @@ type Options struct {
 	Prospects Prospects
 	Visit     func(address string) error // opens a web page
 
+	Times   Times
+	Clock   func() time.Time
 	Hide    func()       // the person closes the window
 	Quit    func()       // the person ends the app
 	Copy    func(string) // to the clipboard
@@ -91,7 +96,7 @@ type Options struct {
 // New fills a window. It shows no drives before the first Show.
 func New(o Options) *Window {
 	w := &Window{
-		win: o.Window, texts: o.Texts, actions: o.Actions, hide: o.Hide, quit: o.Quit, copy: o.Copy,
+		win: o.Window, texts: o.Texts, actions: o.Actions, times: o.Times, now: o.Clock, hide: o.Hide, quit: o.Quit, copy: o.Copy,
 		look: o.Look, setLook: o.SetLook, save: o.Save, prospects: o.Prospects, visit: o.Visit,
 	}
 	w.win.SetTitle(w.texts.Get("app.name"))
@@ -246,6 +251,8 @@ func (w *Window) Do(a model.Action) {
 		w.question(t.Get("remove.title", a.Drive), t.Get("remove.text"), t.Get("remove.yes"), a)
 	case model.Edit:
 		w.edit(a.Drive)
+	case model.Revise:
+		w.revise(a.Drive)
 	case model.Copy:
 		for _, r := range w.view.Rows {
 			if r.Name == a.Drive {
@@ -339,6 +346,18 @@ func (w *Window) edit(drive string) {
 			w.open(func() *sheet { return newEditSheet(w.win.Canvas(), w.texts, r, w.actions.Edit, w.closed).sheet })
 		}
 	}
+}
+
+// revise lets a person choose the revision that a drive shows.
+func (w *Window) revise(drive string) {
+	d, ok := w.times.Drive(drive)
+	if !ok {
+		return
+	}
+	w.open(func() *sheet {
+		known := w.view.Rows
+		return newTimeSheet(w.win.Canvas(), w.texts, d, model.NewTimeline(w.texts, d, w.now), w.times, func() { w.reveals(known) }, w.closed).sheet
+	})
 }
 
 func (w *Window) question(title, text, yes string, a model.Action) {
