@@ -15,12 +15,16 @@
 //	POST   /v1/drives/{name}/pin       PinPath → Pin, when it is stored and not when all is here
 //	POST   /v1/drives/{name}/unpin     PinPath
 //	PUT    /v1/drives/{name}/secret    Secret
+//	GET    /v1/settings                Settings
+//	PATCH  /v1/settings                EditSettings → Settings
+//	POST   /v1/pause                   PauseTransfers → Service
+//	POST   /v1/resume                  → Service
 //	GET    /v1/secrets                 Secrets
 //	POST   /v1/secrets/unlock          UnlockSecrets, answered when the person has; drives that wait are tried again
 //	POST   /v1/secrets/file            SecretFile: makes it
 //	PUT    /v1/secrets/file            SecretFile: another passphrase
 //	DELETE /v1/secrets/{id}            takes one away
-//	GET    /v1/events                  one Event a line, for ever; begins with the present drives, then "ready"
+//	GET    /v1/events                  one Event a line, for ever; begins with the service and the present drives, then "ready"
 //	GET    /v1/doctor                  []Check
 //	POST   /v1/doctor                  Treat → []Check, of afterwards
 //	POST   /v1/restart                 RestartService
@@ -155,6 +159,7 @@ type Service struct {
 	Started time.Time `json:"started"`
 	Problem *Problem  `json:"problem,omitempty"` // why no drive can be used, such as a damaged config file
 	Restart *Problem  `json:"restart,omitempty"` // why the last RestartService brought no new service
+	Paused  *Pause    `json:"paused,omitempty"`  // nil: transfers are not paused
 }
 
 // EventKind says what an Event is about.
@@ -165,6 +170,8 @@ const (
 	DriveChanged EventKind = "drive"   // Drive is new or not what it was
 	DriveRemoved EventKind = "removed" // only Drive.Name is set
 	Ready        EventKind = "ready"   // all present drives have been told
+
+	ServiceChanged EventKind = "service" // Service is not what it was
 )
 
 // Event is one line of the event stream.
@@ -172,6 +179,8 @@ type Event struct {
 	Seq   uint64    `json:"seq"`
 	Kind  EventKind `json:"kind"`
 	Drive *Drive    `json:"drive,omitempty"`
+
+	Service *Service `json:"service,omitempty"`
 }
 
 // CheckState is how a check came out.

@@ -135,6 +135,26 @@ func (c *Client) SetSecret(ctx context.Context, name, secret string) error {
 	return c.call(ctx, http.MethodPut, path(name, "/secret"), api.Secret{Secret: secret}, nil)
 }
 
+// Settings tells how the service is set up.
+func (c *Client) Settings(ctx context.Context) (s api.Settings, err error) {
+	return s, c.call(ctx, http.MethodGet, "/v1/settings", nil, &s)
+}
+
+// EditSettings changes how the service is set up, and tells how it is then.
+func (c *Client) EditSettings(ctx context.Context, e api.EditSettings) (s api.Settings, err error) {
+	return s, c.call(ctx, http.MethodPatch, "/v1/settings", e, &s)
+}
+
+// Pause has changes wait on this computer until Resume, or until a time (zero: no time).
+func (c *Client) Pause(ctx context.Context, until time.Time) (s api.Service, err error) {
+	return s, c.call(ctx, http.MethodPost, "/v1/pause", api.PauseTransfers{Until: until}, &s)
+}
+
+// Resume has changes published again.
+func (c *Client) Resume(ctx context.Context) (s api.Service, err error) {
+	return s, c.call(ctx, http.MethodPost, "/v1/resume", nil, &s)
+}
+
 // Secrets tells where secrets are kept, and of what there are some.
 func (c *Client) Secrets(ctx context.Context) (s api.Secrets, err error) {
 	return s, c.call(ctx, http.MethodGet, "/v1/secrets", nil, &s)

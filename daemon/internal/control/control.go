@@ -58,6 +58,18 @@ type Secrets interface {
 	ChangePassphrase(f api.SecretFile) error
 }
 
+// Settings are those of the service.
+type Settings interface {
+	Settings() (api.Settings, error)
+	EditSettings(ctx context.Context, e api.EditSettings) (api.Settings, error)
+}
+
+// Pauses has changes of drives wait on this computer.
+type Pauses interface {
+	PauseTransfers(p api.PauseTransfers) (api.Service, error)
+	ResumeTransfers() (api.Service, error)
+}
+
 // Feed delivers events to one reader.
 type Feed interface {
 	Next(ctx context.Context) (api.Event, error)
@@ -72,17 +84,19 @@ type Doctor interface {
 
 // Options are what the server speaks for. All are needed.
 type Options struct {
-	Drives  Drives
-	Mounts  Mounts
-	Uploads Uploads
-	Pins    Pins
-	Secrets Secrets
-	Events  func() Feed
-	Doctor  Doctor
-	Stop    func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
-	Restart func(r api.RestartService) error                   // as Stop
-	Info    func() api.Service
-	Logger  *slog.Logger
+	Drives   Drives
+	Mounts   Mounts
+	Uploads  Uploads
+	Pins     Pins
+	Secrets  Secrets
+	Settings Settings
+	Pauses   Pauses
+	Events   func() Feed
+	Doctor   Doctor
+	Stop     func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
+	Restart  func(r api.RestartService) error                   // as Stop
+	Info     func() api.Service
+	Logger   *slog.Logger
 }
 
 const (
@@ -185,6 +199,14 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("PUT /v1/drives/{name}/secret", withBody(s, func(r *http.Request, x api.Secret) (any, error) {
 		return struct{}{}, s.o.Drives.SetSecret(r.Context(), r.PathValue("name"), x.Secret)
 	}))
+	mux.HandleFunc("GET /v1/settings", s.handle(func(r *http.Request) (any, error) { return s.o.Settings.Settings() }))
+	mux.HandleFunc("PATCH /v1/settings", withBody(s, func(r *http.Request, e api.EditSettings) (any, error) {
+		return s.o.Settings.EditSettings(r.Context(), e)
+	}))
+	mux.HandleFunc("POST /v1/pause", withBody(s, func(r *http.Request, p api.PauseTransfers) (any, error) {
+		return s.o.Pauses.PauseTransfers(p)
+	}))
+	mux.HandleFunc("POST /v1/resume", s.handle(func(r *http.Request) (any, error) { return s.o.Pauses.ResumeTransfers() }))
 	mux.HandleFunc("GET /v1/secrets", s.handle(func(r *http.Request) (any, error) { return s.o.Secrets.Secrets(r.Context()), nil }))
 	mux.HandleFunc("DELETE /v1/secrets/{id}", s.handle(func(r *http.Request) (any, error) {
 		return struct{}{}, s.o.Secrets.ForgetSecret(r.Context(), r.PathValue("id"))

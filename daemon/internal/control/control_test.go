@@ -131,7 +131,8 @@ func startWith(t *testing.T, read time.Duration) *world {
 	t.Helper()
 	w := &world{socket: socketPath(t), hub: new(events.Hub), drives: &fakeDrives{block: make(chan struct{})}}
 	w.client = client.New(w.socket)
-	s := New(Options{Drives: w.drives, Mounts: w.drives, Uploads: w.drives, Pins: w.drives, Secrets: w.drives,
+	set := new(fakeSettings)
+	s := New(Options{Settings: set, Pauses: set, Drives: w.drives, Mounts: w.drives, Uploads: w.drives, Pins: w.drives, Secrets: w.drives,
 		Events: func() Feed { return w.hub.Subscribe() },
 		Doctor: fakeDoctor{},
 		Stop:   func(context.Context, api.StopService) error { return nil },
