@@ -19,6 +19,9 @@
 //	PATCH  /v1/settings                EditSettings → Settings
 //	POST   /v1/pause                   PauseTransfers → Service
 //	POST   /v1/resume                  → Service
+//	POST   /v1/describe                Describe → Description, at once
+//	POST   /v1/try                     Try → Tried, within 20 seconds; called off when the client goes away
+//	GET    /v1/found                   []Found, the nearest at hand first
 //	GET    /v1/secrets                 Secrets
 //	POST   /v1/secrets/unlock          UnlockSecrets, answered when the person has; drives that wait are tried again
 //	POST   /v1/secrets/file            SecretFile: makes it

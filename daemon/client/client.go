@@ -155,6 +155,21 @@ func (c *Client) Resume(ctx context.Context) (s api.Service, err error) {
 	return s, c.call(ctx, http.MethodPost, "/v1/resume", nil, &s)
 }
 
+// Describe tells what an address is. It asks nobody else.
+func (c *Client) Describe(ctx context.Context, d api.Describe) (out api.Description, err error) {
+	return out, c.call(ctx, http.MethodPost, "/v1/describe", d, &out)
+}
+
+// Try looks what is at an address, and is called off when ctx is done.
+func (c *Client) Try(ctx context.Context, t api.Try) (out api.Tried, err error) {
+	return out, c.call(ctx, http.MethodPost, "/v1/try", t, &out)
+}
+
+// Found lists what on this computer may become a drive.
+func (c *Client) Found(ctx context.Context) (l []api.Found, err error) {
+	return l, c.call(ctx, http.MethodGet, "/v1/found", nil, &l)
+}
+
 // Secrets tells where secrets are kept, and of what there are some.
 func (c *Client) Secrets(ctx context.Context) (s api.Secrets, err error) {
 	return s, c.call(ctx, http.MethodGet, "/v1/secrets", nil, &s)

@@ -78,8 +78,6 @@ type Options struct {
 
 // Remote is an open repository. It is safe for concurrent use.
 type Remote struct {
-	url        providers.URL
-	key        string // in the saved state
 	log        *slog.Logger
 	clock      func() time.Time
 	store      *store.Store
@@ -96,15 +94,18 @@ type Remote struct {
 	files      walk // of opened files
 	folders    walk // of folders whose sizes were asked for
 	large      largeFiles
+	history    commitLog
 	saving     sync.Mutex // held while the state is written
+	turning    sync.Mutex // held while another revision takes the place of the one that is shown; before mu
 
 	mu     sync.Mutex
+	url    providers.URL // of what is shown
 	client *wire.Client
-	snap   *snapshot // what is shown; nil while Open is at it
-	filled object.ID // the last revision of which all trees came
-	sized  object.ID // the last revision of which all sizes were asked for
-	noTree bool      // the server refused a filter on trees
-	filter int       // what the server lets us leave out when files are fetched
+	snap   *snapshot   // what is shown; nil while Open is at it
+	whole  []object.ID // revisions of which all trees are here, the last one last
+	sized  object.ID   // the last revision of which all sizes were asked for
+	noTree bool        // the server refused a filter on trees
+	filter int         // what the server lets us leave out when files are fetched
 	closed bool
 }
 
@@ -134,7 +135,7 @@ func Open(ctx context.Context, u providers.URL, o Options) (*Remote, error) {
 		o.timeouts = transport.DefaultTimeouts()
 	}
 	r := &Remote{
-		url: u, key: u.String(), log: o.Logger, clock: o.Clock,
+		url: u, log: o.Logger, clock: o.Clock,
 		flights: newFlights(), requests: make(chan struct{}, maxRequests), downloads: make(chan struct{}, maxDownloads), limits: pack.DefaultLimits(),
 	}
 	r.cacheLimit.Store(o.CacheLimit)
@@ -312,4 +313,5 @@ var (
 	_ providers.Sizer    = (*Remote)(nil)
 	_ providers.Prober   = (*Remote)(nil)
 	_ providers.Waker    = (*Remote)(nil)
+	_ providers.Reviser  = (*Remote)(nil)
 )

@@ -77,6 +77,7 @@ type Remote struct {
 	bucket   string
 	prefix   string // of all keys; "" or with a slash at its end
 	endpoint string // "" for Amazon's own
+	profile  string // of the AWS tools; "" for the usual one
 	limits   limits
 	dirs     *dirCache
 	aheads   aheads
@@ -147,7 +148,7 @@ func Open(u providers.URL, o Options) (*Remote, error) {
 		o.PageSize = 1000
 	}
 	r := &Remote{
-		o: o, bucket: u.Host, endpoint: u.Param("endpoint"), region: u.Param("region"),
+		o: o, bucket: u.Host, endpoint: u.Param("endpoint"), region: u.Param("region"), profile: u.Param("profile"),
 		limits: defaultLimits(), dirs: newDirCache(o.Clock), uploads: make(chan struct{}, maxUploads),
 		connecting: make(chan struct{}, 1), aheads: aheads{m: map[listing]*ahead{}},
 	}

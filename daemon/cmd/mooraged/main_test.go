@@ -94,7 +94,7 @@ func testService() error {
 	}
 	return service.Run(ctx, service.Options{
 		Keep: keep, Places: p, Socket: socket, Version: "test", Opener: opener, Mounter: m, Secrets: store,
-		Try: opener.Try, List: func(_ context.Context, dir string, read bool) error { return listAt(dir, read) },
+		Prospects: opener, List: func(_ context.Context, dir string, read bool) error { return listAt(dir, read) },
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Probe:     func(context.Context) []api.Check { return nil },
 		Successor: successor, Transfers: transfers,

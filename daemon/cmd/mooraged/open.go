@@ -33,11 +33,16 @@ type openFunc func(ctx context.Context, u providers.URL, r mounts.Request) (*mou
 // connectFunc opens providers of one kind.
 type connectFunc func(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error)
 
-// kind is how drives of one kind are opened, and how it is tried whether they can be, with
-// a Request whose folders are thrown away.
+// lookFunc signs in to what u names and lists its root, with a Request whose folders are
+// thrown away, until it has at least most names or all.
+type lookFunc func(ctx context.Context, u providers.URL, r mounts.Request, most int) (api.Tried, error)
+
+// kind is how drives of one kind are opened, how it is looked at what they are of, and
+// what a person can say of them.
 type kind struct {
 	open openFunc
-	try  func(ctx context.Context, u providers.URL, r mounts.Request) error
+	look lookFunc
+	form func(u providers.URL) providers.Form // nil: nothing
 }
 
 // kinds opens drives by the kind of their URL. This file and no other names
@@ -55,10 +60,10 @@ const onTheirWay = memoryLimit / 2
 func newOpener(network providers.Network) kinds {
 	budget := reader.NewBudget(onTheirWay)
 	return kinds{
-		providers.KindMem:    {openMem, func(context.Context, providers.URL, mounts.Request) error { return nil }},
-		providers.KindFolder: {openFolder, tryFolder},
-		providers.KindGit:    {remote(openGit(network), budget), tryRemote(openGit(network))},
-		providers.KindS3:     {remote(openS3(network), budget), tryRemote(openS3(network))},
+		providers.KindMem:    {openMem, lookMem, nil},
+		providers.KindFolder: {openFolder, lookFolder, nil},
+		providers.KindGit:    {remote(openGit(network), budget), lookRemote(openGit(network)), git.Form},
+		providers.KindS3:     {remote(openS3(network), budget), lookRemote(openS3(network)), s3.Form},
 	}
 }
 
@@ -82,16 +87,6 @@ func (k kinds) Open(ctx context.Context, r mounts.Request) (*mounts.Source, erro
 		return nil, err
 	}
 	return of.open(ctx, u, r)
-}
-
-// Try signs in to the remote of a drive and lists its root, and leaves nothing behind but
-// what it put into r's folders. It returns when ctx is done.
-func (k kinds) Try(ctx context.Context, r mounts.Request) error {
-	u, of, err := k.find(r.URL)
-	if err != nil {
-		return err
-	}
-	return of.try(ctx, u, r)
 }
 
 func (k kinds) find(url string) (providers.URL, kind, error) {
@@ -133,11 +128,6 @@ func openFolder(_ context.Context, u providers.URL, r mounts.Request) (*mounts.S
 		return &mounts.Source{FS: f, Close: f.Close, ReadOnly: r.ReadOnly}, nil
 	}
 	return nil, folderProblem(u, err)
-}
-
-func tryFolder(_ context.Context, u providers.URL, _ mounts.Request) error {
-	_, err := os.ReadDir(u.Path)
-	return folderProblem(u, err)
 }
 
 // folderProblem explains why a folder cannot be used.
@@ -215,18 +205,6 @@ func remote(open connectFunc, budget *reader.Budget) openFunc {
 			src.Ledger = func(limit int) []mounts.Upload { return ledger(d, limit) }
 		}
 		return src, nil
-	}
-}
-
-// tryRemote opens a provider and lists its root.
-func tryRemote(open connectFunc) func(ctx context.Context, u providers.URL, r mounts.Request) error {
-	return func(ctx context.Context, u providers.URL, r mounts.Request) error {
-		p, err := open(ctx, u, r)
-		if err != nil {
-			return err
-		}
-		_, err = p.ReadDir(ctx, "", "")
-		return errors.Join(err, p.Close())
 	}
 }
 

@@ -57,7 +57,7 @@ func runService(ctx context.Context, foreground bool) error {
 	return service.Run(ctx, service.Options{
 		Places: p, Socket: socket, Version: version(), Opener: opener, Mounter: m,
 		Secrets: store, Logger: log, Look: look, Successor: successor, Transfers: transfers, Keep: keeperOf(socket),
-		Probe: probe(m), Try: opener.Try, List: listByChild, Login: loginOrNone(),
+		Probe: probe(m), Prospects: opener, List: listByChild, Login: loginOrNone(),
 	})
 }
 

@@ -70,6 +70,13 @@ type Pauses interface {
 	ResumeTransfers() (api.Service, error)
 }
 
+// Prospects tells of what may become a drive.
+type Prospects interface {
+	Describe(ctx context.Context, d api.Describe) (api.Description, error)
+	Try(ctx context.Context, t api.Try) (api.Tried, error)
+	Found(ctx context.Context) []api.Found
+}
+
 // Feed delivers events to one reader.
 type Feed interface {
 	Next(ctx context.Context) (api.Event, error)
@@ -84,19 +91,22 @@ type Doctor interface {
 
 // Options are what the server speaks for. All are needed.
 type Options struct {
-	Drives   Drives
-	Mounts   Mounts
-	Uploads  Uploads
-	Pins     Pins
-	Secrets  Secrets
-	Settings Settings
-	Pauses   Pauses
-	Events   func() Feed
-	Doctor   Doctor
-	Stop     func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
-	Restart  func(r api.RestartService) error                   // as Stop
-	Info     func() api.Service
-	Logger   *slog.Logger
+	Drives  Drives
+	Mounts  Mounts
+	Uploads Uploads
+	Pins    Pins
+	Secrets Secrets
+
+	Settings  Settings
+	Pauses    Pauses
+	Prospects Prospects
+
+	Events  func() Feed
+	Doctor  Doctor
+	Stop    func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
+	Restart func(r api.RestartService) error                   // as Stop
+	Info    func() api.Service
+	Logger  *slog.Logger
 }
 
 const (
@@ -207,6 +217,13 @@ func (s *Server) routes() http.Handler {
 		return s.o.Pauses.PauseTransfers(p)
 	}))
 	mux.HandleFunc("POST /v1/resume", s.handle(func(r *http.Request) (any, error) { return s.o.Pauses.ResumeTransfers() }))
+	mux.HandleFunc("POST /v1/describe", withBody(s, func(r *http.Request, x api.Describe) (any, error) {
+		return s.o.Prospects.Describe(r.Context(), x)
+	}))
+	mux.HandleFunc("POST /v1/try", withBody(s, func(r *http.Request, x api.Try) (any, error) {
+		return s.o.Prospects.Try(r.Context(), x)
+	}))
+	mux.HandleFunc("GET /v1/found", s.handle(func(r *http.Request) (any, error) { return s.o.Prospects.Found(r.Context()), nil }))
 	mux.HandleFunc("GET /v1/secrets", s.handle(func(r *http.Request) (any, error) { return s.o.Secrets.Secrets(r.Context()), nil }))
 	mux.HandleFunc("DELETE /v1/secrets/{id}", s.handle(func(r *http.Request) (any, error) {
 		return struct{}{}, s.o.Secrets.ForgetSecret(r.Context(), r.PathValue("id"))

@@ -10,3 +10,6 @@ func isVolume(string) bool { return false }
 func (m *Manager) defaultDir(name string) string {
 	return filepath.Join(m.setup.Load().mountsDir, name)
 }
+
+// freeLetters is nil: drives are mounted on folders.
+func freeLetters() []string { return nil }

@@ -52,9 +52,9 @@ type Options struct {
 	// Transfers are what drives of Opener keep to, and Opener's proxy. nil: no limits.
 	Transfers *transfer.Transfers
 
-	// Try signs in to a drive's remote and lists it, and keeps nothing. List lists, and
-	// with read also reads from, a folder that may hang.
-	Try  func(ctx context.Context, r mounts.Request) error
+	Prospects Prospects
+
+	// List lists, and with read also reads from, a folder that may hang.
 	List func(ctx context.Context, dir string, read bool) error
 
 	Login doctor.Login // nil: nobody here starts services
@@ -87,6 +87,8 @@ type Service struct {
 	stop    chan struct{} // capacity 1: a client asked for the end
 	restart chan string   // capacity 1: a client asked for a successor, from this program
 	hub     *events.Hub
+	tries   chan struct{} // one token for each Try under way
+	looks   chan struct{} // the same for Found
 
 	pausing  sync.Mutex    // one change of pause at a time; before mu
 	repaused chan struct{} // capacity 1: pause is another one
@@ -139,7 +141,8 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*successor, error
 	}
 	hub := new(events.Hub)
 	s := &Service{o: o, started: time.Now(), conf: config.New(o.Places.Config), failed: failed,
-		stop: make(chan struct{}, 1), restart: make(chan string, 1), hub: hub, repaused: make(chan struct{}, 1)}
+		stop: make(chan struct{}, 1), restart: make(chan string, 1), tries: make(chan struct{}, manyTries), looks: make(chan struct{}, 1),
+		hub: hub, repaused: make(chan struct{}, 1)}
 	s.m = mounts.New(mounts.Options{
 		Opener: o.Opener, Mounter: o.Mounter, Secrets: o.Secrets, Config: s.conf, State: store,
 		CacheDir: o.Places.Cache, MountsDir: o.Places.Mounts, Events: hub, Logger: o.Logger, Clock: time.Now, Rand: rand.Reader,
@@ -152,7 +155,8 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*successor, error
 		return nil, problem.Of(err, "the service")
 	}
 	server := control.New(control.Options{
-		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Secrets: s, Settings: s.m, Pauses: s, Events: func() control.Feed { return hub.Subscribe() },
+		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Secrets: s, Settings: s.m, Pauses: s, Prospects: s,
+		Events: func() control.Feed { return hub.Subscribe() },
 		Doctor: doctor.New(s.doctorOptions(store)), Stop: s.end, Restart: s.replace, Info: s.info, Logger: o.Logger,
 	})
 	wctx, unwatch := context.WithCancel(context.Background())
