@@ -63,6 +63,18 @@ type Secrets interface {
 	ChangePassphrase(f api.SecretFile) error
 }
 
+// Settings are those of the service.
+type Settings interface {
+	Settings() (api.Settings, error)
+	EditSettings(ctx context.Context, e api.EditSettings) (api.Settings, error)
+}
+
+// Pauses has changes of drives wait on this computer.
+type Pauses interface {
+	PauseTransfers(p api.PauseTransfers) (api.Service, error)
+	ResumeTransfers() (api.Service, error)
+}
+
 // Prospects tells of what may become a drive.
 type Prospects interface {
 	Describe(ctx context.Context, d api.Describe) (api.Description, error)
@@ -91,6 +103,8 @@ type Options struct {
 	History Revisions
 	Secrets Secrets
 
+	Settings  Settings
+	Pauses    Pauses
 	Prospects Prospects
 
 	Events  func() Feed
@@ -202,6 +216,14 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("PUT /v1/drives/{name}/secret", withBody(s, func(r *http.Request, x api.Secret) (any, error) {
 		return struct{}{}, s.o.Drives.SetSecret(r.Context(), r.PathValue("name"), x.Secret)
 	}))
+	mux.HandleFunc("GET /v1/settings", s.handle(func(r *http.Request) (any, error) { return s.o.Settings.Settings() }))
+	mux.HandleFunc("PATCH /v1/settings", withBody(s, func(r *http.Request, e api.EditSettings) (any, error) {
+		return s.o.Settings.EditSettings(r.Context(), e)
+	}))
+	mux.HandleFunc("POST /v1/pause", withBody(s, func(r *http.Request, p api.PauseTransfers) (any, error) {
+		return s.o.Pauses.PauseTransfers(p)
+	}))
+	mux.HandleFunc("POST /v1/resume", s.handle(func(r *http.Request) (any, error) { return s.o.Pauses.ResumeTransfers() }))
 	mux.HandleFunc("POST /v1/describe", withBody(s, func(r *http.Request, x api.Describe) (any, error) {
 		return s.o.Prospects.Describe(r.Context(), x)
 	}))

@@ -415,6 +415,15 @@ func (d *Drive) Status() Status {
 	return s
 }
 
+// SetCacheLimit changes Options.CacheLimit. What is too much goes in the background.
+func (d *Drive) SetCacheLimit(bytes int64) {
+	if d.enter() != nil {
+		return
+	}
+	defer d.leave()
+	d.cache.SetLimit(bytes)
+}
+
 // update changes the nodes. While they cannot be written, which [Drive.Trouble]
 // tells, what is known is still served, and nothing new.
 func (d *Drive) update(fn func(*nodes.Tx) error) error { return d.store.Update(fn) }
