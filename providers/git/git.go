@@ -41,6 +41,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moorage/moorage/providers"
@@ -88,7 +89,7 @@ type Remote struct {
 	requests   chan struct{} // one token per fetch in progress
 	downloads  chan struct{} // the same for large files
 	limits     pack.Limits
-	cacheLimit int64
+	cacheLimit atomic.Int64
 	trees      treeCache
 	files      walk // of opened files
 	folders    walk // of folders whose sizes were asked for
@@ -135,8 +136,9 @@ func Open(ctx context.Context, u providers.URL, o Options) (*Remote, error) {
 	}
 	r := &Remote{
 		url: u, log: o.Logger, clock: o.Clock,
-		flights: newFlights(), requests: make(chan struct{}, maxRequests), downloads: make(chan struct{}, maxDownloads), limits: pack.DefaultLimits(), cacheLimit: o.CacheLimit,
+		flights: newFlights(), requests: make(chan struct{}, maxRequests), downloads: make(chan struct{}, maxDownloads), limits: pack.DefaultLimits(),
 	}
+	r.cacheLimit.Store(o.CacheLimit)
 	r.trees.init()
 	if err := r.connectTransport(o); err != nil {
 		return nil, err
@@ -211,6 +213,12 @@ func (r *Remote) Info() providers.Info {
 		Kind: providers.KindGit, StrongVersion: true, TreeVersion: true,
 		TimePrecision: time.Second, PreferredReadSize: 1 << 20, MaxParallel: maxParallel,
 	}
+}
+
+// SetCacheLimit changes Options.CacheLimit. What is too much is removed.
+func (r *Remote) SetCacheLimit(bytes int64) {
+	r.cacheLimit.Store(bytes)
+	r.store.SetLimit(bytes)
 }
 
 // CacheUsed is how many bytes of files the cache has, which CacheLimit bounds. It

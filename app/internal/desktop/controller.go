@@ -42,7 +42,9 @@ type Stream interface {
 type Options struct {
 	Service   Service
 	Details   Details
+	Revisions Revisions
 	Doctor    Doctor
+	Prospects Prospects
 	Login     Login
 	Local     func(ctx context.Context, fix bool) ([]api.Check, error) // the doctor's report without a service
 	Subscribe func(ctx context.Context) (Stream, error)                // client.ErrNoService when there is none
@@ -183,6 +185,8 @@ func (c *Controller) Do(verb model.Verb, drive string) {
 		})
 	case model.Auto, model.ReadOnly, model.KeepHere, model.Publish:
 		c.changeOf(verb, drive)
+	case model.GoBack:
+		c.goBack(drive)
 	case model.Open:
 		c.open(drive)
 	case model.Dismiss:

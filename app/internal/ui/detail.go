@@ -30,12 +30,12 @@ type detailPane struct {
 	more    *widget.Button
 	notice  *noticeBox
 
-	place    *fact
-	address  *fact
-	revision *fact
-	cache    *fact
-	filled   *bar
-	traffic  *fact
+	place   *fact
+	address *fact
+	moment  *momentLine
+	cache   *fact
+	filled  *bar
+	traffic *fact
 
 	auto, readOnly, offline *switchLine
 
@@ -64,13 +64,13 @@ func newDetailPane(texts assets.Texts, do func(model.Action)) *detailPane {
 
 	p.place = newFact(texts.Get("detail.place"))
 	p.address = newFact(texts.Get("detail.address"))
-	p.revision = newFact(texts.Get("detail.revision"))
+	p.moment = newMomentLine(texts.Get("detail.revision"), func(a model.Action) { p.do(a) })
 	p.cache = newFact(texts.Get("detail.cache.title"))
 	p.traffic = newFact(texts.Get("detail.traffic.title"))
 	p.filled = newBar(9)
-	align(p.place, p.address, p.revision, p.cache, p.traffic)
+	align(p.place, p.address, p.moment.fact, p.cache, p.traffic)
 	facts := container.New(layout.NewCustomPaddedVBoxLayout(-6),
-		p.place.root, p.address.root, p.revision.root, p.cache.root,
+		p.place.root, p.address.root, p.moment.root, p.cache.root,
 		p.filled.root,
 		p.traffic.root)
 
@@ -143,7 +143,7 @@ func (p *detailPane) set(d model.Detail) {
 
 	p.place.set(d.Place)
 	p.address.set(d.Address)
-	p.revision.set(d.Revision)
+	p.moment.set(d.Moment)
 	p.cache.set(d.Cache)
 	p.filled.set(d.Filled)
 	p.traffic.set(d.Traffic)
@@ -223,6 +223,20 @@ func align(facts ...*fact) {
 		*n = append(*n, f.name)
 		f.root.Layout = n
 	}
+}
+
+// belowValue lines an object up with the value of a fact.
+type belowValue struct{ of *fact }
+
+func (b belowValue) indent() float32 { return b.of.root.Layout.(*names).width() }
+
+func (b belowValue) MinSize(objects []fyne.CanvasObject) fyne.Size {
+	return objects[0].MinSize().AddWidthHeight(b.indent(), 0)
+}
+
+func (b belowValue) Layout(objects []fyne.CanvasObject, size fyne.Size) {
+	objects[0].Move(fyne.NewPos(b.indent(), 0))
+	objects[0].Resize(fyne.NewSize(max(size.Width-b.indent(), 0), size.Height))
 }
 
 // names is the layout of facts, for the widest of their names.

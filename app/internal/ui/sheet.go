@@ -33,6 +33,7 @@ type sheet struct {
 	buttons *fyne.Container
 	trouble *noticeBox
 	onClose func()
+	enter   func()           // Enter with the keyboard nowhere; nil: nothing
 	show    func(model.View) // what it shows of that; nil: nothing
 	page    bool             // nothing is lost when it gives way to another
 }
@@ -193,12 +194,21 @@ func (c *sheetCheck) TypedKey(e *fyne.KeyEvent) {
 type sheetEntry struct {
 	widget.Entry
 	escape   func()
-	shortcut func(fyne.Shortcut) // of the window; nil: none
+	down     func()                    // what is below; nil: nothing
+	shortcut func(fyne.Shortcut)       // of the window; nil: none
+	other    func(*fyne.KeyEvent) bool // takes keys before the entry does; nil: none
 }
 
 func (e *sheetEntry) TypedKey(k *fyne.KeyEvent) {
-	if k.Name == fyne.KeyEscape {
+	switch {
+	case k.Name == fyne.KeyEscape:
 		e.escape()
+		return
+	case k.Name == fyne.KeyDown && e.down != nil:
+		e.down()
+		return
+	}
+	if e.other != nil && e.other(k) {
 		return
 	}
 	e.Entry.TypedKey(k)

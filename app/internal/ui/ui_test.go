@@ -40,12 +40,16 @@ type service struct {
 	refuse *api.Problem
 	copied string
 
+	prospects *prospects
+	unvisited error // of Visit
+
 	watched string
 	edits   []api.EditDrive
 	bundle  model.Bundle
 	full    error // of what is saved
 	hold    bool  // StopService is not answered, but by held
 	held    func(*api.Problem)
+	history history
 }
 
 func (s *service) StopService(done func(*api.Problem)) {
@@ -117,9 +121,14 @@ func newFixture(t testing.TB, v fyne.ThemeVariant) *fixture {
 
 func newFixtureIn(t testing.TB, look fyne.Theme, texts assets.Texts) *fixture {
 	test.NewTempApp(t).Settings().SetTheme(look)
-	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{}, texts: texts}
+	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{prospects: newProspects(texts)}, texts: texts}
 	f.ui = New(Options{
-		Window: f.win, Texts: texts, Actions: f.service,
+		Window: f.win, Texts: texts, Actions: f.service, Prospects: f.service.prospects,
+		Times: f.service, Clock: func() time.Time { return noon },
+		Visit: func(page string) error {
+			f.service.prospects.visited = page
+			return f.service.unvisited
+		},
 		Hide: func() { f.service.note("hide") }, Quit: func() { f.service.note("quit") },
 		Copy: func(s string) { f.service.copied = s },
 		Look: LookOfDesktop, SetLook: func(l Look) { f.service.note("look %s", l) },

@@ -6,6 +6,7 @@ package ui
 import (
 	"io"
 	"slices"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -39,11 +40,17 @@ type Window struct {
 	win     fyne.Window
 	texts   assets.Texts
 	actions Actions
+	times   Times
+	now     func() time.Time
 	hide    func()
 	quit    func()
 	copy    func(string)
 	save    func(name string, write func(io.Writer) error, done func(place string, err error))
 	setLook func(Look)
+
+	prospects Prospects
+	visit     func(address string) error
+	adding    *addSheet // in view, or nil
 
 	view   model.View
 	root   *fyne.Container
@@ -70,6 +77,12 @@ type Options struct {
 	Window  fyne.Window
 	Texts   assets.Texts
 	Actions Actions
+
+	Prospects Prospects
+	Visit     func(address string) error // opens a web page
+
+	Times   Times
+	Clock   func() time.Time
 	Hide    func()       // the person closes the window
 	Quit    func()       // the person ends the app
 	Copy    func(string) // to the clipboard
@@ -83,15 +96,17 @@ type Options struct {
 // New fills a window. It shows no drives before the first Show.
 func New(o Options) *Window {
 	w := &Window{
-		win: o.Window, texts: o.Texts, actions: o.Actions, hide: o.Hide, quit: o.Quit, copy: o.Copy,
-		look: o.Look, setLook: o.SetLook, save: o.Save,
+		win: o.Window, texts: o.Texts, actions: o.Actions, times: o.Times, now: o.Clock, hide: o.Hide, quit: o.Quit, copy: o.Copy,
+		look: o.Look, setLook: o.SetLook, save: o.Save, prospects: o.Prospects, visit: o.Visit,
 	}
 	w.win.SetTitle(w.texts.Get("app.name"))
 	w.win.SetIcon(Icon("moorage"))
 	w.win.SetContent(w.build())
 	w.win.Resize(fyne.NewSize(940, 640))
 	w.win.SetCloseIntercept(w.hide)
+	w.win.SetOnDropped(w.dropped)
 	w.win.Canvas().SetOnTypedKey(w.typed)
+	w.win.Canvas().AddShortcut(&fyne.ShortcutPaste{}, w.paste)
 	for _, key := range []fyne.KeyName{
 		fyne.KeyN, fyne.KeyF, fyne.KeyR, fyne.KeyO, fyne.KeyM, fyne.KeyW, fyne.KeyQ, fyne.KeyD, fyne.KeyComma,
 	} {
@@ -237,6 +252,8 @@ func (w *Window) Do(a model.Action) {
 		w.question(t.Get("remove.title", a.Drive), t.Get("remove.text"), t.Get("remove.yes"), a)
 	case model.Edit:
 		w.edit(a.Drive)
+	case model.Revise:
+		w.revise(a.Drive)
 	case model.Copy:
 		for _, r := range w.view.Rows {
 			if r.Name == a.Drive {
@@ -262,8 +279,11 @@ func (w *Window) Do(a model.Action) {
 func (w *Window) Add() {
 	w.open(func() *sheet {
 		known := w.view.Rows
-		added := func() { w.reveals(known) }
-		return newAddSheet(w.win.Canvas(), w.texts, w.actions.Add, added, w.closed).sheet
+		w.adding = newAddSheet(w.win.Canvas(), addOptions{
+			texts: w.texts, add: w.actions.Add, prospects: w.prospects, visit: w.visit,
+			added: func() { w.reveals(known) }, closed: w.closed,
+		})
+		return w.adding.sheet
 	})
 }
 
@@ -334,6 +354,18 @@ func (w *Window) edit(drive string) {
 	}
 }
 
+// revise lets a person choose the revision that a drive shows.
+func (w *Window) revise(drive string) {
+	d, ok := w.times.Drive(drive)
+	if !ok {
+		return
+	}
+	w.open(func() *sheet {
+		known := w.view.Rows
+		return newTimeSheet(w.win.Canvas(), w.texts, d, model.NewTimeline(w.texts, d, w.now), w.times, func() { w.reveals(known) }, w.closed).sheet
+	})
+}
+
 func (w *Window) question(title, text, yes string, a model.Action) {
 	w.open(func() *sheet {
 		return newQuestion(w.win.Canvas(), title, text, yes, w.texts.Get("no"),
@@ -391,7 +423,7 @@ func (w *Window) opens(sheet func() *sheet) bool {
 }
 
 func (w *Window) closed() {
-	w.sheet = nil
+	w.sheet, w.adding = nil, nil
 	w.await()
 }
 
