@@ -160,7 +160,9 @@ func (s *addSheet) page(step int, above, rest fyne.CanvasObject, buttons []fyne.
 	s.rest()
 	room := canvas.NewRectangle(color.Transparent)
 	room.SetMinSize(fyne.NewSize(0, roomFor(s.canvas, 366, 190)))
-	s.fill([]fyne.CanvasObject{inset(s.steps), container.NewStack(room, container.NewBorder(above, nil, nil, nil, rest))}, buttons, focus)
+	// The keyboard goes through objects in this order.
+	s.fill([]fyne.CanvasObject{inset(s.steps), container.NewStack(room,
+		container.New(layout.NewBorderLayout(above, nil, nil, nil), above, rest))}, buttons, focus)
 }
 
 // rest stops what turns on the page before; the toolkit would draw it for another minute.
