@@ -40,8 +40,7 @@ func (s *addSheet) third() {
 
 // option is a box to tick with a word on what it does.
 func option(c *sheetCheck, help string) fyne.CanvasObject {
-	return container.New(layout.NewCustomPaddedVBoxLayout(-12), c,
-		container.New(layout.NewCustomPaddedLayout(0, 0, theme.IconInlineSize()+theme.Padding(), 0), hint(help)))
+	return container.New(layout.NewCustomPaddedVBoxLayout(-12), c, underCheck(hint(help)))
 }
 
 // sum says what will come of it.

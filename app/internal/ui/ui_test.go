@@ -111,12 +111,16 @@ type fixture struct {
 }
 
 func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
-	a := test.NewTempApp(t)
-	a.Settings().SetTheme(variant{NewTheme(LookOfDesktop), v})
+	t.Helper()
 	texts, err := assets.English()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newFixtureIn(t, variant{NewTheme(LookOfDesktop), v}, texts)
+}
+
+func newFixtureIn(t *testing.T, look fyne.Theme, texts assets.Texts) *fixture {
+	test.NewTempApp(t).Settings().SetTheme(look)
 	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{prospects: newProspects(texts)}, texts: texts}
 	f.ui = New(Options{
 		Window: f.win, Texts: texts, Actions: f.service, Prospects: f.service.prospects,

@@ -53,7 +53,7 @@ type Window struct {
 	adding    *addSheet // in view, or nil
 
 	view   model.View
-	top    *fyne.Container
+	root   *fyne.Container
 	header *fyne.Container
 	list   *driveList
 	search *sheetEntry
@@ -143,14 +143,15 @@ func (w *Window) build() fyne.CanvasObject {
 
 	w.detail = newDetailPane(w.texts, w.Do)
 	w.split = container.New(columns{0.54}, container.NewStack(
-		container.New(layout.NewCustomPaddedLayout(0, 4, 11, 0), w.list.withoutMarks()), container.NewCenter(w.none)),
+		container.New(layout.NewCustomPaddedLayout(0, 4, 11, 0), w.list), container.NewCenter(w.none)),
 		container.New(layout.NewCustomPaddedLayout(4, 8, 0, 12), w.detail.root))
 	w.split.Hide()
 
-	w.top = container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner))
-	return container.NewBorder(w.top,
+	top := container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner))
+	w.root = container.NewBorder(top,
 		container.New(layout.NewCustomPaddedLayout(-6, -4, 8, 12), w.footer),
 		nil, nil, container.NewStack(w.split, w.empty))
+	return w.root
 }
 
 // welcome is what a window without drives says.
@@ -173,7 +174,7 @@ func (w *Window) Show(v model.View) {
 	w.view = v
 	if changed {
 		w.banner.set(v.Banner)
-		w.top.Refresh()
+		w.root.Refresh() // the rest has more room or less
 	}
 	if w.footer.Text != v.Summary {
 		w.footer.SetText(v.Summary)
@@ -291,12 +292,17 @@ func (w *Window) menu() {
 	item := func(verb model.Verb, label string, icon fyne.Resource) *fyne.MenuItem {
 		return fyne.NewMenuItemWithIcon(w.texts.Get(label), icon, func() { w.Do(model.Action{Verb: verb}) })
 	}
-	menu := widget.NewPopUpMenu(fyne.NewMenu("",
+	showBelow(w.more, w.win.Canvas(), fyne.NewMenu("",
 		item(model.Preferences, "menu.settings", theme.SettingsIcon()), item(model.Examine, "menu.doctor", theme.SearchIcon()),
 		fyne.NewMenuItemSeparator(), item(model.Quit, "menu.quit", theme.LogoutIcon()),
-	), w.win.Canvas())
-	below := w.more.Size()
-	menu.ShowAtRelativePosition(fyne.NewPos(below.Width-menu.MinSize().Width, below.Height+theme.Padding()), w.more)
+	))
+}
+
+// showBelow shows a menu below the button that it belongs to, at whose end it ends.
+func showBelow(button *widget.Button, c fyne.Canvas, menu *fyne.Menu) {
+	m := widget.NewPopUpMenu(menu, c)
+	size := button.Size()
+	m.ShowAtRelativePosition(fyne.NewPos(size.Width-m.MinSize().Width, size.Height+theme.Padding()), button)
 }
 
 // doctor shows the doctor's report, and has it made.
