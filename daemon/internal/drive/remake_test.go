@@ -22,6 +22,21 @@ func (s *sender) names(dir string) (all []string) {
 	return all
 }
 
+// showsSoon waits until a directory shows these names, as the drive learns of what the
+// remote has.
+func (s *sender) showsSoon(dir string, want ...string) {
+	s.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		got := s.names(dir)
+		if slices.Equal(got, want) {
+			return
+		}
+		if time.Now().After(end) {
+			s.Fatalf("%q shows %v, want %v", dir, got, want)
+		}
+	}
+}
+
 // A folder that somebody else removed stays away, though a file in it was removed here a
 // moment ago.
 func TestFolderThatAFileWasRemovedFromIsGone(t *testing.T) {
@@ -35,11 +50,7 @@ func TestFolderThatAFileWasRemovedFromIsGone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for end := time.Now().Add(time.Minute); len(s.names("")) > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("there is still %v", s.names(""))
-		}
-	}
+	s.showsSoon("")
 	s.publish()
 	s.wantRemote(map[string]string{})
 }
@@ -72,9 +83,7 @@ func TestFolderMadeAnewShowsWhatIsThere(t *testing.T) {
 		}
 		s.publish()
 		s.wantRemote(want)
-		if got := s.names("d"); !slices.Equal(got, shown) {
-			t.Errorf("they have made it too, %v: it shows %v, want %v", also, got, shown)
-		}
+		s.showsSoon("d", shown...)
 	}
 }
 
