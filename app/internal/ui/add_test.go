@@ -230,6 +230,25 @@ func TestAddLooksNoLongerThanThePersonWants(t *testing.T) {
 	}
 }
 
+// Who has to sign in after all sees first what is there.
+func TestAddHurriesPastNoSignIn(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.show()
+	p := f.service.prospects
+	p.wantsSignIn("hush")
+	p.hold = true
+	f.addTo(2, "https://example.org/project.git")
+	f.key(fyne.KeyReturn)
+	p.hold = false
+	p.held()
+	f.win.Canvas().Focus(f.ui.adding.secret)
+	f.enter("hush")
+	f.key(fyne.KeyReturn)
+	if f.at(2); !f.reads("4 folders, 30 files") {
+		t.Error("what is there is not told")
+	}
+}
+
 // A password in an address is taken out of sight, and goes to nobody else.
 func TestAddKeepsPasswordsToWhomTheyAreFor(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)

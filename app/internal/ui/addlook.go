@@ -57,14 +57,15 @@ func (s *addSheet) stop() {
 
 func (s *addSheet) looked(t api.Try, a model.Tried) {
 	s.looking, s.asked, s.tried = false, t, &a
-	if s.step != 2 {
-		return
-	}
-	if s.hurry && a.Problem == nil {
+	hurry := s.hurry && a.Problem == nil
+	s.hurry = false
+	switch {
+	case s.step != 2:
+	case hurry:
 		s.third()
-		return
+	default:
+		s.seen()
 	}
-	s.seen()
 }
 
 // hurryOn is what Enter means while nothing has the keyboard.
