@@ -108,7 +108,15 @@ func TestAddWithEverything(t *testing.T) {
 		test.Type(s[2], "v1.2")
 		test.Tap(f.sheetChecks()[1])
 		f.shoot("add-3-" + name)
+		f.press("Back") // to another revision
+		if n := len(f.service.prospects.tried); n != 4 {
+			t.Errorf("tried %d times", n)
+		}
+		f.press("Next")
 		f.press("Back")
+		if n := len(f.service.prospects.tried); n != 4 {
+			t.Errorf("what is known is asked again: tried %d times", n)
+		}
 		f.press("Next")
 		f.press("Add drive")
 		f.added(api.AddDrive{URL: "https://ann@example.org/project.git@v1.2", Name: "work", Dir: "/home/ann/work", Auto: true, Remember: true, Secret: "hush"})
@@ -275,7 +283,7 @@ func TestAddKeepsPasswordsToWhomTheyAreFor(t *testing.T) {
 	}
 	s.secret.SetText("hush")
 	f.key(fyne.KeyEscape)
-	if s.secret.Text != "" || s.prospect.Secret != "" || s.asked.Secret != "" {
+	if s.secret.Text != "" || s.prospect.Secret != "" || s.asked.secret != "" {
 		t.Error("a closed sheet keeps a password")
 	}
 }
