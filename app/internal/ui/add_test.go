@@ -456,3 +456,30 @@ func TestDropOntoTheWindow(t *testing.T) {
 		t.Error("a later step gets another address")
 	}
 }
+
+// In a small window no step is cut off.
+func TestAddInASmallWindow(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.service.prospects.found = finds
+	f.win.Resize(fyne.NewSize(680, 440))
+	f.show(drives()...)
+	f.service.prospects.answers[""] = &api.Problem{Code: api.CodeOffline, What: "example.org cannot be reached: dial tcp: connection refused.",
+		Do: "Check the network and the address, then try again."}
+	fits := func(name string) {
+		t.Helper()
+		f.shoot(name)
+		if sheet, room := f.ui.adding.popup.Content.Size(), f.win.Canvas().Size(); sheet.Height > room.Height || sheet.Width > room.Width {
+			t.Errorf("%s: the sheet is %v, the window %v", name, sheet, room)
+		}
+	}
+	f.ui.Add()
+	fits("small-1-light")
+	f.enter("https://example.org/project.git")
+	f.press("Next")
+	fits("small-2-light")
+	f.press("Go on anyway")
+	fits("small-3-light")
+	f.service.refuse = &api.Problem{Code: api.CodeDirNotEmpty, What: "The folder ~/Moorage/project is not empty.", Means: "What is in it would be hidden while the drive is mounted.", Do: "Choose an empty folder."}
+	f.press("Add drive")
+	fits("small-3-refused-light")
+}
