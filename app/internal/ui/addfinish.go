@@ -30,7 +30,9 @@ func (s *addSheet) third() {
 	if len(s.fields) > 0 {
 		form.Add(s.grid())
 	}
-	form.Add(beside(option(s.readOnly, only), option(s.auto, s.texts.Get("add.auto.help"))))
+	// Boxes have padding of their own, which brings them into line with the entries above.
+	form.Add(container.New(layout.NewCustomPaddedLayout(0, 0, 0, 2*theme.InnerPadding()),
+		beside(option(s.readOnly, only), option(s.auto, s.texts.Get("add.auto.help")))))
 	form.Add(s.summary)
 	s.page(3, s.known.root, container.NewVScroll(form),
 		s.line(s.button(s.texts.Get("add.back"), widget.MediumImportance, s.back), s.next), s.name)
