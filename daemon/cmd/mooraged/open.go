@@ -298,7 +298,15 @@ func plainHost(name string) string {
 const maxHost = 32
 
 func openGit(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {
-	return git.Open(ctx, u, git.Options{
+	return git.Open(ctx, u, gitOptions(u, r))
+}
+
+func openGitHistory(u providers.URL, r mounts.Request) (history, error) {
+	return git.OpenHistory(u, gitOptions(u, r))
+}
+
+func gitOptions(u providers.URL, r mounts.Request) git.Options {
+	return git.Options{
 		CacheDir:   filepath.Join(r.CacheDir, "git"),
 		CacheLimit: cacheLimit,
 		Logger:     r.Logger,
@@ -320,7 +328,7 @@ func openGit(ctx context.Context, u providers.URL, r mounts.Request) (providers.
 			}
 			return git.Credential{Username: u.User, Password: s}, nil
 		},
-	})
+	}
 }
 
 func openS3(_ context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {

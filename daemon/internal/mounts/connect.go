@@ -125,8 +125,13 @@ func (d *drive) open(ctx context.Context, dir string) (*Source, error) {
 	d.step("sign-in")
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
+	return d.m.o.Opener.Open(ctx, d.request(dir))
+}
+
+// request is what d is opened with, to be mounted at dir.
+func (d *drive) request(dir string) Request {
 	st := d.settings()
-	return d.m.o.Opener.Open(ctx, Request{
+	return Request{
 		URL: st.URL, Dir: dir, StateDir: d.m.o.State.Dir(d.id), CacheDir: d.m.cacheDir(d.id), ReadOnly: st.ReadOnly,
 		UID: OwnUID(), GID: OwnGID(), Private: true, Logger: d.log,
 		Secret: func(ctx context.Context) (string, error) {
@@ -135,7 +140,7 @@ func (d *drive) open(ctx context.Context, dir string) (*Source, error) {
 			}
 			return d.m.o.Secrets.Get(ctx, d.id)
 		},
-	})
+	}
 }
 
 // listen opens d's listener: one of the mount helper's, which has it for as long as
