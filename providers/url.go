@@ -61,7 +61,7 @@ type URL struct {
 	// is the shortest reading. See [URL.Candidates].
 	SplitOpen bool
 
-	Query string // parameters (s3: endpoint, region), encoded and sorted by name
+	Query string // parameters (s3: endpoint, region, profile), encoded and sorted by name
 }
 
 // MaxURL is the length in bytes up to which URLs are taken.
@@ -221,6 +221,20 @@ func (u URL) Param(name string) string {
 		return ""
 	}
 	return q.Get(name)
+}
+
+// WithParam is u with the parameter of that name set, or without it if value is "".
+// Whether u is good then, [ParseURL] of its text tells.
+func (u URL) WithParam(name, value string) URL {
+	q, err := url.ParseQuery(u.Query)
+	if err != nil {
+		q = url.Values{}
+	}
+	if q.Del(name); value != "" {
+		q.Set(name, value)
+	}
+	u.Query = q.Encode()
+	return u
 }
 
 // DefaultName is a good name for the drive: one path element of at most 64

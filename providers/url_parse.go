@@ -288,6 +288,9 @@ func (p *parts) setHost(authority string) error {
 	} else {
 		host, port, _ = strings.Cut(host, ":")
 		host = strings.ToLower(host)
+		if host == "" && bucketKinds[p.scheme] != "" {
+			return urlError("the bucket is missing, as in %s://bucket/folder", p.scheme)
+		}
 		if p.scheme != "git+file" {
 			if err := checkHost(host); err != nil {
 				return err
@@ -373,7 +376,7 @@ func (p *parts) server(kind, transport string) (URL, error) {
 }
 
 // bucketParams are the parameters that object stores take.
-var bucketParams = map[string]bool{"endpoint": true, "region": true}
+var bucketParams = map[string]bool{"endpoint": true, "region": true, "profile": true}
 
 func (p *parts) bucket(kind string) (URL, error) {
 	if p.fragment != "" || p.port != 0 || strings.Contains(p.host, ":") {
@@ -385,7 +388,7 @@ func (p *parts) bucket(kind string) (URL, error) {
 	}
 	for k, v := range p.query {
 		if !bucketParams[k] || len(v) != 1 {
-			return URL{}, urlError("it knows the parameters endpoint and region, each once")
+			return URL{}, urlError("it knows the parameters endpoint, region and profile, each once")
 		}
 	}
 	if e := p.query.Get("endpoint"); e != "" {
@@ -400,6 +403,9 @@ func (p *parts) bucket(kind string) (URL, error) {
 		if err := checkRegion(p.query.Get("region")); err != nil {
 			return URL{}, err
 		}
+	}
+	if p.query.Has("profile") && !goodProfile(p.query.Get("profile")) {
+		return URL{}, urlError("the profile is the name of one that the AWS tools of this user have")
 	}
 	return URL{Kind: kind, Host: p.host, User: p.user, Path: cleanRelative(prefix), Query: p.query.Encode()}, nil
 }

@@ -52,3 +52,9 @@ func checkRegion(s string) error {
 	}
 	return nil
 }
+
+// goodProfile takes what names of profiles of the AWS tools are made of.
+func goodProfile(s string) bool {
+	return s != "" && len(s) <= 128 && s[0] != '-' &&
+		strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@:/ ") == ""
+}

@@ -95,6 +95,7 @@ var urlCases = []struct {
 	{"s3://bucket?endpoint=http://[::1]:9000/s3", "s3://bucket?endpoint=http%3A%2F%2F%5B%3A%3A1%5D%3A9000%2Fs3", "bucket",
 		URL{Kind: KindS3, Host: "bucket", Query: "endpoint=http%3A%2F%2F%5B%3A%3A1%5D%3A9000%2Fs3"}},
 	{"s3://bucket?endpoint=&region=auto", "s3://bucket?region=auto", "bucket", URL{Kind: KindS3, Host: "bucket", Query: "region=auto"}},
+	{"s3://bucket?profile=work eu&region=auto", "s3://bucket?profile=work+eu&region=auto", "bucket", URL{Kind: KindS3, Host: "bucket", Query: "profile=work+eu&region=auto"}},
 	{"sftp://user@host:22/path", "sftp://user@host/path", "path", URL{Kind: KindSFTP, Host: "host", User: "user", Path: "/path"}},
 	{"sftp://host", "sftp://host/", "host", URL{Kind: KindSFTP, Host: "host", Path: "/"}},
 	{"webdavs://cloud.example.org/remote.php/dav/files/me", "webdavs://cloud.example.org/remote.php/dav/files/me", "me",
@@ -175,7 +176,7 @@ func TestURLErrors(t *testing.T) {
 		"git+https://host/r.git@a..b", "git+https://host/r.git?x=1", "git+https://host/r.git@v1?tree=x", "git+file://other/x.git",
 		"https://github.com/", "https://github.com/o", "https://host/%zz", "https://host/%0a", "https://host/x?page=2",
 		"s3://", "s3://b?endpoint=https://k:s@h", "s3://b?acl=x", "s3://b?endpoint=ftp://h", "s3://b?endpoint=https://", "s3://b?endpoint=https://h:0",
-		"s3://b?endpoint=https://h?x=y", "s3://b?region=", "s3://b?region=EU/x", "smb://host", "hf://", "hf://datasets", "hf://o/m m",
+		"s3://b?endpoint=https://h?x=y", "s3://b?region=", "s3://?profile=x", "s3://b?profile=", "s3://b?profile=-x", "s3://b?profile=a%5Bb", "s3://b?region=EU/x", "smb://host", "hf://", "hf://datasets", "hf://o/m m",
 		"https://drive.google.com/drive/my-drive", "gdrive:a?b", "~nobody/x", "/" + strings.Repeat("x", MaxURL),
 		"mem:" + strings.Repeat("#", 2000), "mem:" + strings.Repeat(" x", 2000), "ssh://münchen/x.git",
 	} {
@@ -219,6 +220,9 @@ func FuzzParseURL(f *testing.F) {
 	f.Add("https://ghp_0:x-oauth-basic@h/a.git@b#c")
 	f.Fuzz(func(t *testing.T, s string) {
 		u, _, err := ParseURL(s)
+		if k := GuessKind(s); err == nil && k != "" && k != u.Kind && u.Kind != KindHTTP && u.Kind != KindGit {
+			t.Fatalf("GuessKind(%q) = %q, and it is %q", s, k, u.Kind)
+		}
 		if err != nil {
 			if !errors.Is(err, ErrURL) || u != (URL{}) {
 				t.Fatalf("ParseURL(%q) = %+v, %v", s, u, err)
@@ -239,4 +243,17 @@ func FuzzParseURL(f *testing.F) {
 			t.Fatalf("%q: name %q", s, n)
 		}
 	})
+}
+
+func TestGuessKind(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "ht": "", "https://": "", "https://github.c": "", "https://github.com/": KindGit, "https://me:pw@github.com/o": KindGit,
+		"github.com/o": KindGit, "hf.co/": KindHF, "git@": "", "git@h:": KindGit, "git+ht": "", "git+https:": KindGit, "s3:": KindS3, "gs://": KindGCS,
+		"S3://?profile=x": KindS3, "sftp://": KindSFTP, "/ho": KindFolder, "~": KindFolder, `C:\`: KindFolder, `\\nas`: KindSMB, "mem:": KindMem, "gdrive:": KindGDrive,
+		"https://drive.google.com/drive": KindGDrive, "https://example.org/x": "",
+	} {
+		if got := GuessKind(in); got != want {
+			t.Errorf("GuessKind(%q) = %q, want %q", in, got, want)
+		}
+	}
 }

@@ -16,12 +16,19 @@
 //	POST   /v1/drives/{name}/unpin     PinPath
 //	GET    /v1/drives/{name}/revisions Revisions: branches and tags; ?find=TEXT: those with it; ?commits=true, ?at=TIME (RFC 3339): commits of ?of=REVISION; ?page=NEXT
 //	PUT    /v1/drives/{name}/secret    Secret
+//	GET    /v1/settings                Settings
+//	PATCH  /v1/settings                EditSettings → Settings
+//	POST   /v1/pause                   PauseTransfers → Service
+//	POST   /v1/resume                  → Service
+//	POST   /v1/describe                Describe → Description, at once
+//	POST   /v1/try                     Try → Tried, within 20 seconds; called off when the client goes away
+//	GET    /v1/found                   []Found, the nearest at hand first
 //	GET    /v1/secrets                 Secrets
 //	POST   /v1/secrets/unlock          UnlockSecrets, answered when the person has; drives that wait are tried again
 //	POST   /v1/secrets/file            SecretFile: makes it
 //	PUT    /v1/secrets/file            SecretFile: another passphrase
 //	DELETE /v1/secrets/{id}            takes one away
-//	GET    /v1/events                  one Event a line, for ever; begins with the present drives, then "ready"
+//	GET    /v1/events                  one Event a line, for ever; begins with the service and the present drives, then "ready"
 //	GET    /v1/doctor                  []Check
 //	POST   /v1/doctor                  Treat → []Check, of afterwards
 //	POST   /v1/restart                 RestartService
@@ -164,6 +171,7 @@ type Service struct {
 	Started time.Time `json:"started"`
 	Problem *Problem  `json:"problem,omitempty"` // why no drive can be used, such as a damaged config file
 	Restart *Problem  `json:"restart,omitempty"` // why the last RestartService brought no new service
+	Paused  *Pause    `json:"paused,omitempty"`  // nil: transfers are not paused
 }
 
 // EventKind says what an Event is about.
@@ -174,6 +182,8 @@ const (
 	DriveChanged EventKind = "drive"   // Drive is new or not what it was
 	DriveRemoved EventKind = "removed" // only Drive.Name is set
 	Ready        EventKind = "ready"   // all present drives have been told
+
+	ServiceChanged EventKind = "service" // Service is not what it was
 )
 
 // Event is one line of the event stream.
@@ -181,6 +191,8 @@ type Event struct {
 	Seq   uint64    `json:"seq"`
 	Kind  EventKind `json:"kind"`
 	Drive *Drive    `json:"drive,omitempty"`
+
+	Service *Service `json:"service,omitempty"`
 }
 
 // CheckState is how a check came out.

@@ -159,6 +159,41 @@ func (c *Client) SetSecret(ctx context.Context, name, secret string) error {
 	return c.call(ctx, http.MethodPut, path(name, "/secret"), api.Secret{Secret: secret}, nil)
 }
 
+// Settings tells how the service is set up.
+func (c *Client) Settings(ctx context.Context) (s api.Settings, err error) {
+	return s, c.call(ctx, http.MethodGet, "/v1/settings", nil, &s)
+}
+
+// EditSettings changes how the service is set up, and tells how it is then.
+func (c *Client) EditSettings(ctx context.Context, e api.EditSettings) (s api.Settings, err error) {
+	return s, c.call(ctx, http.MethodPatch, "/v1/settings", e, &s)
+}
+
+// Pause has changes wait on this computer until Resume, or until a time (zero: no time).
+func (c *Client) Pause(ctx context.Context, until time.Time) (s api.Service, err error) {
+	return s, c.call(ctx, http.MethodPost, "/v1/pause", api.PauseTransfers{Until: until}, &s)
+}
+
+// Resume has changes published again.
+func (c *Client) Resume(ctx context.Context) (s api.Service, err error) {
+	return s, c.call(ctx, http.MethodPost, "/v1/resume", nil, &s)
+}
+
+// Describe tells what an address is. It asks nobody else.
+func (c *Client) Describe(ctx context.Context, d api.Describe) (out api.Description, err error) {
+	return out, c.call(ctx, http.MethodPost, "/v1/describe", d, &out)
+}
+
+// Try looks what is at an address, and is called off when ctx is done.
+func (c *Client) Try(ctx context.Context, t api.Try) (out api.Tried, err error) {
+	return out, c.call(ctx, http.MethodPost, "/v1/try", t, &out)
+}
+
+// Found lists what on this computer may become a drive.
+func (c *Client) Found(ctx context.Context) (l []api.Found, err error) {
+	return l, c.call(ctx, http.MethodGet, "/v1/found", nil, &l)
+}
+
 // Secrets tells where secrets are kept, and of what there are some.
 func (c *Client) Secrets(ctx context.Context) (s api.Secrets, err error) {
 	return s, c.call(ctx, http.MethodGet, "/v1/secrets", nil, &s)

@@ -42,6 +42,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moorage/moorage/providers"
@@ -70,7 +71,8 @@ type Options struct {
 	// It is asked before git's credential helpers are. An empty password means
 	// that there is none. An error is that of the whole, if the helpers have no login.
 	Credential func(context.Context, CredentialRequest) (Credential, error)
-	HTTP       *http.Client // nil: one with limits of its own; proxy from the environment
+	HTTP       *http.Client      // nil: one with time-outs of its own
+	Network    providers.Network // its proxy is not for a given HTTP
 
 	timeouts transport.Timeouts // zero: the usual ones
 }
@@ -88,7 +90,7 @@ type Remote struct {
 	requests   chan struct{} // one token per fetch in progress
 	downloads  chan struct{} // the same for large files
 	limits     pack.Limits
-	cacheLimit int64
+	cacheLimit atomic.Int64
 	trees      treeCache
 	files      walk // of opened files
 	folders    walk // of folders whose sizes were asked for
@@ -147,8 +149,9 @@ func prepare(u providers.URL, o Options) (*Remote, error) {
 	}
 	r := &Remote{
 		url: u, log: o.Logger, clock: o.Clock,
-		flights: newFlights(), requests: make(chan struct{}, maxRequests), downloads: make(chan struct{}, maxDownloads), limits: pack.DefaultLimits(), cacheLimit: o.CacheLimit,
+		flights: newFlights(), requests: make(chan struct{}, maxRequests), downloads: make(chan struct{}, maxDownloads), limits: pack.DefaultLimits(),
 	}
+	r.cacheLimit.Store(o.CacheLimit)
 	r.trees.init()
 	if err := r.connectTransport(o); err != nil {
 		return nil, err
@@ -184,17 +187,17 @@ func (r *Remote) connectTransport(o Options) error {
 		web = &url.URL{Scheme: "https", Host: u.Host, Path: "/" + strings.TrimPrefix(u.Path, "/")}
 	}
 	l := transport.Login{Helpers: login.Helpers{Git: gitProgram}, Keyring: o.Credential}
-	r.web = transport.NewWeb(o.HTTP, web, u.User, l, o.timeouts)
+	r.web = transport.NewWeb(o.HTTP, web, u.User, l, o.timeouts, o.Network)
 	switch u.Transport {
 	case "http", "https":
 		r.http = transport.NewHTTP(r.web, base)
 		r.wire = r.http
 	case "git":
-		r.wire = transport.NewGit(u.Host, u.Port, u.Path, o.timeouts)
+		r.wire = transport.NewGit(u.Host, u.Port, u.Path, o.timeouts, o.Network)
 	case "file":
 		r.wire = transport.NewFile(gitProgram, u.Path, o.timeouts)
 	case "ssh":
-		r.ssh = transport.NewSSH(u.Host, u.Port, u.User, u.Path, o.timeouts)
+		r.ssh = transport.NewSSH(u.Host, u.Port, u.User, u.Path, o.timeouts, o.Network)
 		r.wire = r.ssh
 	default:
 		return fmt.Errorf("open git repository: %w: transport %q", providers.ErrUnsupported, u.Transport)
@@ -219,6 +222,12 @@ func (r *Remote) Info() providers.Info {
 		Kind: providers.KindGit, StrongVersion: true, TreeVersion: true,
 		TimePrecision: time.Second, PreferredReadSize: 1 << 20, MaxParallel: maxParallel,
 	}
+}
+
+// SetCacheLimit changes Options.CacheLimit. What is too much is removed.
+func (r *Remote) SetCacheLimit(bytes int64) {
+	r.cacheLimit.Store(bytes)
+	r.store.SetLimit(bytes)
 }
 
 // CacheUsed is how many bytes of files the cache has, which CacheLimit bounds. It

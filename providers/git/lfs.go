@@ -225,7 +225,7 @@ func (r *Remote) fetchLarge(ctx context.Context, snap *snapshot, p *lfs.Pointer)
 		return err
 	}
 	defer done()
-	if limit := r.cacheLimit; limit > 0 && p.Size > limit {
+	if limit := r.cacheLimit.Load(); limit > 0 && p.Size > limit {
 		return fmt.Errorf("%w: it has %d bytes, and the cache may have %d. Allow a larger cache", providers.ErrFull, p.Size, limit)
 	}
 	w, err := r.store.NewLFS(p.Size)

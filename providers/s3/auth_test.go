@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -214,5 +215,59 @@ func TestNoSecretInLogs(t *testing.T) {
 	}
 	if strings.Contains(log.String(), s3test.SecretAccessKey) || strings.Contains(log.String(), "AWS4") {
 		t.Errorf("the log shows the login: %s", log.String())
+	}
+}
+
+// A drive with a profile in its URL signs in with that of the AWS tools, whatever
+// the environment says.
+func TestProfile(t *testing.T) {
+	aws(t, "[work]\naws_access_key_id = work-id\naws_secret_access_key = x\n[default]\naws_access_key_id = usual-id\naws_secret_access_key = x\n", "[profile work]\nregion = eu-central-1\n")
+	t.Setenv("AWS_ACCESS_KEY_ID", "environment-id")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "x")
+	for profile, want := range map[string]string{"work": "work-id", "nobody's": ""} {
+		signed := ""
+		w := &wire{plays: func(q *http.Request, _ http.RoundTripper) (*http.Response, error) {
+			_, signed, _ = strings.Cut(q.Header.Get("Authorization"), "Credential=")
+			return answer(q, 200, nil, "<ListBucketResult><Name>bucket</Name></ListBucketResult>"), nil
+		}}
+		r, err := s3.Open(providers.URL{Kind: providers.KindS3, Host: "bucket", Query: url.Values{"profile": {profile}}.Encode()}, s3.Options{Transport: w})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.ReadDir(t.Context(), "", "")
+		r.Close()
+		if want == "" {
+			if !errors.Is(err, providers.ErrAuth) || signed != "" {
+				t.Errorf("a profile that is not there: %v, signed %q", err, signed)
+			}
+			continue
+		}
+		if err != nil || !strings.HasPrefix(signed, want+"/") || !strings.Contains(signed, "/eu-central-1/") {
+			t.Errorf("signed with %q, %v", signed, err)
+		}
+	}
+}
+
+func TestForm(t *testing.T) {
+	u, _, err := providers.ParseURL("s3://bucket?region=auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := s3.Form(u)
+	if f.ReadOnly || f.SignIn == nil || f.SignIn.Page == "" {
+		t.Errorf("the form of Amazon's is %+v", f)
+	}
+	f.SignIn.User.Set(&u, "AKIA")
+	for _, field := range f.Fields {
+		if field.Name == "region" && field.Value != "auto" {
+			t.Errorf("the region is %q", field.Value)
+		}
+		field.Set(&u, map[string]string{"endpoint": "https://127.0.0.1:9000"}[field.Name])
+	}
+	if s := u.String(); s != "s3://AKIA@bucket?endpoint=https%3A%2F%2F127.0.0.1%3A9000" {
+		t.Errorf("filled in, it is %s", s)
+	}
+	if f := s3.Form(u); f.SignIn.Page != "" {
+		t.Errorf("keys of another store are made at %s", f.SignIn.Page)
 	}
 }

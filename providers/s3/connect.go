@@ -109,7 +109,7 @@ func (r *Remote) dial(ctx context.Context, region string) (*connection, error) {
 
 	r.mu.Lock()
 	if r.net == nil {
-		r.net = newNetwork(r.o.Transport, roots)
+		r.net = newNetwork(r.o.Transport, roots, r.o.Network)
 	}
 	n := r.net
 	r.mu.Unlock()
@@ -122,7 +122,11 @@ func (r *Remote) dial(ctx context.Context, region string) (*connection, error) {
 
 // chain sets what the AWS tools of this user are set up with.
 func (r *Remote) chain(ctx context.Context, o *awss3.Options, conn *connection, roots **x509.CertPool) error {
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(awshttp.NewBuildableClient()), config.WithLogger(logging.Nop{}))
+	load := []func(*config.LoadOptions) error{config.WithHTTPClient(awshttp.NewBuildableClient()), config.WithLogger(logging.Nop{})}
+	if r.profile != "" {
+		load = append(load, config.WithSharedConfigProfile(r.profile))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
 		return fmt.Errorf("%w: the AWS configuration of this user cannot be used: %s", providers.ErrAuth, reason(err))
 	}

@@ -67,6 +67,7 @@ type Options struct {
 	Logger    *slog.Logger      // nil: silent
 	Clock     func() time.Time  // nil: time.Now
 	Transport http.RoundTripper // nil: one of its own, with time-outs
+	Network   providers.Network // its proxy is not for a given Transport
 	PageSize  int               // objects in a page of a listing; 0: 1000, which is the most
 }
 
@@ -76,6 +77,7 @@ type Remote struct {
 	bucket   string
 	prefix   string // of all keys; "" or with a slash at its end
 	endpoint string // "" for Amazon's own
+	profile  string // of the AWS tools; "" for the usual one
 	limits   limits
 	dirs     *dirCache
 	aheads   aheads
@@ -146,7 +148,7 @@ func Open(u providers.URL, o Options) (*Remote, error) {
 		o.PageSize = 1000
 	}
 	r := &Remote{
-		o: o, bucket: u.Host, endpoint: u.Param("endpoint"), region: u.Param("region"),
+		o: o, bucket: u.Host, endpoint: u.Param("endpoint"), region: u.Param("region"), profile: u.Param("profile"),
 		limits: defaultLimits(), dirs: newDirCache(o.Clock), uploads: make(chan struct{}, maxUploads),
 		connecting: make(chan struct{}, 1), aheads: aheads{m: map[listing]*ahead{}},
 	}

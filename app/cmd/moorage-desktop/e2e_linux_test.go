@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +18,13 @@ import (
 	"github.com/moorage/moorage/daemon/client"
 )
 
-// build makes the two programs as a person has them: side by side.
+// build makes the two programs as a person has them: side by side. In a guest
+// that has a kernel and no compiler they are made already.
 func build(t *testing.T) (bin string) {
 	t.Helper()
+	if bin := os.Getenv("MOORAGE_PROGRAMS"); bin != "" {
+		return bin
+	}
 	bin = t.TempDir()
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin+string(filepath.Separator),
 		"github.com/moorage/moorage/app/cmd/moorage-desktop", "github.com/moorage/moorage/daemon/cmd/mooraged")
@@ -34,6 +42,7 @@ func TestDesktop(t *testing.T) {
 	program := filepath.Join(build(t), "moorage-desktop")
 	t.Run("tray", func(t *testing.T) { firstMinutes(t, program) })
 	t.Run("no tray", func(t *testing.T) { noTray(t, program) })
+	t.Run("tray alone", func(t *testing.T) { trayAlone(t, program) })
 }
 
 // firstMinutes goes through those of a person: the app starts the service, a
@@ -41,14 +50,7 @@ func TestDesktop(t *testing.T) {
 // service tell the same.
 func firstMinutes(t *testing.T, program string) {
 	s := newSession(t, true)
-	service := client.New(filepath.Join(s.run, "moorage", "service.sock"))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := service.Stop(ctx, api.StopService{Unmount: true}); err != nil {
-			t.Errorf("stop the service: %v", err)
-		}
-	})
+	service := s.service()
 	folder := filepath.Join(s.home, "Pictures")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
@@ -70,8 +72,12 @@ func firstMinutes(t *testing.T, program string) {
 
 	tray.click("Add drive…")
 	s.focus()
+	s.step(1)
 	s.text(folder)
 	s.keys("Return")
+	s.step(2)
+	s.keys("Return") // goes on when it is known what is there
+	s.step(3)
 	s.text("photos")
 	s.keys("Return")
 	s.until("the service has the drive", func() bool {
@@ -138,7 +144,11 @@ func firstMinutes(t *testing.T, program string) {
 func noTray(t *testing.T, program string) {
 	s := newSession(t, false)
 	alone := filepath.Join(s.run, "moorage-desktop")
-	if err := os.Link(program, alone); err != nil {
+	b, err := os.ReadFile(program)
+	if err == nil {
+		err = os.WriteFile(alone, b, 0o755)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	// No mooraged to be found; and a bus that is started for the app alone
@@ -166,12 +176,53 @@ func noTray(t *testing.T, program string) {
 	}
 }
 
+// service is the one that the app of the session starts; it ends with the test.
+func (s *session) service() *client.Client {
+	service := client.New(filepath.Join(s.run, "moorage", "service.sock"))
+	s.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := service.Stop(ctx, api.StopService{Unmount: true}); err != nil && !errors.Is(err, client.ErrNoService) {
+			s.t.Errorf("stop the service: %v", err)
+		}
+	})
+	return service
+}
+
 // focus gives the app's window the keyboard.
 func (s *session) focus() {
 	s.t.Helper()
 	if _, err := s.output("xdotool", "windowactivate", "--sync", s.window()); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// step waits until the sheet for a new drive is at a step: so many parts of its bar are
+// in the colour of the app.
+func (s *session) step(n int) {
+	s.t.Helper()
+	name := fmt.Sprintf("add-%d", n)
+	s.shootWhen(name, fmt.Sprintf("step %d of a new drive", n), func(path string) bool { return parts(picture(s.t, path)) == n })
+}
+
+// parts is how many long pieces in the light theme's own colour stand in one row.
+func parts(img image.Image) (most int) {
+	const long = 120
+	own := color.RGBA{0x0f, 0x7c, 0x90, 0xff}
+	for y := range img.Bounds().Dy() {
+		run, n := 0, 0
+		for x := range img.Bounds().Dx() {
+			if color.RGBAModel.Convert(img.At(x, y)) != own {
+				run = 0
+				continue
+			}
+			if run++; run == long {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
 }
 
 // hide closes the window from the keyboard.

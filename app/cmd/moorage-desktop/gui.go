@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -75,7 +76,7 @@ func newGUI(texts assets.Texts, c *desktop.Controller, raised <-chan struct{}, l
 	g.app.Settings().SetTheme(ui.NewTheme(look))
 	g.window = g.app.NewWindow(texts.Get("app.name"))
 	g.ui = ui.New(ui.Options{
-		Window: g.window, Texts: texts, Actions: c, Times: c, Clock: time.Now,
+		Window: g.window, Texts: texts, Actions: c, Prospects: c, Times: c, Clock: time.Now, Visit: g.visit,
 		Hide: g.hide, Quit: g.quit, Copy: g.app.Clipboard().SetContent,
 		Look: look, SetLook: g.setLook, Save: g.save,
 	})
@@ -179,6 +180,18 @@ func (g *gui) quit() {
 func (g *gui) setLook(l ui.Look) {
 	g.app.Preferences().SetString(lookKey, string(l))
 	g.app.Settings().SetTheme(ui.NewTheme(l))
+}
+
+// visit opens a web page in the person's browser.
+func (g *gui) visit(address string) error {
+	u, err := url.Parse(address)
+	if err == nil {
+		err = g.app.OpenURL(u)
+	}
+	if err != nil {
+		g.log.Warn("open the browser", "address", address, "err", err)
+	}
+	return err
 }
 
 // save lets the person choose a place for a file. The place may be slow, so that

@@ -44,6 +44,7 @@ type Options struct {
 	Details   Details
 	Revisions Revisions
 	Doctor    Doctor
+	Prospects Prospects
 	Login     Login
 	Local     func(ctx context.Context, fix bool) ([]api.Check, error) // the doctor's report without a service
 	Subscribe func(ctx context.Context) (Stream, error)                // client.ErrNoService when there is none

@@ -88,6 +88,12 @@ func (m *Model) detail(now time.Time) Detail {
 	}
 	t := Detail{Row: m.row(d, now), Moment: m.moment(d, now), Filled: -1}
 	t.Place = m.place(d.Dir)
+	if d.State == api.Mounted && d.Pending.Files == 0 && t.Tone == Good { // the rest is in the facts
+		t.Status = m.texts.Get("state.mounted")
+		if d.ReadOnly {
+			t.Status += " · " + m.texts.Get("state.read-only")
+		}
+	}
 	if d.Cache.Used > 0 || d.Cache.Limit > 0 {
 		t.Cache = Bytes(d.Cache.Used)
 		if d.Cache.Limit > 0 {

@@ -37,6 +37,7 @@ func newSettingsSheet(c fyne.Canvas, texts assets.Texts, do func(model.Action), 
 	s.version, s.running = newFact(texts.Get("settings.version")), newFact(texts.Get("settings.service.name"))
 	licence := newFact(texts.Get("settings.licence"))
 	licence.set(texts.Get("settings.licence.name"))
+	align(s.version, s.running, licence)
 
 	looks := container.NewGridWithColumns(3)
 	var buttons []*sheetButton

@@ -48,8 +48,12 @@ type Window struct {
 	save    func(name string, write func(io.Writer) error, done func(place string, err error))
 	setLook func(Look)
 
+	prospects Prospects
+	visit     func(address string) error
+	adding    *addSheet // in view, or nil
+
 	view   model.View
-	top    *fyne.Container
+	root   *fyne.Container
 	header *fyne.Container
 	list   *driveList
 	search *sheetEntry
@@ -73,6 +77,10 @@ type Options struct {
 	Window  fyne.Window
 	Texts   assets.Texts
 	Actions Actions
+
+	Prospects Prospects
+	Visit     func(address string) error // opens a web page
+
 	Times   Times
 	Clock   func() time.Time
 	Hide    func()       // the person closes the window
@@ -89,14 +97,16 @@ type Options struct {
 func New(o Options) *Window {
 	w := &Window{
 		win: o.Window, texts: o.Texts, actions: o.Actions, times: o.Times, now: o.Clock, hide: o.Hide, quit: o.Quit, copy: o.Copy,
-		look: o.Look, setLook: o.SetLook, save: o.Save,
+		look: o.Look, setLook: o.SetLook, save: o.Save, prospects: o.Prospects, visit: o.Visit,
 	}
 	w.win.SetTitle(w.texts.Get("app.name"))
 	w.win.SetIcon(Icon("moorage"))
 	w.win.SetContent(w.build())
 	w.win.Resize(fyne.NewSize(940, 640))
 	w.win.SetCloseIntercept(w.hide)
+	w.win.SetOnDropped(w.dropped)
 	w.win.Canvas().SetOnTypedKey(w.typed)
+	w.win.Canvas().AddShortcut(&fyne.ShortcutPaste{}, w.paste)
 	for _, key := range []fyne.KeyName{
 		fyne.KeyN, fyne.KeyF, fyne.KeyR, fyne.KeyO, fyne.KeyM, fyne.KeyW, fyne.KeyQ, fyne.KeyD, fyne.KeyComma,
 	} {
@@ -133,14 +143,15 @@ func (w *Window) build() fyne.CanvasObject {
 
 	w.detail = newDetailPane(w.texts, w.Do)
 	w.split = container.New(columns{0.54}, container.NewStack(
-		container.New(layout.NewCustomPaddedLayout(0, 4, 11, 0), w.list.withoutMarks()), container.NewCenter(w.none)),
+		container.New(layout.NewCustomPaddedLayout(0, 4, 11, 0), w.list), container.NewCenter(w.none)),
 		container.New(layout.NewCustomPaddedLayout(4, 8, 0, 12), w.detail.root))
 	w.split.Hide()
 
-	w.top = container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner))
-	return container.NewBorder(w.top,
+	top := container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner))
+	w.root = container.NewBorder(top,
 		container.New(layout.NewCustomPaddedLayout(-6, -4, 8, 12), w.footer),
 		nil, nil, container.NewStack(w.split, w.empty))
+	return w.root
 }
 
 // welcome is what a window without drives says.
@@ -163,7 +174,7 @@ func (w *Window) Show(v model.View) {
 	w.view = v
 	if changed {
 		w.banner.set(v.Banner)
-		w.top.Refresh()
+		w.root.Refresh() // the rest has more room or less
 	}
 	if w.footer.Text != v.Summary {
 		w.footer.SetText(v.Summary)
@@ -268,8 +279,11 @@ func (w *Window) Do(a model.Action) {
 func (w *Window) Add() {
 	w.open(func() *sheet {
 		known := w.view.Rows
-		added := func() { w.reveals(known) }
-		return newAddSheet(w.win.Canvas(), w.texts, w.actions.Add, added, w.closed).sheet
+		w.adding = newAddSheet(w.win.Canvas(), addOptions{
+			texts: w.texts, add: w.actions.Add, prospects: w.prospects, visit: w.visit,
+			added: func() { w.reveals(known) }, closed: w.closed,
+		})
+		return w.adding.sheet
 	})
 }
 
@@ -278,12 +292,17 @@ func (w *Window) menu() {
 	item := func(verb model.Verb, label string, icon fyne.Resource) *fyne.MenuItem {
 		return fyne.NewMenuItemWithIcon(w.texts.Get(label), icon, func() { w.Do(model.Action{Verb: verb}) })
 	}
-	menu := widget.NewPopUpMenu(fyne.NewMenu("",
+	showBelow(w.more, w.win.Canvas(), fyne.NewMenu("",
 		item(model.Preferences, "menu.settings", theme.SettingsIcon()), item(model.Examine, "menu.doctor", theme.SearchIcon()),
 		fyne.NewMenuItemSeparator(), item(model.Quit, "menu.quit", theme.LogoutIcon()),
-	), w.win.Canvas())
-	below := w.more.Size()
-	menu.ShowAtRelativePosition(fyne.NewPos(below.Width-menu.MinSize().Width, below.Height+theme.Padding()), w.more)
+	))
+}
+
+// showBelow shows a menu below the button that it belongs to, at whose end it ends.
+func showBelow(button *widget.Button, c fyne.Canvas, menu *fyne.Menu) {
+	m := widget.NewPopUpMenu(menu, c)
+	size := button.Size()
+	m.ShowAtRelativePosition(fyne.NewPos(size.Width-m.MinSize().Width, size.Height+theme.Padding()), button)
 }
 
 // doctor shows the doctor's report, and has it made.
@@ -404,7 +423,7 @@ func (w *Window) opens(sheet func() *sheet) bool {
 }
 
 func (w *Window) closed() {
-	w.sheet = nil
+	w.sheet, w.adding = nil, nil
 	w.await()
 }
 

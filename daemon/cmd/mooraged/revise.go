@@ -13,9 +13,9 @@ import (
 	"github.com/moorage/moorage/providers"
 )
 
-// historyOf fills in what l says of revisions.
-func historyOf(u providers.URL, l *mounts.Location) {
-	if l.History = u.Kind == providers.KindGit; !l.History {
+// revisionOf fills in what l says of revisions.
+func (k kinds) revisionOf(u providers.URL, l *mounts.Location) {
+	if l.History = k[u.Kind].history != nil; !l.History {
 		return
 	}
 	l.Revision = u.Revision
@@ -47,16 +47,19 @@ type history interface {
 	Close() error
 }
 
+// historyFunc opens the history of what u names. It asks no server.
+type historyFunc func(u providers.URL, r mounts.Request) (history, error)
+
 // Revisions implements mounts.Opener.
 func (k kinds) Revisions(ctx context.Context, r mounts.Request, q api.RevisionQuery) (api.Revisions, error) {
-	u, _, err := k.find(r.URL)
+	u, of, err := k.find(r.URL)
 	if err != nil {
 		return api.Revisions{}, err
 	}
-	if u.Kind != providers.KindGit {
+	if of.history == nil {
 		return api.Revisions{}, providers.ErrUnsupported
 	}
-	h, err := openGitHistory(u, r)
+	h, err := of.history(u, r)
 	if err != nil {
 		return api.Revisions{}, err
 	}

@@ -63,6 +63,25 @@ type Secrets interface {
 	ChangePassphrase(f api.SecretFile) error
 }
 
+// Settings are those of the service.
+type Settings interface {
+	Settings() (api.Settings, error)
+	EditSettings(ctx context.Context, e api.EditSettings) (api.Settings, error)
+}
+
+// Pauses has changes of drives wait on this computer.
+type Pauses interface {
+	PauseTransfers(p api.PauseTransfers) (api.Service, error)
+	ResumeTransfers() (api.Service, error)
+}
+
+// Prospects tells of what may become a drive.
+type Prospects interface {
+	Describe(ctx context.Context, d api.Describe) (api.Description, error)
+	Try(ctx context.Context, t api.Try) (api.Tried, error)
+	Found(ctx context.Context) []api.Found
+}
+
 // Feed delivers events to one reader.
 type Feed interface {
 	Next(ctx context.Context) (api.Event, error)
@@ -83,6 +102,11 @@ type Options struct {
 	Pins    Pins
 	History Revisions
 	Secrets Secrets
+
+	Settings  Settings
+	Pauses    Pauses
+	Prospects Prospects
+
 	Events  func() Feed
 	Doctor  Doctor
 	Stop    func(ctx context.Context, s api.StopService) error // returns when the service may end; the answer is sent after
@@ -192,6 +216,21 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("PUT /v1/drives/{name}/secret", withBody(s, func(r *http.Request, x api.Secret) (any, error) {
 		return struct{}{}, s.o.Drives.SetSecret(r.Context(), r.PathValue("name"), x.Secret)
 	}))
+	mux.HandleFunc("GET /v1/settings", s.handle(func(r *http.Request) (any, error) { return s.o.Settings.Settings() }))
+	mux.HandleFunc("PATCH /v1/settings", withBody(s, func(r *http.Request, e api.EditSettings) (any, error) {
+		return s.o.Settings.EditSettings(r.Context(), e)
+	}))
+	mux.HandleFunc("POST /v1/pause", withBody(s, func(r *http.Request, p api.PauseTransfers) (any, error) {
+		return s.o.Pauses.PauseTransfers(p)
+	}))
+	mux.HandleFunc("POST /v1/resume", s.handle(func(r *http.Request) (any, error) { return s.o.Pauses.ResumeTransfers() }))
+	mux.HandleFunc("POST /v1/describe", withBody(s, func(r *http.Request, x api.Describe) (any, error) {
+		return s.o.Prospects.Describe(r.Context(), x)
+	}))
+	mux.HandleFunc("POST /v1/try", withBody(s, func(r *http.Request, x api.Try) (any, error) {
+		return s.o.Prospects.Try(r.Context(), x)
+	}))
+	mux.HandleFunc("GET /v1/found", s.handle(func(r *http.Request) (any, error) { return s.o.Prospects.Found(r.Context()), nil }))
 	mux.HandleFunc("GET /v1/secrets", s.handle(func(r *http.Request) (any, error) { return s.o.Secrets.Secrets(r.Context()), nil }))
 	mux.HandleFunc("DELETE /v1/secrets/{id}", s.handle(func(r *http.Request) (any, error) {
 		return struct{}{}, s.o.Secrets.ForgetSecret(r.Context(), r.PathValue("id"))

@@ -101,6 +101,7 @@ type Options struct {
 	CacheLimit int64          // bytes of it; 0: 10 GiB
 	Budget     *reader.Budget // memory for bytes on their way, which drives share; nil: one of its own
 
+	Paused   bool          // nothing is published before Drive.Pause(false)
 	ReadOnly bool          // nothing can be changed, whatever the remote allows
 	Quiet    time.Duration // how long a file that was saved is left alone before it is published; 0: 1 s
 	Host     string        // this computer, as the names of conflict copies tell it; "": "this computer"
@@ -412,6 +413,15 @@ func (d *Drive) Status() Status {
 	defer d.mu.Unlock()
 	s.Revision, s.Hidden = d.revision, d.hidden
 	return s
+}
+
+// SetCacheLimit changes Options.CacheLimit. What is too much goes in the background.
+func (d *Drive) SetCacheLimit(bytes int64) {
+	if d.enter() != nil {
+		return
+	}
+	defer d.leave()
+	d.cache.SetLimit(bytes)
 }
 
 // update changes the nodes. While they cannot be written, which [Drive.Trouble]

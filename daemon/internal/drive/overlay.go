@@ -69,6 +69,9 @@ func (d *Drive) keep(tx *nodes.Tx, n nodes.Node) (bool, error) {
 	if d.changedHere(&n) {
 		return true, nil
 	}
+	if _, err := tx.Upload(n.ID); !errors.Is(err, nodes.ErrNotFound) {
+		return err == nil, err // it was renamed and back: it may be on the remote where it was to go
+	}
 	// While a directory above is on its way, nothing that the remote says of what
 	// is in it tells where that is.
 	for id, i := n.Parent, 0; id != nodes.Root; i++ {

@@ -319,7 +319,7 @@ func (d *drive) run(ctx context.Context) {
 			stale = false
 		case <-measure:
 			h, v := d.live.src.health(), d.describe()
-			if h.CacheUsed != v.Cache.Used || h.Pending != v.Pending || h.Traffic != v.Traffic {
+			if (api.Cache{Used: h.CacheUsed, Limit: h.CacheLimit}) != v.Cache || h.Pending != v.Pending || h.Traffic != v.Traffic {
 				d.refresh()
 			}
 		case <-d.dueLook():

@@ -90,6 +90,9 @@ func (m *Manager) loadConfig() []config.Drive {
 	for _, w := range warnings {
 		m.o.Logger.Warn(w)
 	}
+	if s, serr := m.o.Config.Settings(); err == nil && serr == nil {
+		m.configure(s)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.bad = nil
@@ -251,7 +254,7 @@ func (m *Manager) leftover(st state.Drive, tableKnown bool, table []mounter.Moun
 		return m.newDrive(st, loc, false)
 	}
 	if st.Mount != nil {
-		place{dir: st.Mount.Dir, made: st.Mount.Made}.remove()
+		m.removePlace(place{dir: st.Mount.Dir, made: st.Mount.Made})
 	}
 	m.erase(st)
 	return nil
@@ -281,7 +284,7 @@ func (m *Manager) dropMount(st state.Drive, table []mounter.Mount) {
 			return
 		}
 	}
-	place{dir: st.Mount.Dir, made: st.Mount.Made}.remove()
+	m.removePlace(place{dir: st.Mount.Dir, made: st.Mount.Made})
 }
 
 // begin puts d into the list and to work.
@@ -335,7 +338,7 @@ func (m *Manager) removeStale(table []mounter.Mount) {
 	for _, t := range table {
 		host, _, _ := strings.Cut(t.Source, ":")
 		if known[t.Dir] || host != "127.0.0.1" || t.Port == 0 || !ourExport.MatchString(t.Export) ||
-			filepath.Dir(t.Dir) != resolve(m.o.MountsDir) {
+			filepath.Dir(t.Dir) != resolve(m.o.MountsDir) && filepath.Dir(t.Dir) != resolve(m.setup.Load().mountsDir) {
 			continue
 		}
 		c, err := net.DialTimeout("tcp", loopback(t.Port), time.Second)
@@ -416,6 +419,7 @@ func (d *drive) adopt(ctx context.Context, l net.Listener) {
 	}
 	d.live = &live{src: src, srv: srv, gate: g, mount: mnt}
 	d.offer(src)
+	d.m.catchUp(d)
 	d.log.Info("took up the mount of an earlier service", "dir", mnt.Dir)
 	if src.Volatile {
 		d.show(func(v *api.Drive) { v.Problem = lost() })

@@ -52,6 +52,18 @@ func checkName(name string) error {
 	return nil
 }
 
+// Suggest is a name like usual that no drive has, and where a drive of that name would
+// be mounted; where drives get letters, those that are free, the first one first.
+func (m *Manager) Suggest(usual string) (name, dir string, letters []string) {
+	m.mu.Lock()
+	name = unique(usual, func(n string) bool { return m.drives[n] != nil })
+	m.mu.Unlock()
+	if letters = freeLetters(); letters != nil {
+		return name, "", letters
+	}
+	return name, m.defaultDir(name), nil
+}
+
 // unique returns name, or name with the first number that makes it free.
 func unique(name string, taken func(string) bool) string {
 	n := name

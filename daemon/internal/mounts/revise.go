@@ -72,8 +72,8 @@ func (d *drive) lookAtHistory(ctx context.Context, q api.RevisionQuery) (api.Rev
 		return api.Revisions{}, err
 	}
 	defer os.RemoveAll(dir)
-	r := d.request("")
-	r.StateDir, r.CacheDir = dir, dir
+	r := d.request("", dir)
+	r.StateDir = dir
 	return d.m.o.Opener.Revisions(ctx, r, q)
 }
 

@@ -26,14 +26,16 @@ type Location struct {
 
 // Request is what a drive is to be opened with.
 type Request struct {
-	URL      string // canonical
-	Dir      string // where it will be mounted; "" if it will only be served
-	StateDir string // exists; for what must survive
-	CacheDir string // need not exist; for what can be fetched again
-	ReadOnly bool
-	UID, GID uint32 // owner of what has no owner of its own
-	Private  bool   // nobody but UID will get in
-	Logger   *slog.Logger
+	URL        string // canonical
+	Dir        string // where it will be mounted; "" if it will only be served
+	StateDir   string // exists; for what must survive
+	CacheDir   string // need not exist; for what can be fetched again
+	CacheLimit int64  // bytes of it
+	ReadOnly   bool
+	Paused     bool   // nothing is published before Source.Pause(false)
+	UID, GID   uint32 // owner of what has no owner of its own
+	Private    bool   // nobody but UID will get in
+	Logger     *slog.Logger
 
 	// Secret reads the drive's secret from the keyring; secrets.ErrNotFound if
 	// there is none.
@@ -80,6 +82,13 @@ type Source struct {
 	Ledger  func(limit int) []Upload
 	Publish func()
 	Sync    func(ctx context.Context) error
+
+	// Pause has nothing published, or has it go on. It does not wait. While it is
+	// paused, Sync fails with ErrPaused if something waits for that. nil: as Sync.
+	Pause func(on bool)
+
+	// SetCacheLimit changes Request.CacheLimit; nil where nothing is kept. It does not wait.
+	SetCacheLimit func(bytes int64)
 
 	Pinner Pinner // nil where there is nothing to be fetched
 

@@ -2,9 +2,6 @@ package service
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/moorage/moorage/daemon/api"
@@ -16,12 +13,16 @@ import (
 
 // doctorOptions are for a doctor beside this service.
 func (s *Service) doctorOptions(store *state.Store) doctor.Options {
-	return doctor.Options{
+	o := doctor.Options{
 		Places: s.o.Places, Socket: s.o.Socket, Config: s.conf, Keyring: Keyring(s.o.Secrets), Login: s.o.Login, Logger: s.o.Logger,
 		Probe: s.o.Probe, Table: Table(s.o.Mounter), Unmount: func(ctx context.Context, dir string) error { return s.o.Mounter.Unmount(ctx, dir, true) },
 		Drives: s.m.List, Look: s.o.List,
 		Try: func(ctx context.Context, d api.Drive) error { return s.try(ctx, store, d) },
 	}
+	if s.o.Transfers != nil {
+		o.Proxy = s.o.Transfers.Proxy
+	}
+	return o
 }
 
 // Keyring tells the doctor where k stores passwords.
@@ -54,15 +55,8 @@ func Table(m mounts.Mounter) func(ctx context.Context) ([]doctor.Mount, error) {
 // try signs in to the remote of a drive that is not mounted, and lists it, without
 // touching what the drive keeps.
 func (s *Service) try(ctx context.Context, store *state.Store, d api.Drive) error {
-	tmp, err := os.MkdirTemp("", "moorage-doctor-")
-	if err != nil {
-		return fmt.Errorf("try the drive: %w", err)
-	}
-	defer os.RemoveAll(tmp)
-	r := mounts.Request{URL: d.URL, StateDir: filepath.Join(tmp, "state"), CacheDir: filepath.Join(tmp, "cache"), ReadOnly: true,
-		UID: mounts.OwnUID(), GID: mounts.OwnGID(), Private: true, Logger: s.o.Logger,
-		Secret: func(ctx context.Context) (string, error) { return s.secret(ctx, store, d.Name) }}
-	return s.o.Try(ctx, r)
+	_, err := s.lookAt(ctx, d.URL, 1, func(ctx context.Context) (string, error) { return s.secret(ctx, store, d.Name) })
+	return err
 }
 
 // secret is that of the drive called name.

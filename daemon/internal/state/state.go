@@ -35,6 +35,7 @@ type Drive struct {
 	Port  uint16 `json:"port,omitempty"` // of the NFS server; 0: none yet
 	Mount *Mount `json:"mount,omitempty"`
 
+	Cache string `json:"cache,omitempty"` // the folder in which its cache was made; "": that of the system
 	// Back is the revision that was followed before the drive was moved to one that stays.
 	Back *string `json:"back,omitempty"`
 
