@@ -86,7 +86,7 @@ func run(hidden bool) error {
 		log.Warn("paths are written whole", "err", err)
 	}
 	options := desktop.Options{
-		Service: service, Details: service, Doctor: service, Login: newLogin(log), Local: client.DoctorHere,
+		Service: service, Details: service, Doctor: service, Login: newLogin(log), Setup: service, Secrets: service, Local: client.DoctorHere,
 		Subscribe: func(ctx context.Context) (desktop.Stream, error) {
 			s, err := service.Events(ctx)
 			if err != nil {

@@ -118,6 +118,7 @@ func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
 		Window: f.win, Texts: texts, Actions: f.service,
 		Hide: func() { f.service.note("hide") }, Quit: func() { f.service.note("quit") },
 		Copy: func(s string) { f.service.copied = s },
+		Setup: f.service, SetLanguage: func(l string) { f.service.note("language %s", l) },
 		Look: LookOfDesktop, SetLook: func(l Look) { f.service.note("look %s", l) },
 		Save: func(name string, write func(io.Writer) error, done func(string, error)) {
 			f.service.note("save %s", name)
