@@ -118,6 +118,30 @@ func (c *Client) Unpin(ctx context.Context, name, at string) error {
 	return c.call(ctx, http.MethodPost, path(name, "/unpin"), api.PinPath{Path: at}, nil)
 }
 
+// Revisions tells what a drive with a history may show; see api.RevisionQuery.
+func (c *Client) Revisions(ctx context.Context, name string, q api.RevisionQuery) (r api.Revisions, err error) {
+	v := url.Values{}
+	set := func(key, value string) {
+		if value != "" {
+			v.Set(key, value)
+		}
+	}
+	set("find", q.Find)
+	set("of", q.Of)
+	set("page", q.Page)
+	if q.Commits {
+		v.Set("commits", "true")
+	}
+	if !q.At.IsZero() {
+		v.Set("at", q.At.Format(time.RFC3339))
+	}
+	query := ""
+	if len(v) > 0 {
+		query = "?" + v.Encode()
+	}
+	return r, c.call(ctx, http.MethodGet, path(name, "/revisions")+query, nil, &r)
+}
+
 // Mount mounts a drive. With wait it returns when the drive is mounted or
 // failed to be; the drive goes on connecting if ctx is done before.
 func (c *Client) Mount(ctx context.Context, name string, wait bool) (d api.Drive, err error) {

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"image"
+	"image/color"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,8 +72,12 @@ func firstMinutes(t *testing.T, program string) {
 
 	tray.click("Add drive…")
 	s.focus()
+	s.step(1)
 	s.text(folder)
 	s.keys("Return")
+	s.step(2)
+	s.keys("Return") // goes on when it is known what is there
+	s.step(3)
 	s.text("photos")
 	s.keys("Return")
 	s.until("the service has the drive", func() bool {
@@ -188,6 +195,34 @@ func (s *session) focus() {
 	if _, err := s.output("xdotool", "windowactivate", "--sync", s.window()); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// step waits until the sheet for a new drive is at a step: so many parts of its bar are
+// in the colour of the app.
+func (s *session) step(n int) {
+	s.t.Helper()
+	name := fmt.Sprintf("add-%d", n)
+	s.shootWhen(name, fmt.Sprintf("step %d of a new drive", n), func(path string) bool { return parts(picture(s.t, path)) == n })
+}
+
+// parts is how many long pieces in the light theme's own colour stand in one row.
+func parts(img image.Image) (most int) {
+	const long = 120
+	own := color.RGBA{0x0f, 0x7c, 0x90, 0xff}
+	for y := range img.Bounds().Dy() {
+		run, n := 0, 0
+		for x := range img.Bounds().Dx() {
+			if color.RGBAModel.Convert(img.At(x, y)) != own {
+				run = 0
+				continue
+			}
+			if run++; run == long {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
 }
 
 // hide closes the window from the keyboard.

@@ -42,7 +42,9 @@ type Stream interface {
 type Options struct {
 	Service   Service
 	Details   Details
+	Revisions Revisions
 	Doctor    Doctor
+	Prospects Prospects
 	Login     Login
 	Setup     Setup
 	Secrets   Secrets
@@ -185,6 +187,8 @@ func (c *Controller) Do(verb model.Verb, drive string) {
 		})
 	case model.Auto, model.ReadOnly, model.KeepHere, model.Publish:
 		c.changeOf(verb, drive)
+	case model.GoBack:
+		c.goBack(drive)
 	case model.Open:
 		c.open(drive)
 	case model.Dismiss:

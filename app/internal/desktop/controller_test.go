@@ -156,6 +156,10 @@ func (r *remote) Sync(_ context.Context, name string, wait bool) (api.Synced, er
 	return api.Synced{}, r.call("sync %s wait=%v", name, wait)
 }
 
+func (r *remote) Revisions(_ context.Context, name string, q api.RevisionQuery) (api.Revisions, error) {
+	return api.Revisions{Default: "of " + name, Next: q.Find}, r.call("revisions %s", name)
+}
+
 func (r *remote) Remove(_ context.Context, name string) error { return r.call("remove %s", name) }
 
 func (r *remote) Mount(_ context.Context, name string, wait bool) (api.Drive, error) {
@@ -193,7 +197,7 @@ func newRig(t *testing.T, r *remote, backoff Backoff, with ...func(*Options)) *r
 	}
 	g := &rig{t: t, remote: r, opened: make(chan string, 1), logins: &logins{}}
 	o := Options{
-		Service: r, Details: r, Doctor: r, Login: g.logins, Setup: r, Secrets: r, Local: here, Version: "v1.2.3", Subscribe: r.subscribe, Start: r.start, Texts: texts, Backoff: backoff,
+		Service: r, Details: r, Revisions: r, Doctor: r, Login: g.logins, Setup: r, Secrets: r, Local: here, Version: "v1.2.3", Subscribe: r.subscribe, Start: r.start, Texts: texts, Backoff: backoff,
 		Browse: func(_ context.Context, folder string) error {
 			g.opened <- folder
 			return g.browse

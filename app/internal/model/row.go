@@ -26,6 +26,8 @@ const (
 	ReadOnly Verb = "read-only" // allow no changes, or allow them
 	KeepHere Verb = "keep-here" // keep all of it on this computer, or no longer
 	Publish  Verb = "publish"   // what waits, now
+	Revise   Verb = "revise"    // choose another revision
+	GoBack   Verb = "go-back"   // to the branch that it followed
 	Copy     Verb = "copy"      // the address, to the clipboard
 	Remove   Verb = "remove"
 	Dismiss  Verb = "dismiss" // a refusal
@@ -152,6 +154,9 @@ func (m *Model) row(d api.Drive, now time.Time) Row {
 		}
 	default:
 		r.Primary, r.Toggle = mount, mount
+	}
+	if d.Shown != nil && d.Shown.Turning != nil {
+		r.Working, r.Status, r.Tone = true, m.turning(d.Shown), Busy
 	}
 	if verb, ok := m.asked[d.Name]; ok {
 		r.Working = true

@@ -21,14 +21,14 @@ type Settings struct {
 	Absent   string       // why they cannot be changed; "" if they can
 	Used     string       // what all caches take
 	Later    string       // which drives do not follow yet; "": all do
-	Caches   []Choice     // for Wire.CacheLimit
-	Uploads  []Choice     // for Wire.UploadLimit
-	Received []Choice     // for Wire.DownloadLimit
+	Caches   []Amount     // for Wire.CacheLimit
+	Uploads  []Amount     // for Wire.UploadLimit
+	Received []Amount     // for Wire.DownloadLimit
 	Accounts Accounts
 }
 
-// Choice is a value that can be chosen.
-type Choice struct {
+// Amount is a value that can be chosen.
+type Amount struct {
 	Label string
 	Value int64
 }
@@ -167,15 +167,15 @@ func binary(n int64) string {
 	return Bytes(n)
 }
 
-func choices(now int64, offered []int64, label func(int64) string) []Choice {
+func choices(now int64, offered []int64, label func(int64) string) []Amount {
 	all := slices.Clone(offered)
 	if !slices.Contains(all, now) {
 		all = append(all, now)
 		slices.Sort(all)
 	}
-	var out []Choice
+	var out []Amount
 	for _, n := range all {
-		out = append(out, Choice{label(n), n})
+		out = append(out, Amount{label(n), n})
 	}
 	return out
 }

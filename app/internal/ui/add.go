@@ -11,92 +11,157 @@ import (
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
+	"github.com/moorage/moorage/app/internal/model"
 	"github.com/moorage/moorage/assets"
 	"github.com/moorage/moorage/daemon/api"
 )
 
-// addSheet asks for a new drive in three short pages: its address, how it
-// appears here, and, only for those that need one, its password or token.
-type addSheet struct {
-	*sheet
-	texts assets.Texts
-	add   func(api.AddDrive, func(*api.Problem))
-	added func() // the service has taken the drive
-
-	address  *sheetEntry
-	name     *sheetEntry
-	place    *sheetEntry
-	readOnly *sheetCheck
-	auto     *sheetCheck
-	secret   *sheetEntry
-
-	next, finish *sheetButton // of the page in view
-	page         int
-	closed       bool
-	working      bool
+// Prospects tell of what may become a drive. They return at once; done is called from
+// any goroutine, and not any more a moment after cancel.
+type Prospects interface {
+	Describe(d api.Describe, done func(model.Prospect)) (cancel func())
+	Try(t api.Try, done func(model.Tried)) (cancel func())
+	Found(done func([]model.Found)) (cancel func())
+	Dropped(paths []string, done func(address string)) (cancel func()) // "": nothing of use
 }
 
-func newAddSheet(c fyne.Canvas, texts assets.Texts, add func(api.AddDrive, func(*api.Problem)), added, onClose func()) *addSheet {
-	s := &addSheet{texts: texts, add: add, added: added}
-	s.sheet = newSheet(c, texts.Get("add.title"), func() {
-		s.closed = true
-		s.secret.SetText("")
-		onClose()
+// addOptions are what an addSheet stands on.
+type addOptions struct {
+	texts     assets.Texts
+	add       func(api.AddDrive, func(*api.Problem))
+	prospects Prospects
+	visit     func(address string) error // opens a web page
+	added     func()                     // the service has taken the drive
+	closed    func()
+}
+
+// addSheet asks for a new drive in three steps: its address, what is there, with a
+// sign-in if need be, and how it appears here. What was typed stays for whoever goes
+// back.
+type addSheet struct {
+	*sheet
+	o     addOptions
+	texts assets.Texts
+	step  int // 1 to 3
+	steps *stepBar
+	gone  bool
+
+	// Of the first step.
+	address  *sheetEntry
+	known    *kindLine
+	finds    *foundList
+	nothing  *fyne.Container // in the place of an empty list
+	prospect model.Prospect
+	of       string // the text that prospect is about
+	going    bool   // the person wants to go on as soon as it is known what was typed
+
+	// Of the second.
+	user    *sheetEntry // nil: there is none
+	secret  *sheetEntry
+	fields  []*addField
+	asked   api.Try // what tried is about
+	tried   *model.Tried
+	looking bool
+	hurry   bool // the person wants to go on as soon as there is something to be seen
+
+	// Of the third.
+	name     *sheetEntry
+	place    *sheetEntry
+	letter   *sheetSelect
+	readOnly *sheetCheck
+	auto     *sheetCheck
+	summary  *widget.Label
+	working  bool
+
+	next  *sheetButton // of the step in view
+	inits [inquiries]func()
+	turns [inquiries]int
+}
+
+// What the sheet asks at most once at a time.
+const (
+	describing = iota
+	trying
+	finding
+	inquiries
+)
+
+func newAddSheet(c fyne.Canvas, o addOptions) *addSheet {
+	s := &addSheet{o: o, texts: o.texts}
+	s.sheet = newWideSheet(c, o.texts.Get("add.title"), func() {
+		s.gone = true
+		for i := range s.inits {
+			s.callOff(i)
+		}
+		s.forget()
+		s.prospect = model.Prospect{}
+		o.closed()
 	})
-	s.address = s.entry(texts.Get("add.address.placeholder"))
-	s.address.OnChanged = func(string) { s.enable() }
+	s.enter = s.hurryOn
+	s.steps = newStepBar()
+	s.known = newKindLine()
+	s.address = s.entry(s.texts.Get("add.address.placeholder"))
+	s.address.down = s.toFinds
+	s.address.OnChanged = func(string) { s.recognise() }
 	s.address.OnSubmitted = func(string) { s.goOn() }
-	s.name = s.entry(texts.Get("add.name.placeholder"))
-	s.name.OnSubmitted = func(string) { s.submit() }
-	s.place = s.entry(texts.Get("add.place.placeholder"))
-	s.place.OnSubmitted = func(string) { s.submit() }
-	s.readOnly = s.check(texts.Get("add.read-only"))
-	s.auto = s.check(texts.Get("add.auto"))
-	s.secret = s.password(texts.Get("add.secret.placeholder"))
-	s.secret.OnSubmitted = func(string) { s.submit() }
+	s.finds = newFoundList(s.close, s.pick, func() { s.canvas.Focus(s.address) })
+	examples := widget.NewLabelWithStyle(s.texts.Get("add.examples"), fyne.TextAlignLeading, fyne.TextStyle{Monospace: true})
+	examples.SizeName, examples.Importance = theme.SizeNameCaptionText, widget.LowImportance
+	s.nothing = container.New(layout.NewCustomPaddedVBoxLayout(-10), hint(s.texts.Get("add.address.help")), examples)
+	s.secret = s.password("")
+	s.secret.OnSubmitted = func(string) { s.look() }
+	s.name = s.entry("")
+	s.place = s.entry(s.texts.Get("add.place.placeholder"))
+	for _, e := range []*sheetEntry{s.name, s.place} {
+		e.OnChanged = func(string) { s.sum() }
+		e.OnSubmitted = func(string) { s.submit() }
+	}
+	s.letter = s.selection(func(string) { s.sum() })
+	s.readOnly = s.check(s.texts.Get("add.read-only"))
+	s.auto = s.check(s.texts.Get("add.auto"))
+	s.summary = hint("")
 	s.first()
+	s.inquire(finding, func(turn int) func() {
+		return o.prospects.Found(func(f []model.Found) { s.answer(finding, turn, func() { s.offer(f) }) })
+	})
 	return s
 }
 
-func (s *addSheet) first() {
-	s.page = 1
-	s.next = s.button(s.texts.Get("add.next"), widget.HighImportance, s.goOn)
-	s.finish = nil
-	examples := widget.NewLabelWithStyle(s.texts.Get("add.examples"), fyne.TextAlignLeading, fyne.TextStyle{Monospace: true})
-	examples.SizeName = theme.SizeNameCaptionText
-	examples.Importance = widget.LowImportance
-	s.fill([]fyne.CanvasObject{
-		field(s.texts.Get("add.address"), s.texts.Get("add.address.help"), s.address),
-		container.New(layout.NewCustomPaddedLayout(-10, 0, theme.InnerPadding(), 0), examples),
-	}, s.row(s.button(s.texts.Get("add.cancel"), widget.MediumImportance, s.close), s.next), s.address)
-	s.enable()
+// inquire asks something, and calls off what was asked of that before.
+func (s *addSheet) inquire(what int, ask func(turn int) (cancel func())) {
+	s.callOff(what)
+	s.inits[what] = ask(s.turns[what])
 }
 
-func (s *addSheet) second() {
-	s.page = 2
-	s.next = s.button(s.texts.Get("add.needs-secret"), widget.MediumImportance, s.third)
-	s.finish = s.button(s.texts.Get("add.finish"), widget.HighImportance, s.submit)
-	s.fill([]fyne.CanvasObject{
-		field(s.texts.Get("add.name"), "", s.name),
-		field(s.texts.Get("add.place"), s.texts.Get("add.place.help"), s.place),
-		option(s.readOnly, s.texts.Get("add.read-only.help")),
-		option(s.auto, s.texts.Get("add.auto.help")),
-	}, s.row(s.button(s.texts.Get("add.back"), widget.MediumImportance, s.back), s.next, s.finish), s.name)
-	s.enable()
+func (s *addSheet) callOff(what int) {
+	s.turns[what]++
+	if s.inits[what] != nil {
+		s.inits[what]()
+		s.inits[what] = nil
+	}
 }
 
-func (s *addSheet) third() {
-	s.page = 3
-	s.next = nil
-	s.finish = s.button(s.texts.Get("add.finish"), widget.HighImportance, s.submit)
-	s.fill([]fyne.CanvasObject{
-		field(s.texts.Get("add.secret"), s.texts.Get("add.secret.help"), s.secret),
-	}, s.row(s.button(s.texts.Get("add.back"), widget.MediumImportance, s.back), s.finish), s.secret)
-	s.enable()
+// answer calls f in the toolkit's goroutine, unless the question was called off.
+func (s *addSheet) answer(what, turn int, f func()) {
+	fyne.Do(func() {
+		if !s.gone && s.turns[what] == turn {
+			f()
+		}
+	})
 }
 
-// row puts the first button at the left, the others at the right.
-func (s *addSheet) row(first *sheetButton, others ...*sheetButton) []fyne.CanvasObject {
+// page shows a step: what is above, and what fills the rest of the room that all steps
+// have.
+func (s *addSheet) page(step int, above, rest fyne.CanvasObject, buttons []fyne.CanvasObject, focus fyne.Focusable) {
+	s.step = step
+	s.steps.set(step)
+	room := canvas.NewRectangle(color.Transparent)
+	room.SetMinSize(fyne.NewSize(0, roomFor(s.canvas, 366, 190)))
+	s.fill([]fyne.CanvasObject{inset(s.steps), container.NewStack(room, container.NewBorder(above, nil, nil, nil, rest))}, buttons, focus)
+}
+
+// line puts the first button at the left, the others at the right.
+func (s *addSheet) line(first *sheetButton, others ...*sheetButton) []fyne.CanvasObject {
 	objects := []fyne.CanvasObject{first, layout.NewSpacer()}
 	for _, b := range others {
 		objects = append(objects, b)
@@ -104,87 +169,199 @@ func (s *addSheet) row(first *sheetButton, others ...*sheetButton) []fyne.Canvas
 	return objects
 }
 
-// option is a box to tick with a word on what it does.
-func option(c *sheetCheck, help string) fyne.CanvasObject {
-	indent := canvas.NewRectangle(color.Transparent)
-	indent.SetMinSize(fyne.NewSize(theme.IconInlineSize()+theme.Padding(), 0))
-	return container.New(layout.NewCustomPaddedVBoxLayout(-12), c, container.NewBorder(nil, nil, indent, nil, hint(help)))
+func (s *addSheet) first() {
+	s.next = s.button(s.texts.Get("add.next"), widget.HighImportance, s.goOn)
+	s.page(1,
+		container.New(layout.NewCustomPaddedVBoxLayout(0), field(s.texts.Get("add.address"), "", s.address), s.known.root),
+		s.finds.below(s.texts.Get("add.found"), s.nothing),
+		s.line(s.button(s.texts.Get("add.cancel"), widget.MediumImportance, s.close), s.next), s.address)
+	s.enable()
 }
 
 func (s *addSheet) typed() string { return strings.TrimSpace(s.address.Text) }
 
+// enable lets the person go on where there is something to go on with.
 func (s *addSheet) enable() {
-	ok := s.typed() != "" && !s.working
-	for _, b := range []*sheetButton{s.next, s.finish} {
-		if b == nil {
-			continue
-		}
-		if ok {
-			b.Enable()
-		} else {
-			b.Disable()
-		}
+	ok := s.typed() != "" && !s.working && !s.looking
+	if ok == !s.next.Disabled() {
+		return
+	}
+	if ok {
+		s.next.Enable()
+	} else {
+		s.next.Disable()
 	}
 }
 
+// recognise asks what is typed so far.
+func (s *addSheet) recognise() {
+	s.tell(nil)
+	s.enable()
+	text := s.typed()
+	s.finds.match(text)
+	if text == "" {
+		s.callOff(describing)
+		s.prospect, s.of, s.going = model.Prospect{}, "", false
+		s.known.set("", "", model.Quiet)
+		return
+	}
+	s.inquire(describing, func(turn int) func() {
+		return s.o.prospects.Describe(api.Describe{URL: text}, func(p model.Prospect) {
+			s.answer(describing, turn, func() { s.recognised(text, p) })
+		})
+	})
+}
+
+func (s *addSheet) recognised(text string, p model.Prospect) {
+	if p.URL == "" || p.URL != s.prospect.URL {
+		s.forget()
+	}
+	s.prospect, s.of = p, text
+	line := p.Text
+	if f, ok := s.finds.gap(text); ok {
+		line += " · " + f.Title + ". " + s.texts.Get("add.gap")
+	}
+	s.known.set(p.Icon, line, p.Tone)
+	if s.going {
+		s.goOn()
+	}
+}
+
+// forget lets go of what belongs to another address: nobody but whom it was typed for
+// may get a password.
+func (s *addSheet) forget() {
+	s.secret.SetText("")
+	s.callOff(trying)
+	s.looking, s.tried, s.asked, s.user, s.fields = false, nil, api.Try{}, nil, nil
+}
+
+// goOn leaves the first step, as soon as it is known what was typed.
 func (s *addSheet) goOn() {
-	if s.typed() == "" {
+	if s.typed() == "" || s.step != 1 {
+		return
+	}
+	if s.going = s.of != s.typed(); s.going {
+		if s.inits[describing] == nil {
+			s.recognise()
+		}
+		return
+	}
+	p := s.prospect
+	if p.Problem != nil {
+		s.of = "" // what kept the service from telling may be over when it is asked again
+		s.callOff(describing)
+		s.tell(p.Problem)
 		return
 	}
 	s.tell(nil)
+	if p.Secret != "" { // a password that was pasted is not to be seen any longer
+		s.secret.SetText(p.Secret)
+		s.prospect.Secret = ""
+		s.address.Text = p.URL
+		s.address.Refresh()
+		s.of = p.URL
+	}
+	if s.fields == nil {
+		s.ask(p)
+	}
 	s.second()
 }
 
+// ask makes the entries for what a person can say of p.
+func (s *addSheet) ask(p model.Prospect) {
+	s.fields, s.user = []*addField{}, nil
+	for _, f := range p.Fields {
+		s.fields = append(s.fields, s.field(f))
+	}
+	if p.SignIn != nil {
+		s.secret.PlaceHolder = p.SignIn.Secret.Placeholder
+		if u := p.SignIn.User; u != nil {
+			s.user = s.entry(u.Placeholder)
+			s.user.Text = u.Value
+			s.user.OnSubmitted = func(string) { s.canvas.Focus(s.secret) }
+		}
+	}
+	s.name.SetPlaceHolder(p.Name)
+	if p.Letters != nil {
+		s.letter.Options = p.Letters
+		s.letter.SetSelectedIndex(0)
+	}
+	s.readOnly.Checked = p.ReadOnly
+	if p.ReadOnly {
+		s.readOnly.Disable()
+	} else {
+		s.readOnly.Enable()
+	}
+}
+
+// with are the fields that are not as the address says.
+func (s *addSheet) with() map[string]string {
+	with := map[string]string{}
+	for _, f := range s.fields {
+		if v := f.value(); v != f.field.Value {
+			with[f.field.Name] = v
+		}
+	}
+	if s.user != nil {
+		if v, u := strings.TrimSpace(s.user.Text), s.prospect.SignIn.User; v != u.Value {
+			with[u.Name] = v
+		}
+	}
+	return with
+}
+
+// resolve calls then with the address as all fields make it.
+func (s *addSheet) resolve(then func(model.Prospect)) {
+	with := s.with()
+	if len(with) == 0 {
+		then(s.prospect)
+		return
+	}
+	s.inquire(describing, func(turn int) func() {
+		return s.o.prospects.Describe(api.Describe{URL: s.prospect.URL, With: with}, func(p model.Prospect) {
+			s.answer(describing, turn, func() { then(p) })
+		})
+	})
+}
+
+// back goes to the step before.
 func (s *addSheet) back() {
 	if s.working {
 		return
 	}
 	s.tell(nil)
-	if s.page == 3 {
+	if s.step == 3 {
 		s.second()
 		return
 	}
+	s.stop()
 	s.first()
 }
 
-func (s *addSheet) submit() {
-	if s.typed() == "" || s.working {
-		return
+// toFinds moves the keyboard from the address into the list.
+func (s *addSheet) toFinds() {
+	if s.finds.enter() {
+		s.canvas.Focus(s.finds)
 	}
-	s.working = true
-	s.tell(nil)
-	s.enable()
-	s.finish.SetText(s.texts.Get("add.working"))
-	s.add(api.AddDrive{
-		URL:      s.typed(),
-		Name:     strings.TrimSpace(s.name.Text),
-		Dir:      strings.TrimSpace(s.place.Text),
-		ReadOnly: s.readOnly.Checked,
-		Auto:     s.auto.Checked,
-		Remember: true,
-		Secret:   s.secret.Text,
-	}, func(p *api.Problem) {
-		fyne.Do(func() { s.answered(p) })
-	})
 }
 
-func (s *addSheet) answered(p *api.Problem) {
-	s.working = false
-	if s.closed {
-		return
+// offer shows what was found on this computer.
+func (s *addSheet) offer(all []model.Found) {
+	s.finds.offer(all)
+	s.finds.match(s.typed())
+	show(s.nothing, len(all) == 0)
+}
+
+// pick takes the address of what was found; go on says that there is no more to say.
+func (s *addSheet) pick(f model.Found, goOn bool) {
+	s.address.SetText(f.URL)
+	s.address.CursorColumn = len([]rune(f.URL[:f.Gap]))
+	if f.Gap == 0 {
+		s.address.CursorColumn = len([]rune(f.URL))
 	}
-	if p == nil {
-		s.added()
-		s.close()
-		return
+	s.canvas.Focus(s.address)
+	s.address.Refresh()
+	if goOn && f.Gap == 0 {
+		s.goOn()
 	}
-	s.finish.SetText(s.texts.Get("add.finish"))
-	switch p.Code {
-	case api.CodeAuth:
-		s.third()
-	case api.CodeBadURL, api.CodeComing, api.CodeNoFolder:
-		s.first()
-	}
-	s.enable()
-	s.tell(p)
 }

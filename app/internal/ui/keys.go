@@ -41,6 +41,9 @@ func (w *Window) typed(e *fyne.KeyEvent) {
 	case fyne.KeyUp:
 		w.move(-1)
 	case fyne.KeyReturn, fyne.KeyEnter:
+		if w.sheet != nil && w.sheet.enter != nil {
+			w.sheet.enter()
+		}
 		w.command(fyne.KeyO)
 	case fyne.KeyDelete:
 		w.onSelected(func(r model.Row) model.Action { return model.Action{Verb: model.Remove, Drive: r.Name} })

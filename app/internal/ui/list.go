@@ -1,12 +1,9 @@
 package ui
 
 import (
-	"image/color"
 	"slices"
 
 	"fyne.io/fyne/v2"
-	"fyne.io/fyne/v2/container"
-	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
 	"github.com/moorage/moorage/app/internal/model"
@@ -93,26 +90,4 @@ func (l *driveList) TypedKey(e *fyne.KeyEvent) {
 	default:
 		l.key(e)
 	}
-}
-
-// plain keeps the toolkit's own marks of rows out of view: ours are cards.
-// They follow the theme of the app, which may be replaced.
-type plain struct{}
-
-func (plain) app() fyne.Theme { return fyne.CurrentApp().Settings().Theme() }
-
-func (p plain) Color(name fyne.ThemeColorName, v fyne.ThemeVariant) color.Color {
-	if name == theme.ColorNameSelection {
-		return color.Transparent
-	}
-	return p.app().Color(name, v)
-}
-
-func (p plain) Font(s fyne.TextStyle) fyne.Resource        { return p.app().Font(s) }
-func (p plain) Icon(name fyne.ThemeIconName) fyne.Resource { return p.app().Icon(name) }
-func (p plain) Size(name fyne.ThemeSizeName) float32       { return p.app().Size(name) }
-
-// withoutMarks is the list as it is put into the window.
-func (l *driveList) withoutMarks() fyne.CanvasObject {
-	return container.NewThemeOverride(l, plain{})
 }

@@ -4,6 +4,7 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/driver/desktop"
 	"fyne.io/fyne/v2/layout"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
@@ -109,10 +110,22 @@ func (w *driveRow) set(r model.Row, edge float32) {
 	w.source.SetText(r.Source)
 	w.state.set(r)
 	setButton(w.primary, r.Primary)
+	if r.Primary.Verb == model.Open { // a list of loud buttons says nothing
+		w.primary.Importance = widget.MediumImportance
+		w.primary.Refresh()
+	}
 	w.body.Refresh() // the button may be of another width
 }
 
 func (w *driveRow) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(w.body) }
+
+// MouseIn shows that the pointer is over the row. The list's own mark would be
+// beside the card.
+func (w *driveRow) MouseIn(*desktop.MouseEvent) { w.ground.hover(true) }
+
+func (w *driveRow) MouseMoved(*desktop.MouseEvent) {}
+
+func (w *driveRow) MouseOut() { w.ground.hover(false) }
 
 func (w *driveRow) canvas() fyne.Canvas {
 	return fyne.CurrentApp().Driver().CanvasForObject(w)

@@ -15,7 +15,7 @@ import (
 // choiceLine is a setting that has one of some values.
 type choiceLine struct {
 	root    *sheetSelect
-	choices []model.Choice
+	choices []model.Amount
 	now     int64
 	quiet   bool // what is selected was not selected by a person
 }
@@ -41,7 +41,7 @@ func (s *settingsSheet) choice(edit func(int64) api.EditSettings) *choiceLine {
 	return l
 }
 
-func (l *choiceLine) set(choices []model.Choice, now int64, can bool) {
+func (l *choiceLine) set(choices []model.Amount, now int64, can bool) {
 	if can != !l.root.Disabled() {
 		if can {
 			l.root.Enable()
@@ -60,7 +60,7 @@ func (l *choiceLine) draw() {
 	for _, c := range l.choices {
 		l.root.Options = append(l.root.Options, c.Label)
 	}
-	if i := slices.IndexFunc(l.choices, func(c model.Choice) bool { return c.Value == l.now }); i >= 0 {
+	if i := slices.IndexFunc(l.choices, func(c model.Amount) bool { return c.Value == l.now }); i >= 0 {
 		l.root.SetSelectedIndex(i)
 	}
 	l.root.Refresh()

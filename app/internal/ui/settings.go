@@ -250,6 +250,7 @@ func (s *settingsSheet) about(a settingsActions) *fyne.Container {
 	s.version, s.running = newFact(t.Get("settings.version")), newFact(t.Get("settings.service.name"))
 	licence := newFact(t.Get("settings.licence"))
 	licence.set(t.Get("settings.licence.name"))
+	align(s.version, s.running, licence)
 	save := s.button(t.Get("settings.diagnostics"), widget.MediumImportance, a.diagnose)
 	return container.NewVBox(
 		container.New(layout.NewCustomPaddedVBoxLayout(-6), s.version.root, s.running.root, licence.root),

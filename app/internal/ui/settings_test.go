@@ -54,8 +54,8 @@ func (s *service) ChangePassphrase(old, passphrase string, done func(*api.Proble
 	done(s.refuse)
 }
 
-// setup is a service that works.
-func setup() model.Setup {
+// wellSet is how things are with a service that works.
+func wellSet() model.Setup {
 	return model.Setup{
 		Version: "v0.4.0", AppCan: true, AppOn: true, ServiceCan: true, Service: &api.Service{Version: "v0.4.1"},
 		Wire: &api.Settings{CacheDir: "/home/ann/.cache/moorage", CacheDefault: "/home/ann/.cache/moorage", CacheLimit: 10 << 30, CacheUsed: 4_640_000_000,
@@ -63,6 +63,13 @@ func setup() model.Setup {
 		Secrets: &api.Secrets{Keyring: api.KeyringUsable, File: api.SecretFileAbsent,
 			Kept: []api.KeptSecret{{ID: "1", Drive: "notes"}, {ID: "2", Drive: "s3-builds"}, {ID: "3"}}},
 	}
+}
+
+// keptIn is wellSet with other places for passwords.
+func keptIn(k api.KeyringState, f api.SecretFileState) model.Setup {
+	s := wellSet()
+	s.Secrets = &api.Secrets{Keyring: k, File: f}
+	return s
 }
 
 // settings opens them with what the service says.
@@ -94,7 +101,7 @@ func TestSettingsSections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, v)
 			f.show(drives()...)
-			f.settings(setup())
+			f.settings(wellSet())
 			for i, section := range []string{"general", "cache", "network", "accounts", "about"} {
 				if i > 0 {
 					f.key(fyne.KeyDown)
@@ -122,7 +129,7 @@ func TestSettingsSections(t *testing.T) {
 func TestSettingsOfTheCache(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show(drives()...)
-	f.settings(setup())
+	f.settings(wellSet())
 	f.press("Cache")
 	limit := f.selects()[0]
 	if limit.Selected != "10 GiB (usual)" {
@@ -134,7 +141,7 @@ func TestSettingsOfTheCache(t *testing.T) {
 	f.write(place, "/mnt/large")
 	f.press("Save")
 	f.calls("set cache=/mnt/large")
-	s := setup()
+	s := wellSet()
 	s.Wire.CacheDir, s.Wire.CacheLimit, s.Wire.CacheLater = "/mnt/large", 50<<30, []string{"nas", "notes"}
 	f.with(func(m *model.Model) { m.SetUp(s, nil) }, drives()...)
 	if !f.reads("Until they are mounted again, these keep their files at the earlier place: nas, notes.") {
@@ -159,7 +166,7 @@ func TestSettingsOfTheCache(t *testing.T) {
 func TestSettingsOfTheNetwork(t *testing.T) {
 	f := newFixture(t, theme.VariantDark)
 	f.show(drives()...)
-	s := setup()
+	s := wellSet()
 	s.Wire.UploadLimit = 123_000
 	f.settings(s)
 	f.press("Network")
@@ -199,7 +206,7 @@ func TestSettingsWithoutAService(t *testing.T) {
 func TestLanguage(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show(drives()...)
-	f.settings(setup())
+	f.settings(wellSet())
 	l := f.selects()[0]
 	if l.Selected != "As the system" {
 		t.Errorf("the language is %q", l.Selected)
@@ -207,7 +214,7 @@ func TestLanguage(t *testing.T) {
 	l.SetSelected("Deutsch")
 	f.calls("language de")
 	f.key(fyne.KeyEscape)
-	f.settings(setup())
+	f.settings(wellSet())
 	if l := f.selects()[0]; l.Selected != "Deutsch" {
 		t.Errorf("then the language is %q", l.Selected)
 	}
@@ -216,7 +223,7 @@ func TestLanguage(t *testing.T) {
 func TestForgetAPassword(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show(drives()...)
-	f.settings(setup())
+	f.settings(wellSet())
 	f.press("Accounts")
 	if !f.reads("Passwords are in the keyring of this computer.") || !f.reads("A drive that is gone") {
 		t.Error("it is not told what is kept, and where")
@@ -261,7 +268,7 @@ func TestDriveLeadsToLockedKeyring(t *testing.T) {
 			f.show(locked()...)
 			f.press("Unlock…")
 			f.calls("secrets ")
-			s := setup()
+			s := wellSet()
 			s.Secrets = &api.Secrets{Keyring: api.KeyringLocked, File: api.SecretFileAbsent}
 			f.with(func(m *model.Model) { m.SetUp(s, nil) }, locked()...)
 			f.shoot("secrets-locked-" + name)
@@ -284,7 +291,7 @@ func TestSecretFile(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show(locked()...)
 	f.press("Unlock…")
-	s := setup()
+	s := wellSet()
 	s.Secrets = &api.Secrets{Keyring: api.KeyringAbsent, File: api.SecretFileAbsent}
 	f.with(func(m *model.Model) { m.SetUp(s, nil) }, locked()...)
 	f.shoot("secrets-create")
@@ -326,7 +333,7 @@ func TestSecretFile(t *testing.T) {
 func TestChangeThePassphrase(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show(drives()...)
-	s := setup()
+	s := wellSet()
 	s.Secrets = &api.Secrets{Keyring: api.KeyringAbsent, File: api.SecretFileOpen, Kept: []api.KeptSecret{{ID: "1", Drive: "notes", File: true}}}
 	f.settings(s)
 	f.press("Accounts")

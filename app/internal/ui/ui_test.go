@@ -40,12 +40,16 @@ type service struct {
 	refuse *api.Problem
 	copied string
 
+	prospects *prospects
+	unvisited error // of Visit
+
 	watched string
 	edits   []api.EditDrive
 	bundle  model.Bundle
 	full    error // of what is saved
 	hold    bool  // StopService is not answered, but by held
 	held    func(*api.Problem)
+	history history
 }
 
 func (s *service) StopService(done func(*api.Problem)) {
@@ -107,17 +111,26 @@ type fixture struct {
 }
 
 func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
-	a := test.NewTempApp(t)
-	a.Settings().SetTheme(variant{NewTheme(LookOfDesktop), v})
+	t.Helper()
 	texts, err := assets.English()
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{}, texts: texts}
+	return newFixtureIn(t, variant{NewTheme(LookOfDesktop), v}, texts)
+}
+
+func newFixtureIn(t *testing.T, look fyne.Theme, texts assets.Texts) *fixture {
+	test.NewTempApp(t).Settings().SetTheme(look)
+	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{prospects: newProspects(texts)}, texts: texts}
 	f.ui = New(Options{
-		Window: f.win, Texts: texts, Actions: f.service,
+		Window: f.win, Texts: texts, Actions: f.service, Prospects: f.service.prospects,
+		Times: f.service, Clock: func() time.Time { return noon },
+		Visit: func(page string) error {
+			f.service.prospects.visited = page
+			return f.service.unvisited
+		},
 		Hide: func() { f.service.note("hide") }, Quit: func() { f.service.note("quit") },
-		Copy: func(s string) { f.service.copied = s },
+		Copy:  func(s string) { f.service.copied = s },
 		Setup: f.service, SetLanguage: func(l string) { f.service.note("language %s", l) },
 		Look: LookOfDesktop, SetLook: func(l Look) { f.service.note("look %s", l) },
 		Save: func(name string, write func(io.Writer) error, done func(string, error)) {

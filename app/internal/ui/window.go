@@ -6,6 +6,7 @@ package ui
 import (
 	"io"
 	"slices"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -39,6 +40,8 @@ type Window struct {
 	win     fyne.Window
 	texts   assets.Texts
 	actions Actions
+	times   Times
+	now     func() time.Time
 	hide    func()
 	quit    func()
 	copy    func(string)
@@ -48,8 +51,12 @@ type Window struct {
 	tongue  string       // Options.Language
 	speak   func(string) // Options.SetLanguage
 
+	prospects Prospects
+	visit     func(address string) error
+	adding    *addSheet // in view, or nil
+
 	view   model.View
-	top    *fyne.Container
+	root   *fyne.Container
 	header *fyne.Container
 	list   *driveList
 	search *sheetEntry
@@ -74,6 +81,12 @@ type Options struct {
 	Window  fyne.Window
 	Texts   assets.Texts
 	Actions Actions
+
+	Prospects Prospects
+	Visit     func(address string) error // opens a web page
+
+	Times   Times
+	Clock   func() time.Time
 	Hide    func()       // the person closes the window
 	Quit    func()       // the person ends the app
 	Copy    func(string) // to the clipboard
@@ -91,15 +104,17 @@ type Options struct {
 // New fills a window. It shows no drives before the first Show.
 func New(o Options) *Window {
 	w := &Window{
-		win: o.Window, texts: o.Texts, actions: o.Actions, hide: o.Hide, quit: o.Quit, copy: o.Copy,
-		look: o.Look, setLook: o.SetLook, save: o.Save, setup: o.Setup, tongue: o.Language, speak: o.SetLanguage,
+		win: o.Window, texts: o.Texts, actions: o.Actions, times: o.Times, now: o.Clock, hide: o.Hide, quit: o.Quit, copy: o.Copy,
+		look: o.Look, setLook: o.SetLook, save: o.Save, prospects: o.Prospects, visit: o.Visit, setup: o.Setup, tongue: o.Language, speak: o.SetLanguage,
 	}
 	w.win.SetTitle(w.texts.Get("app.name"))
 	w.win.SetIcon(Icon("moorage"))
 	w.win.SetContent(w.build())
 	w.win.Resize(fyne.NewSize(940, 640))
 	w.win.SetCloseIntercept(w.hide)
+	w.win.SetOnDropped(w.dropped)
 	w.win.Canvas().SetOnTypedKey(w.typed)
+	w.win.Canvas().AddShortcut(&fyne.ShortcutPaste{}, w.paste)
 	for _, key := range []fyne.KeyName{
 		fyne.KeyN, fyne.KeyF, fyne.KeyR, fyne.KeyO, fyne.KeyM, fyne.KeyW, fyne.KeyQ, fyne.KeyD, fyne.KeyComma,
 	} {
@@ -136,14 +151,15 @@ func (w *Window) build() fyne.CanvasObject {
 
 	w.detail = newDetailPane(w.texts, w.Do)
 	w.split = container.New(columns{0.54}, container.NewStack(
-		container.New(layout.NewCustomPaddedLayout(0, 4, 11, 0), w.list.withoutMarks()), container.NewCenter(w.none)),
+		container.New(layout.NewCustomPaddedLayout(0, 4, 11, 0), w.list), container.NewCenter(w.none)),
 		container.New(layout.NewCustomPaddedLayout(4, 8, 0, 12), w.detail.root))
 	w.split.Hide()
 
-	w.top = container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner))
-	return container.NewBorder(w.top,
+	top := container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner))
+	w.root = container.NewBorder(top,
 		container.New(layout.NewCustomPaddedLayout(-6, -4, 8, 12), w.footer),
 		nil, nil, container.NewStack(w.split, w.empty))
+	return w.root
 }
 
 // welcome is what a window without drives says.
@@ -167,7 +183,7 @@ func (w *Window) Show(v model.View) {
 	if changed {
 		w.banner.set(v.Banner)
 		for range 2 { // wrapped text knows its height only once it has a width
-			w.win.Content().Refresh()
+			w.root.Refresh()
 		}
 	}
 	if w.footer.Text != v.Summary {
@@ -246,6 +262,8 @@ func (w *Window) Do(a model.Action) {
 		w.question(t.Get("remove.title", a.Drive), t.Get("remove.text"), t.Get("remove.yes"), a)
 	case model.Edit:
 		w.edit(a.Drive)
+	case model.Revise:
+		w.revise(a.Drive)
 	case model.Copy:
 		for _, r := range w.view.Rows {
 			if r.Name == a.Drive {
@@ -273,8 +291,11 @@ func (w *Window) Do(a model.Action) {
 func (w *Window) Add() {
 	w.open(func() *sheet {
 		known := w.view.Rows
-		added := func() { w.reveals(known) }
-		return newAddSheet(w.win.Canvas(), w.texts, w.actions.Add, added, w.closed).sheet
+		w.adding = newAddSheet(w.win.Canvas(), addOptions{
+			texts: w.texts, add: w.actions.Add, prospects: w.prospects, visit: w.visit,
+			added: func() { w.reveals(known) }, closed: w.closed,
+		})
+		return w.adding.sheet
 	})
 }
 
@@ -286,12 +307,17 @@ func (w *Window) menu() {
 	p := w.view.Pause
 	pause := fyne.NewMenuItemWithIcon(p.Label, theme.MediaPauseIcon(), func() { w.Do(p) })
 	pause.Checked = p.Checked
-	menu := widget.NewPopUpMenu(fyne.NewMenu("",
+	showBelow(w.more, w.win.Canvas(), fyne.NewMenu("",
 		pause, fyne.NewMenuItemSeparator(), item(model.Preferences, "menu.settings", theme.SettingsIcon()), item(model.Examine, "menu.doctor", theme.SearchIcon()),
 		fyne.NewMenuItemSeparator(), item(model.Quit, "menu.quit", theme.LogoutIcon()),
-	), w.win.Canvas())
-	below := w.more.Size()
-	menu.ShowAtRelativePosition(fyne.NewPos(below.Width-menu.MinSize().Width, below.Height+theme.Padding()), w.more)
+	))
+}
+
+// showBelow shows a menu below the button that it belongs to, at whose end it ends.
+func showBelow(button *widget.Button, c fyne.Canvas, menu *fyne.Menu) {
+	m := widget.NewPopUpMenu(menu, c)
+	size := button.Size()
+	m.ShowAtRelativePosition(fyne.NewPos(size.Width-m.MinSize().Width, size.Height+theme.Padding()), button)
 }
 
 // doctor shows the doctor's report, and has it made.
@@ -393,6 +419,18 @@ func (w *Window) edit(drive string) {
 	}
 }
 
+// revise lets a person choose the revision that a drive shows.
+func (w *Window) revise(drive string) {
+	d, ok := w.times.Drive(drive)
+	if !ok {
+		return
+	}
+	w.open(func() *sheet {
+		known := w.view.Rows
+		return newTimeSheet(w.win.Canvas(), w.texts, d, model.NewTimeline(w.texts, d, w.now), w.times, func() { w.reveals(known) }, w.closed).sheet
+	})
+}
+
 func (w *Window) question(title, text, yes string, a model.Action) {
 	w.open(func() *sheet {
 		return newQuestion(w.win.Canvas(), title, text, yes, w.texts.Get("no"),
@@ -450,7 +488,7 @@ func (w *Window) opens(sheet func() *sheet) bool {
 }
 
 func (w *Window) closed() {
-	w.sheet = nil
+	w.sheet, w.adding = nil, nil
 	w.await()
 }
 

@@ -74,6 +74,7 @@ func (k kinds) Parse(raw string) (mounts.Location, error) {
 		return mounts.Location{}, err
 	}
 	loc := mounts.Location{URL: u.String(), Kind: u.Kind, Name: u.DefaultName(), Secret: secret}
+	historyOf(u, &loc)
 	if k[u.Kind].open == nil {
 		return loc, &providers.ComingError{Kind: u.Kind}
 	}
@@ -192,6 +193,15 @@ func remote(open connectFunc, budget *reader.Budget) openFunc {
 			},
 			Changes: d.Changes(), NetworkChanged: d.NetworkChanged,
 			Pinner: pinner{d}, SetCacheLimit: limit,
+		}
+		if r, ok := p.(providers.Reviser); ok {
+			rev, health := reviser{d, r}, src.Health
+			src.Reviser = rev
+			src.Health = func() mounts.Health {
+				h, shown := health(), rev.Shown()
+				h.Shown = &shown
+				return h
+			}
 		}
 		if !src.ReadOnly {
 			src.Publish, src.Pause = d.Publish, d.Pause

@@ -49,6 +49,11 @@ type Pins interface {
 	Unpin(ctx context.Context, name, path string) error
 }
 
+// Revisions tells of the history of a drive's remote.
+type Revisions interface {
+	Revisions(ctx context.Context, name string, q api.RevisionQuery) (api.Revisions, error)
+}
+
 // Secrets is where secrets are kept.
 type Secrets interface {
 	Secrets(ctx context.Context) api.Secrets
@@ -95,6 +100,7 @@ type Options struct {
 	Mounts  Mounts
 	Uploads Uploads
 	Pins    Pins
+	History Revisions
 	Secrets Secrets
 
 	Settings  Settings
@@ -206,6 +212,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/drives/{name}/unpin", withBody(s, func(r *http.Request, x api.PinPath) (any, error) {
 		return struct{}{}, s.o.Pins.Unpin(r.Context(), r.PathValue("name"), x.Path)
 	}))
+	mux.HandleFunc("GET /v1/drives/{name}/revisions", s.handle(s.revisions))
 	mux.HandleFunc("PUT /v1/drives/{name}/secret", withBody(s, func(r *http.Request, x api.Secret) (any, error) {
 		return struct{}{}, s.o.Drives.SetSecret(r.Context(), r.PathValue("name"), x.Secret)
 	}))

@@ -128,7 +128,13 @@ func (d *Drive) byContent() bool { return d.info.TreeVersion || d.info.StrongVer
 // its names alone: the remote's move when changes from here arrive there.
 func (d *Drive) renewed(n *nodes.Node, e providers.Entry, now time.Time) bool {
 	was := *n
+	same := sameContent(n, e)
 	merge(n, e, d.byContent(), now)
+	if d.info.TreeVersion && !same && !n.Mtime.After(was.Mtime) {
+		// An earlier revision is shown now. As in a checkout, what is built from a file
+		// that is another one has to be built again.
+		n.Mtime = later(was.Mtime, now)
+	}
 	if n.Kind == nodes.Dir && d.writer != nil {
 		n.Mtime, n.Ctime = was.Mtime, was.Ctime
 	}

@@ -25,10 +25,11 @@ const (
 	maxNames = 500       // of a folder
 )
 
-// Options say where to look. Env is os.Getenv.
+// Options say where to look.
 type Options struct {
 	Home   string
-	Env    func(string) string
+	Env    func(string) string // os.Getenv
+	Skip   []string            // folders that are not touched: those of drives, which may be dead
 	Logger *slog.Logger
 }
 
@@ -126,20 +127,25 @@ func rclone(o Options) []api.Found {
 }
 
 // sources are the folders in which people keep their clones, in the home folder.
-var sources = []string{"", "src", "source", "Source", "sources", "code", "Code", "git", "repos", "projects", "Projects", "dev", "Developer",
-	"work", "workspace", "go/src", "Documents", "Documents/GitHub", "source/repos", "IdeaProjects", "GolandProjects", "PycharmProjects"}
+var sources = [...]string{"src", "source", "Source", "sources", "code", "Code", "git", "repos", "projects", "Projects", "dev", "Developer",
+	"work", "workspace", "go/src", "GitHub", "Documents/GitHub", "source/repos", "IdeaProjects", "GolandProjects", "PycharmProjects"}
 
 // clones are the remotes of git clones, each address once.
 func clones(ctx context.Context, o Options) []api.Found {
-	l := &walk{ctx: ctx, o: o, left: maxDirs, seen: map[string]bool{}}
-	for _, s := range sources {
-		depth := 2
-		if s == "" {
-			depth = 1 // what is in the home folder itself; the folders there that count are in sources
+	w := &walk{ctx: ctx, o: o, left: maxDirs, seen: map[string]bool{}}
+	for _, name := range append(slices.Clone(o.Skip), guarded()...) {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(o.Home, name)
 		}
-		l.dir(filepath.Join(o.Home, filepath.FromSlash(s)), depth)
+		w.seen[name] = true
 	}
-	return l.found
+	w.dir(o.Home, 1) // what is there itself; the folders in it that count are among sources
+	for _, s := range sources {
+		if first, _, _ := strings.Cut(s, "/"); !w.seen[filepath.Join(o.Home, first)] {
+			w.dir(filepath.Join(o.Home, filepath.FromSlash(s)), 2)
+		}
+	}
+	return w.found
 }
 
 // walk looks for clones.
@@ -147,7 +153,7 @@ type walk struct {
 	ctx   context.Context
 	o     Options
 	left  int             // folders
-	seen  map[string]bool // paths and URLs
+	seen  map[string]bool // paths and URLs; also paths that are not to be seen
 	found []api.Found
 }
 
@@ -195,6 +201,9 @@ func (w *walk) clone(config string, b []byte) {
 	}
 	for _, r := range remotes {
 		u, _, err := providers.ParseURL(r.url) // a password in it stays behind
+		if err == nil && u.Kind == providers.KindHTTP {
+			u, _, err = providers.ParseURL("git+" + r.url) // of a repository, though its address does not tell
+		}
 		if err != nil || u.Kind == providers.KindFolder || w.seen[u.String()] || len(w.found) >= maxFound {
 			continue
 		}

@@ -55,6 +55,7 @@ func TestLook(t *testing.T) {
 		"dots/.git/config":           origin("https://github.com/o/dots"),
 		"again/.git/config":          origin("https://github.com/o/a.git"),
 		"local/.git/config":          origin("/srv/repo.git"),
+		"plain/.git/config":          origin("https://git.example.org/o/plain"),
 		"none/.git/config":           "[core]\n\tbare = false\n",
 		"forks/.git/config":          "[remote \"up\"]\n\turl = https://gitlab.com/g/up.git\n[remote \"my\"]\n\turl = https://gitlab.com/me/up.git\n",
 		".hidden/x/.git/config":      origin("https://github.com/o/hidden"),
@@ -63,7 +64,7 @@ func TestLook(t *testing.T) {
 	want := []string{
 		"default s3://?profile=default", "work s3://?profile=work", "ci s3://?profile=ci",
 		"minio s3://me@?endpoint=http%3A%2F%2Fminio.local%3A9000",
-		"a git+https://github.com/o/a.git", "dots git+https://github.com/o/dots.git", "up git+https://gitlab.com/g/up.git", "up git+https://gitlab.com/me/up.git",
+		"a git+https://github.com/o/a.git", "dots git+https://github.com/o/dots.git", "up git+https://gitlab.com/g/up.git", "up git+https://gitlab.com/me/up.git", "plain git+https://git.example.org/o/plain",
 		"a git+https://me@github.com/o/a.git", "b git+ssh://git@example.org/./o/b.git",
 	}
 	if got := names(all); !slices.Equal(got, want) {
@@ -83,6 +84,14 @@ func TestLook(t *testing.T) {
 		if _, err := os.Stat(f.From); err != nil {
 			t.Errorf("%+v: %v", f, err)
 		}
+	}
+}
+
+func TestLookLeavesDrivesAlone(t *testing.T) {
+	o := computer(t, map[string]string{"src/drive/.git/config": origin("https://github.com/o/a"), "drive/.git/config": origin("https://github.com/o/b"), "x/.git/config": origin("https://github.com/o/c")})
+	o.Skip = []string{filepath.Join(o.Home, "drive"), filepath.Join(o.Home, "src", "drive")}
+	if got := names(Look(t.Context(), o)); !slices.Equal(got, []string{"c git+https://github.com/o/c.git"}) {
+		t.Errorf("found %q", got)
 	}
 }
 

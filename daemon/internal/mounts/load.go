@@ -151,6 +151,10 @@ func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table [
 	}
 	url := loc.URL // "" if it cannot be read: it is not shown, since it may hold a password
 	var barred *api.Error
+	if known && perr == nil && st.URL != url && m.sameRemote(st.URL, loc) {
+		m.o.Logger.Info("the drive shows another revision", "id", e.ID)
+		st.URL, st.Back = url, nil
+	}
 	if known && perr == nil && st.URL != url {
 		if k := m.keptOf(st); k.any() {
 			barred = otherURL(k, st, e)
@@ -178,7 +182,7 @@ func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table [
 	before := st
 	st.Name, st.URL, st.Dir, st.ReadOnly, st.Remembered = e.Name, url, home(e.Dir), e.ReadOnly, true
 	st.Secret = st.Secret || moved
-	d := m.newDrive(st, loc.Kind, e.Auto)
+	d := m.newDrive(st, loc, e.Auto)
 	d.barred = barred
 	if perr == nil {
 		perr = checkName(e.Name)
@@ -192,6 +196,12 @@ func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table [
 		d.view.Problem = &problem.Of(perr, url).Problem
 	}
 	return d
+}
+
+// sameRemote tells whether url shows a revision of the remote at loc.
+func (m *Manager) sameRemote(url string, loc Location) bool {
+	was, err := m.o.Opener.Parse(url)
+	return err == nil && loc.Remote != "" && was.Remote == loc.Remote
 }
 
 // moveSecret puts a password that somebody wrote into the config file into the
@@ -230,7 +240,7 @@ func (m *Manager) leftover(st state.Drive, tableKnown bool, table []mounter.Moun
 			return nil
 		}
 		st.Remembered = st.Remembered && !configOK
-		return m.newDrive(st, loc.Kind, false)
+		return m.newDrive(st, loc, false)
 	case st.Remembered:
 		return nil // its entry may come back; what is pending must not be lost
 	}
@@ -241,7 +251,7 @@ func (m *Manager) leftover(st state.Drive, tableKnown bool, table []mounter.Moun
 			return nil
 		}
 		st.Remembered = st.Remembered && !configOK
-		return m.newDrive(st, loc.Kind, false)
+		return m.newDrive(st, loc, false)
 	}
 	if st.Mount != nil {
 		m.removePlace(place{dir: st.Mount.Dir, made: st.Mount.Made})

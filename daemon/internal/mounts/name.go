@@ -64,15 +64,6 @@ func (m *Manager) Suggest(usual string) (name, dir string, letters []string) {
 	return name, m.defaultDir(name), nil
 }
 
-// URLs are those of all drives.
-func (m *Manager) URLs() map[string]bool {
-	urls := make(map[string]bool)
-	for _, d := range m.all() {
-		urls[d.settings().URL] = true
-	}
-	return urls
-}
-
 // unique returns name, or name with the first number that makes it free.
 func unique(name string, taken func(string) bool) string {
 	n := name

@@ -18,6 +18,10 @@ type Location struct {
 	Kind   string // "git", "folder", "mem", …
 	Name   string // a good name for the drive
 	Secret string // the password that was in the URL, if any
+
+	History  bool   // the remote has revisions, of which one is shown
+	Revision string // which one; "" for the remote's default
+	Remote   string // the URL without it: drives that have the same are of one remote; "" where that is not sure
 }
 
 // Request is what a drive is to be opened with.
@@ -43,6 +47,10 @@ type Opener interface {
 	// Parse understands what a person typed or pasted. It does no I/O. A
 	// Location that comes with an error can be shown, but not opened.
 	Parse(raw string) (Location, error)
+	// At is Parse of the URL of another revision of the remote that url, which is
+	// canonical, shows. The error matches providers.ErrURL if that is no name of one, or if
+	// url does not tell.
+	At(url, revision string) (Location, error)
 	// Open signs in and opens the drive. It returns when ctx is done.
 	Open(ctx context.Context, r Request) (*Source, error)
 	// Unpublished tells what a drive with this StateDir, which is not open,
@@ -80,6 +88,8 @@ type Source struct {
 
 	Pinner Pinner // nil where there is nothing to be fetched
 
+	Reviser Reviser // nil where there is no history
+
 	// NetworkChanged tells that this computer's addresses are others now; nil where
 	// nothing is connected. It does not wait.
 	NetworkChanged func()
@@ -92,8 +102,9 @@ type Health struct {
 	PinRoom    bool  // what is pinned does not fit on this computer
 	Disk       error // why this computer's disk takes no changes; nil: it does
 	Revision   string
-	CacheUsed  int64 // bytes
-	CacheLimit int64 // bytes; 0: none
+	Shown      *api.Shown // nil where there is no history
+	CacheUsed  int64      // bytes
+	CacheLimit int64      // bytes; 0: none
 	Pending    api.Pending
 	Traffic    api.Traffic
 }

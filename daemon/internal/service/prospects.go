@@ -97,15 +97,25 @@ func (s *Service) Found(ctx context.Context) []api.Found {
 		s.o.Logger.Warn("nothing is looked for that may become a drive", "err", err)
 		return out
 	}
+	known := map[string]bool{}
+	var dirs []string
+	drives, err := s.m.List()
+	if err != nil {
+		s.o.Logger.Warn("it is not known what is a drive already", "err", err)
+		return out
+	}
+	for _, d := range drives {
+		known[d.URL] = true
+		dirs = append(dirs, d.Dir)
+	}
 	ctx, cancel := context.WithTimeout(ctx, foundTime)
 	defer cancel()
 	all, err := away(ctx, s.looks, func(ctx context.Context) ([]api.Found, error) {
-		return found.Look(ctx, found.Options{Home: home, Env: os.Getenv, Logger: s.o.Logger}), nil
+		return found.Look(ctx, found.Options{Home: home, Env: os.Getenv, Skip: dirs, Logger: s.o.Logger}), nil
 	})
 	if err != nil {
 		s.o.Logger.Warn("looking for what may become a drive takes too long", "err", err)
 	}
-	known := s.m.URLs()
 	for _, f := range all {
 		whole := f.URL
 		if f.Gap > 0 {

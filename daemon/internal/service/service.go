@@ -155,7 +155,7 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*successor, error
 		return nil, problem.Of(err, "the service")
 	}
 	server := control.New(control.Options{
-		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Secrets: s, Settings: s.m, Pauses: s, Prospects: s,
+		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, History: s.m, Secrets: s, Settings: s.m, Pauses: s, Prospects: s,
 		Events: func() control.Feed { return hub.Subscribe() },
 		Doctor: doctor.New(s.doctorOptions(store)), Stop: s.end, Restart: s.replace, Info: s.info, Logger: o.Logger,
 	})
