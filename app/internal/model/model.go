@@ -47,6 +47,8 @@ type Model struct {
 	teller teller
 	setup  Setup
 
+	service *api.Service // as its events tell; nil: not told yet
+
 	settingUp    bool         // the setup is being looked at
 	setupTrouble *api.Problem // of its last change
 }
@@ -89,6 +91,8 @@ func (m *Model) Apply(e api.Event) {
 		drives = m.staged
 	}
 	switch e.Kind {
+	case api.ServiceChanged:
+		m.service = e.Service
 	case api.DriveChanged:
 		if e.Drive == nil {
 			return
@@ -174,6 +178,7 @@ func active(drives []api.Drive) []string {
 // with the model.
 type View struct {
 	Banner   Notice // about the service itself
+	Pause    Action // has transfers wait, or go on
 	Rows     []Row
 	Detail   Detail // of the drive that is watched; Name "" if there is none
 	Summary  string // one line for all drives
@@ -186,7 +191,7 @@ type View struct {
 // View returns the view as of now, which serves to write times of day.
 func (m *Model) View(now time.Time) View {
 	drives := m.sorted()
-	v := View{Banner: m.banner(), Summary: m.summary(drives), Tray: m.tray(drives), Detail: m.detail(now),
+	v := View{Banner: m.banner(now), Pause: m.pauseAction(), Summary: m.summary(drives), Tray: m.tray(drives), Detail: m.detail(now),
 		Doctor: m.examined(), Settings: m.settings(), Backlog: m.backlog(drives)}
 	v.Rows = make([]Row, 0, len(drives))
 	for _, d := range drives {
@@ -210,7 +215,7 @@ func (m *Model) sorted() []api.Drive {
 	return drives
 }
 
-func (m *Model) banner() Notice {
+func (m *Model) banner(now time.Time) Notice {
 	switch m.link {
 	case Waiting:
 		return Notice{What: m.texts.Get("link.waiting"), Tone: Busy}
@@ -223,7 +228,10 @@ func (m *Model) banner() Notice {
 			Other:  Action{Verb: Examine, Label: m.texts.Get("link.doctor")},
 		}
 	}
-	return Notice{}
+	if r, ok := m.refused[""]; ok { // what is of no drive
+		return Notice{What: r.What, Means: r.Means, Do: r.Do, Tone: Bad, Action: Action{Verb: Dismiss, Label: m.texts.Get("do.dismiss")}}
+	}
+	return m.pauseNotice(now)
 }
 
 // counts of the drives, by what a person asks about them.

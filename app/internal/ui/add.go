@@ -59,7 +59,7 @@ type addSheet struct {
 	user    *sheetEntry // nil: there is none
 	secret  *sheetEntry
 	fields  []*addField
-	asked   api.Try // what tried is about
+	asked   question // what tried is about
 	tried   *model.Tried
 	looking bool
 	busy    *widget.Activity // of the page in view, or nil
@@ -74,7 +74,8 @@ type addSheet struct {
 	summary  *widget.Label
 	working  bool
 
-	next  *sheetButton // of the step in view
+	room  *canvas.Rectangle // that all steps have
+	next  *sheetButton      // of the step in view
 	inits [inquiries]func()
 	turns [inquiries]int
 }
@@ -100,6 +101,7 @@ func newAddSheet(c fyne.Canvas, o addOptions) *addSheet {
 		o.closed()
 	})
 	s.enter = s.hurryOn
+	s.room = canvas.NewRectangle(color.Transparent)
 	s.steps = newStepBar()
 	s.known = newKindLine()
 	s.address = s.entry(s.texts.Get("add.address.placeholder"))
@@ -158,11 +160,27 @@ func (s *addSheet) page(step int, above, rest fyne.CanvasObject, buttons []fyne.
 	s.step = step
 	s.steps.set(step)
 	s.rest()
-	room := canvas.NewRectangle(color.Transparent)
-	room.SetMinSize(fyne.NewSize(0, roomFor(s.canvas, 366, 190)))
+	s.fitRoom(0)
 	// The keyboard goes through objects in this order.
-	s.fill([]fyne.CanvasObject{inset(s.steps), container.NewStack(room,
+	s.fill([]fyne.CanvasObject{inset(s.steps), container.NewStack(s.room,
 		container.New(layout.NewBorderLayout(above, nil, nil, nil), above, rest))}, buttons, focus)
+}
+
+// fitRoom makes room for a step beside what is told below it, so that the sheet stays as it
+// is, as far as it can.
+func (s *addSheet) fitRoom(told float32) {
+	s.room.SetMinSize(fyne.NewSize(0, roomFor(s.canvas, max(366-told, 260), 190+told)))
+}
+
+// tell shows a problem below the step in view; nil takes it away.
+func (s *addSheet) tell(p *api.Problem) {
+	s.sheet.tell(p)
+	told := float32(0)
+	if p != nil {
+		told = s.trouble.MinSize().Height + theme.Padding()
+	}
+	s.fitRoom(told)
+	s.fit()
 }
 
 // rest stops what turns on the page before; the toolkit would draw it for another minute.
@@ -245,7 +263,7 @@ func (s *addSheet) recognised(text string, p model.Prospect) {
 func (s *addSheet) forget() {
 	s.secret.SetText("")
 	s.callOff(trying)
-	s.looking, s.tried, s.asked, s.user, s.fields = false, nil, api.Try{}, nil, nil
+	s.looking, s.tried, s.asked, s.user, s.fields = false, nil, question{}, nil, nil
 }
 
 // goOn leaves the first step, as soon as it is known what was typed.

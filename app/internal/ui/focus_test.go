@@ -11,7 +11,8 @@ import (
 	"fyne.io/fyne/v2/widget"
 )
 
-// stops are what the keyboard can be on in o, as they are read: line by line.
+// stops are what the keyboard can be on in o, as they are read: line by line, but first a
+// column that chooses what is beside it.
 func stops(o fyne.CanvasObject) (all []fyne.Focusable) {
 	for _, o := range seen(o) {
 		s, ok := o.(fyne.Focusable)
@@ -25,6 +26,13 @@ func stops(o fyne.CanvasObject) (all []fyne.Focusable) {
 		return p.AddXY(0, o.MinSize().Height/2)
 	}
 	slices.SortStableFunc(all, func(a, b fyne.Focusable) int {
+		_, first := a.(*navButton)
+		if _, second := b.(*navButton); first != second {
+			if first {
+				return -1
+			}
+			return 1
+		}
 		p, q := at(a), at(b)
 		if d := p.Y - q.Y; d < -8 || d > 8 {
 			return int(d)
@@ -45,6 +53,8 @@ func (f *fixture) stop(s fyne.Focusable) string {
 	case *widget.Button:
 		text = w.Text
 	case *sheetButton:
+		text = w.Text
+	case *navButton:
 		text = w.Text
 	case *sheetEntry:
 		text = w.PlaceHolder

@@ -144,7 +144,7 @@ func many(n int) []api.Drive {
 }
 
 var (
-	setup = model.Setup{Version: "v0.4.0", AppCan: true, AppOn: true, ServiceCan: true, Service: &api.Service{Version: "v0.4.1"}}
+	setup = wellSet()
 	gone  = api.Problem{What: "The Moorage service could not be started.", Means: "Without it no drive can be mounted.",
 		Do: "Install Moorage again, or put mooraged beside this program."}
 	away = api.Problem{Code: api.CodeOffline, What: "example.org cannot be reached: no route to host.",
@@ -288,7 +288,20 @@ var shots = []shot{
 	}))},
 	{name: "settings-large-text", light: true, text: 1.6, size: fyne.NewSize(1100, 900),
 		show: then(chosen("photos"), does(model.Preferences, ""), told(func(m *model.Model) { m.SetUp(setup, nil) }))},
-	{name: "bundle", show: then(chosen("photos"), func(f *fixture) { f.service.bundle = bundle }, does(model.Preferences, ""), presses("settings.diagnostics"))},
-	{name: "bundle-saved", show: then(chosen("photos"), func(f *fixture) { f.service.bundle = bundle }, does(model.Preferences, ""),
+	{name: "settings-cache", show: then(chosen("photos"), does(model.Preferences, ""), presses("settings.cache"), told(func(m *model.Model) { m.SetUp(setup, nil) }))},
+	{name: "settings-network", light: true, show: then(chosen("photos"), does(model.Preferences, ""), presses("settings.network"), told(func(m *model.Model) { m.SetUp(setup, nil) }))},
+	{name: "settings-accounts", show: then(chosen("photos"), does(model.Preferences, ""), presses("accounts.title"), told(func(m *model.Model) { m.SetUp(setup, nil) }))},
+	{name: "settings-cache-french", light: true, language: "fr", show: then(chosen("photos"), does(model.Preferences, ""), presses("settings.cache"), told(func(m *model.Model) { m.SetUp(setup, nil) }))},
+	{name: "secrets-locked", show: then(chosen("photos"), does(model.Secrets, ""), told(func(m *model.Model) {
+		m.SetUp(keptIn(api.KeyringLocked, api.SecretFileAbsent), nil)
+	}))},
+	{name: "secrets-german", light: true, language: "de", show: then(chosen("photos"), does(model.Secrets, ""), told(func(m *model.Model) {
+		m.SetUp(keptIn(api.KeyringAbsent, api.SecretFileAbsent), nil)
+	}))},
+	{name: "paused", show: told(func(m *model.Model) {
+		m.Apply(api.Event{Kind: api.ServiceChanged, Service: &api.Service{Paused: &api.Pause{Since: noon}}})
+	})},
+	{name: "bundle", show: then(chosen("photos"), func(f *fixture) { f.service.bundle = bundle }, does(model.Preferences, ""), presses("settings.about"), presses("settings.diagnostics"))},
+	{name: "bundle-saved", show: then(chosen("photos"), func(f *fixture) { f.service.bundle = bundle }, does(model.Preferences, ""), presses("settings.about"),
 		presses("settings.diagnostics"), presses("bundle.save"))},
 }

@@ -130,7 +130,8 @@ func newFixtureIn(t testing.TB, look fyne.Theme, texts assets.Texts) *fixture {
 			return f.service.unvisited
 		},
 		Hide: func() { f.service.note("hide") }, Quit: func() { f.service.note("quit") },
-		Copy: func(s string) { f.service.copied = s },
+		Copy:  func(s string) { f.service.copied = s },
+		Setup: f.service, SetLanguage: func(l string) { f.service.note("language %s", l) },
 		Look: LookOfDesktop, SetLook: func(l Look) { f.service.note("look %s", l) },
 		Save: func(name string, write func(io.Writer) error, done func(string, error)) {
 			f.service.note("save %s", name)
