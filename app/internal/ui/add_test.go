@@ -281,9 +281,11 @@ func TestAddKeepsPasswordsToWhomTheyAreFor(t *testing.T) {
 	if got := p.tried[1]; got != (api.Try{URL: "https://example.com/other.git"}) {
 		t.Errorf("tried %+v", got)
 	}
+	f.press("Back")
+	s.address.SetText("https://ghp_token@example.org/project.git")
 	s.secret.SetText("hush")
 	f.key(fyne.KeyEscape)
-	if s.secret.Text != "" || s.prospect.Secret != "" || s.asked.secret != "" {
+	if s.secret.Text != "" || s.address.Text != "" || s.of != "" || s.prospect.Secret != "" || s.asked.secret != "" {
 		t.Error("a closed sheet keeps a password")
 	}
 }
