@@ -14,7 +14,12 @@
 //	GET    /v1/drives/{name}/pins      []Pin, by path
 //	POST   /v1/drives/{name}/pin       PinPath → Pin, when it is stored and not when all is here
 //	POST   /v1/drives/{name}/unpin     PinPath
+//	GET    /v1/drives/{name}/revisions Revisions: branches and tags; ?find=TEXT: those with it; ?commits=true, ?at=TIME (RFC 3339): commits of ?of=REVISION; ?page=NEXT
 //	PUT    /v1/drives/{name}/secret    Secret
+//	GET    /v1/settings                Settings
+//	PATCH  /v1/settings                EditSettings → Settings
+//	POST   /v1/pause                   PauseTransfers → Service
+//	POST   /v1/resume                  → Service
 //	POST   /v1/describe                Describe → Description, at once
 //	POST   /v1/try                     Try → Tried, within 20 seconds; called off when the client goes away
 //	GET    /v1/found                   []Found, the nearest at hand first
@@ -23,7 +28,7 @@
 //	POST   /v1/secrets/file            SecretFile: makes it
 //	PUT    /v1/secrets/file            SecretFile: another passphrase
 //	DELETE /v1/secrets/{id}            takes one away
-//	GET    /v1/events                  one Event a line, for ever; begins with the present drives, then "ready"
+//	GET    /v1/events                  one Event a line, for ever; begins with the service and the present drives, then "ready"
 //	GET    /v1/doctor                  []Check
 //	POST   /v1/doctor                  Treat → []Check, of afterwards
 //	POST   /v1/restart                 RestartService
@@ -67,10 +72,11 @@ type Drive struct {
 	Auto       bool      `json:"auto"`       // mounted when the service starts
 	Remembered bool      `json:"remembered"` // in the config; else it goes when it is unmounted
 	State      State     `json:"state"`
-	Step       string    `json:"step,omitempty"` // of Connecting: "sign-in", "list", "mount"; "wait" while the remote is away
-	Since      time.Time `json:"since"`          // of State
-	Revision   string    `json:"revision,omitempty"`
-	Address    string    `json:"address,omitempty"` // of its NFS server, while there is one
+	Step       string    `json:"step,omitempty"`     // of Connecting: "sign-in", "list", "mount"; "wait" while the remote is away
+	Since      time.Time `json:"since"`              // of State
+	Revision   string    `json:"revision,omitempty"` // of the remote as it is shown now, by the remote's own id
+	Shown      *Shown    `json:"shown,omitempty"`    // nil: the remote has no history
+	Address    string    `json:"address,omitempty"`  // of its NFS server, while there is one
 	Cache      Cache     `json:"cache"`
 	Pending    Pending   `json:"pending"`
 	Traffic    Traffic   `json:"traffic"`
@@ -109,15 +115,22 @@ type AddDrive struct {
 	Auto     bool   `json:"auto,omitempty"`
 	Remember bool   `json:"remember,omitempty"` // false: forgotten when unmounted
 	Secret   string `json:"secret,omitempty"`   // goes to the keyring
+
+	// Beside names a drive, and URL is empty: the new one shows Revision of the same remote,
+	// with the same secret, and cannot be changed.
+	Beside   string `json:"beside,omitempty"`
+	Revision string `json:"revision,omitempty"`
 }
 
 // EditDrive changes the fields that are not nil; Name, Dir and ReadOnly only while the
-// drive is not mounted.
+// drive is not mounted. With Revision it is answered when that is shown, by a mounted drive
+// with the mount that it has.
 type EditDrive struct {
 	Name     *string `json:"name,omitempty"`
 	Dir      *string `json:"dir,omitempty"`
 	ReadOnly *bool   `json:"read_only,omitempty"`
 	Auto     *bool   `json:"auto,omitempty"`
+	Revision *string `json:"revision,omitempty"` // "": the default branch
 }
 
 // MountDrive asks for a drive to be mounted; Wait answers when it is, or when
@@ -158,6 +171,7 @@ type Service struct {
 	Started time.Time `json:"started"`
 	Problem *Problem  `json:"problem,omitempty"` // why no drive can be used, such as a damaged config file
 	Restart *Problem  `json:"restart,omitempty"` // why the last RestartService brought no new service
+	Paused  *Pause    `json:"paused,omitempty"`  // nil: transfers are not paused
 }
 
 // EventKind says what an Event is about.
@@ -168,6 +182,8 @@ const (
 	DriveChanged EventKind = "drive"   // Drive is new or not what it was
 	DriveRemoved EventKind = "removed" // only Drive.Name is set
 	Ready        EventKind = "ready"   // all present drives have been told
+
+	ServiceChanged EventKind = "service" // Service is not what it was
 )
 
 // Event is one line of the event stream.
@@ -175,6 +191,8 @@ type Event struct {
 	Seq   uint64    `json:"seq"`
 	Kind  EventKind `json:"kind"`
 	Drive *Drive    `json:"drive,omitempty"`
+
+	Service *Service `json:"service,omitempty"`
 }
 
 // CheckState is how a check came out.

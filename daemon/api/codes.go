@@ -18,6 +18,7 @@ const (
 	CodeBadDir      = "bad-dir"        // the place of a drive cannot be used
 	CodeBadName     = "bad-name"       // not a name for a drive
 	CodeBadRequest  = "bad-request"    // a malformed or refused request
+	CodeBadSetting  = "bad-setting"    // a setting of the service cannot be so
 	CodeBadURL      = "bad-url"        // not a drive URL
 	CodeBusy        = "busy"           // files of the drive are open
 	CodeComing      = "coming"         // a kind of drive that this version cannot open yet
@@ -50,6 +51,7 @@ const (
 	CodeOffline     = "offline"        // the remote cannot be reached
 	CodePinRoom     = "pin-room"       // what is pinned does not fit on this computer
 	CodePassphrase  = "passphrase"     // the file of secrets needs its passphrase, or got another one
+	CodePaused      = "paused"         // transfers are paused
 	CodePermission  = "permission"     // the remote or the disk forbids it
 	CodePortTaken   = "port-taken"     // another program has the drive's port
 	CodeRemoteFull  = "remote-full"    // the remote has no space left

@@ -118,6 +118,30 @@ func (c *Client) Unpin(ctx context.Context, name, at string) error {
 	return c.call(ctx, http.MethodPost, path(name, "/unpin"), api.PinPath{Path: at}, nil)
 }
 
+// Revisions tells what a drive with a history may show; see api.RevisionQuery.
+func (c *Client) Revisions(ctx context.Context, name string, q api.RevisionQuery) (r api.Revisions, err error) {
+	v := url.Values{}
+	set := func(key, value string) {
+		if value != "" {
+			v.Set(key, value)
+		}
+	}
+	set("find", q.Find)
+	set("of", q.Of)
+	set("page", q.Page)
+	if q.Commits {
+		v.Set("commits", "true")
+	}
+	if !q.At.IsZero() {
+		v.Set("at", q.At.Format(time.RFC3339))
+	}
+	query := ""
+	if len(v) > 0 {
+		query = "?" + v.Encode()
+	}
+	return r, c.call(ctx, http.MethodGet, path(name, "/revisions")+query, nil, &r)
+}
+
 // Mount mounts a drive. With wait it returns when the drive is mounted or
 // failed to be; the drive goes on connecting if ctx is done before.
 func (c *Client) Mount(ctx context.Context, name string, wait bool) (d api.Drive, err error) {
@@ -133,6 +157,26 @@ func (c *Client) Unmount(ctx context.Context, name string, u api.UnmountDrive) (
 // it away.
 func (c *Client) SetSecret(ctx context.Context, name, secret string) error {
 	return c.call(ctx, http.MethodPut, path(name, "/secret"), api.Secret{Secret: secret}, nil)
+}
+
+// Settings tells how the service is set up.
+func (c *Client) Settings(ctx context.Context) (s api.Settings, err error) {
+	return s, c.call(ctx, http.MethodGet, "/v1/settings", nil, &s)
+}
+
+// EditSettings changes how the service is set up, and tells how it is then.
+func (c *Client) EditSettings(ctx context.Context, e api.EditSettings) (s api.Settings, err error) {
+	return s, c.call(ctx, http.MethodPatch, "/v1/settings", e, &s)
+}
+
+// Pause has changes wait on this computer until Resume, or until a time (zero: no time).
+func (c *Client) Pause(ctx context.Context, until time.Time) (s api.Service, err error) {
+	return s, c.call(ctx, http.MethodPost, "/v1/pause", api.PauseTransfers{Until: until}, &s)
+}
+
+// Resume has changes published again.
+func (c *Client) Resume(ctx context.Context) (s api.Service, err error) {
+	return s, c.call(ctx, http.MethodPost, "/v1/resume", nil, &s)
 }
 
 // Describe tells what an address is. It asks nobody else.

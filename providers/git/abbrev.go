@@ -35,10 +35,7 @@ func (r *Remote) findAbbreviated(ctx context.Context, prefix string) (object.ID,
 	var tips []object.ID
 	seen := make(map[object.ID]bool)
 	for _, ref := range refs {
-		id := ref.ID
-		if !ref.Peeled.IsZero() {
-			id = ref.Peeled
-		}
+		id := tipOf(ref)
 		if !seen[id] {
 			seen[id] = true
 			tips = append(tips, id)
@@ -66,8 +63,7 @@ func (r *Remote) findAbbreviated(ctx context.Context, prefix string) (object.ID,
 		defer done()
 		lim := r.limits
 		lim.Total = maxHistory
-		found.spool = r.store.Spool
-		return c.Fetch(ctx, wire.FetchRequest{Wants: tips, Filter: "tree:0"}, lim, &found, nil)
+		return c.Fetch(ctx, wire.FetchRequest{Wants: tips, Filter: "tree:0"}, lim, &commitSink{spool: r.store.Spool, take: found.take}, nil)
 	})
 	if err != nil {
 		return object.ID{}, fmt.Errorf("look for commit %q: %w", prefix, err)
@@ -81,12 +77,32 @@ func (r *Remote) findAbbreviated(ctx context.Context, prefix string) (object.ID,
 // maxHistory bounds the commits of a history: a million have about this size.
 const maxHistory = 2 << 30
 
-// finder is the sink of a history. It keeps recent commits, as bases.
+// finder looks for a commit.
 type finder struct {
 	prefix string
 	id     object.ID
 	twice  bool
-	spool  func() (pack.Spool, error)
+}
+
+func (f *finder) see(id object.ID) {
+	if id != f.id && strings.HasPrefix(id.String(), f.prefix) {
+		f.twice = !f.id.IsZero()
+		f.id = id
+	}
+}
+
+// take is that of a commitSink.
+func (f *finder) take(t object.Type, id object.ID, _ []byte) error {
+	if t == object.TypeCommit {
+		f.see(id)
+	}
+	return nil
+}
+
+// commitSink is the sink of a history. It keeps recent commits, as bases.
+type commitSink struct {
+	spool func() (pack.Spool, error)
+	take  func(t object.Type, id object.ID, content []byte) error // is shown what comes, but for files
 
 	recent map[object.ID]*keptObject
 	bytes  int
@@ -100,36 +116,29 @@ type keptObject struct {
 func (k *keptObject) Type() object.Type { return k.t }
 func (k *keptObject) Close() error      { return nil }
 
-func (f *finder) see(id object.ID) {
-	if id != f.id && strings.HasPrefix(id.String(), f.prefix) {
-		f.twice = !f.id.IsZero()
-		f.id = id
+func (s *commitSink) Put(t object.Type, id object.ID, content []byte) error {
+	if err := s.take(t, id, content); err != nil {
+		return err
 	}
-}
-
-func (f *finder) Put(t object.Type, id object.ID, content []byte) error {
-	if t == object.TypeCommit {
-		f.see(id)
+	if s.recent == nil || s.bytes > 64<<20 {
+		s.recent, s.bytes = make(map[object.ID]*keptObject), 0
 	}
-	if f.recent == nil || f.bytes > 64<<20 {
-		f.recent, f.bytes = make(map[object.ID]*keptObject), 0
-	}
-	f.recent[id] = &keptObject{strings.NewReader(string(content)), t}
-	f.bytes += len(content)
+	s.recent[id] = &keptObject{strings.NewReader(string(content)), t}
+	s.bytes += len(content)
 	return nil
 }
 
-func (f *finder) Base(id object.ID) (pack.Base, error) {
-	if k := f.recent[id]; k != nil {
+func (s *commitSink) Base(id object.ID) (pack.Base, error) {
+	if k := s.recent[id]; k != nil {
 		return k, nil
 	}
 	return nil, pack.ErrNotFound
 }
 
-func (f *finder) Spool() (pack.Spool, error) { return f.spool() }
+func (s *commitSink) Spool() (pack.Spool, error) { return s.spool() }
 
 // NewBlob takes a file that a tag is about.
-func (f *finder) NewBlob(int64) (pack.BlobWriter, error) { return discard{}, nil }
+func (s *commitSink) NewBlob(int64) (pack.BlobWriter, error) { return discard{}, nil }
 
 type discard struct{}
 

@@ -7,7 +7,8 @@
 // Opening asks for the revision and begins to fetch the commit and all its
 // trees, without history and without files; listings are answered while they
 // arrive. Files are fetched when they are opened, those of a folder together
-// when their sizes are asked for. Servers that cannot leave files out send
+// when their sizes are asked for. The history is asked for when somebody looks at it,
+// some generations of commits at a time. Servers that cannot leave files out send
 // the whole revision, in the background. Everything is kept in a folder; what
 // is there lists and reads while the remote is away, also after a restart.
 //
@@ -41,6 +42,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moorage/moorage/providers"
@@ -69,15 +71,14 @@ type Options struct {
 	// It is asked before git's credential helpers are. An empty password means
 	// that there is none. An error is that of the whole, if the helpers have no login.
 	Credential func(context.Context, CredentialRequest) (Credential, error)
-	HTTP       *http.Client // nil: one with limits of its own; proxy from the environment
+	HTTP       *http.Client      // nil: one with time-outs of its own
+	Network    providers.Network // its proxy is not for a given HTTP
 
 	timeouts transport.Timeouts // zero: the usual ones
 }
 
 // Remote is an open repository. It is safe for concurrent use.
 type Remote struct {
-	url        providers.URL
-	key        string // in the saved state
 	log        *slog.Logger
 	clock      func() time.Time
 	store      *store.Store
@@ -89,20 +90,22 @@ type Remote struct {
 	requests   chan struct{} // one token per fetch in progress
 	downloads  chan struct{} // the same for large files
 	limits     pack.Limits
-	cacheLimit int64
+	cacheLimit atomic.Int64
 	trees      treeCache
 	files      walk // of opened files
 	folders    walk // of folders whose sizes were asked for
 	large      largeFiles
+	history    commitLog
 	saving     sync.Mutex // held while the state is written
 
 	mu     sync.Mutex
+	url    providers.URL // of what is shown
 	client *wire.Client
-	snap   *snapshot // what is shown; nil while Open is at it
-	filled object.ID // the last revision of which all trees came
-	sized  object.ID // the last revision of which all sizes were asked for
-	noTree bool      // the server refused a filter on trees
-	filter int       // what the server lets us leave out when files are fetched
+	snap   *snapshot   // what is shown; nil while Open is at it
+	whole  []object.ID // revisions of which all trees are here, the last one last
+	sized  object.ID   // the last revision of which all sizes were asked for
+	noTree bool        // the server refused a filter on trees
+	filter int         // what the server lets us leave out when files are fetched
 	closed bool
 }
 
@@ -119,6 +122,19 @@ const (
 // ErrNoRevision, ErrNotExist and ErrNotDir for the subfolder, ErrUnsupported,
 // *RateLimitedError.
 func Open(ctx context.Context, u providers.URL, o Options) (*Remote, error) {
+	r, err := prepare(u, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.begin(ctx); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("open git repository: %w", err)
+	}
+	return r, nil
+}
+
+// prepare makes a Remote that shows nothing yet. It asks no server.
+func prepare(u providers.URL, o Options) (*Remote, error) {
 	if u.Kind != providers.KindGit {
 		return nil, fmt.Errorf("open git repository: a URL of kind %q", u.Kind)
 	}
@@ -132,9 +148,10 @@ func Open(ctx context.Context, u providers.URL, o Options) (*Remote, error) {
 		o.timeouts = transport.DefaultTimeouts()
 	}
 	r := &Remote{
-		url: u, key: u.String(), log: o.Logger, clock: o.Clock,
-		flights: newFlights(), requests: make(chan struct{}, maxRequests), downloads: make(chan struct{}, maxDownloads), limits: pack.DefaultLimits(), cacheLimit: o.CacheLimit,
+		url: u, log: o.Logger, clock: o.Clock,
+		flights: newFlights(), requests: make(chan struct{}, maxRequests), downloads: make(chan struct{}, maxDownloads), limits: pack.DefaultLimits(),
 	}
+	r.cacheLimit.Store(o.CacheLimit)
 	r.trees.init()
 	if err := r.connectTransport(o); err != nil {
 		return nil, err
@@ -143,10 +160,6 @@ func Open(ctx context.Context, u providers.URL, o Options) (*Remote, error) {
 	if r.store, err = store.Open(o.CacheDir, store.Options{Limit: o.CacheLimit, Clock: o.Clock, Logger: o.Logger}); err != nil {
 		r.wire.Close()
 		r.web.Close()
-		return nil, fmt.Errorf("open git repository: %w", err)
-	}
-	if err := r.begin(ctx); err != nil {
-		r.Close()
 		return nil, fmt.Errorf("open git repository: %w", err)
 	}
 	return r, nil
@@ -174,17 +187,17 @@ func (r *Remote) connectTransport(o Options) error {
 		web = &url.URL{Scheme: "https", Host: u.Host, Path: "/" + strings.TrimPrefix(u.Path, "/")}
 	}
 	l := transport.Login{Helpers: login.Helpers{Git: gitProgram}, Keyring: o.Credential}
-	r.web = transport.NewWeb(o.HTTP, web, u.User, l, o.timeouts)
+	r.web = transport.NewWeb(o.HTTP, web, u.User, l, o.timeouts, o.Network)
 	switch u.Transport {
 	case "http", "https":
 		r.http = transport.NewHTTP(r.web, base)
 		r.wire = r.http
 	case "git":
-		r.wire = transport.NewGit(u.Host, u.Port, u.Path, o.timeouts)
+		r.wire = transport.NewGit(u.Host, u.Port, u.Path, o.timeouts, o.Network)
 	case "file":
 		r.wire = transport.NewFile(gitProgram, u.Path, o.timeouts)
 	case "ssh":
-		r.ssh = transport.NewSSH(u.Host, u.Port, u.User, u.Path, o.timeouts)
+		r.ssh = transport.NewSSH(u.Host, u.Port, u.User, u.Path, o.timeouts, o.Network)
 		r.wire = r.ssh
 	default:
 		return fmt.Errorf("open git repository: %w: transport %q", providers.ErrUnsupported, u.Transport)
@@ -209,6 +222,12 @@ func (r *Remote) Info() providers.Info {
 		Kind: providers.KindGit, StrongVersion: true, TreeVersion: true,
 		TimePrecision: time.Second, PreferredReadSize: 1 << 20, MaxParallel: maxParallel,
 	}
+}
+
+// SetCacheLimit changes Options.CacheLimit. What is too much is removed.
+func (r *Remote) SetCacheLimit(bytes int64) {
+	r.cacheLimit.Store(bytes)
+	r.store.SetLimit(bytes)
 }
 
 // CacheUsed is how many bytes of files the cache has, which CacheLimit bounds. It
@@ -303,4 +322,5 @@ var (
 	_ providers.Sizer    = (*Remote)(nil)
 	_ providers.Prober   = (*Remote)(nil)
 	_ providers.Waker    = (*Remote)(nil)
+	_ providers.Reviser  = (*Remote)(nil)
 )

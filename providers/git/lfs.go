@@ -225,7 +225,7 @@ func (r *Remote) fetchLarge(ctx context.Context, snap *snapshot, p *lfs.Pointer)
 		return err
 	}
 	defer done()
-	if limit := r.cacheLimit; limit > 0 && p.Size > limit {
+	if limit := r.cacheLimit.Load(); limit > 0 && p.Size > limit {
 		return fmt.Errorf("%w: it has %d bytes, and the cache may have %d. Allow a larger cache", providers.ErrFull, p.Size, limit)
 	}
 	w, err := r.store.NewLFS(p.Size)
@@ -233,7 +233,7 @@ func (r *Remote) fetchLarge(ctx context.Context, snap *snapshot, p *lfs.Pointer)
 		return err
 	}
 	defer r.store.Evict()
-	if r.url.Transport == "file" {
+	if r.address().Transport == "file" {
 		err = r.copyLarge(p, w)
 	} else {
 		var e lfs.Endpoint
@@ -255,7 +255,7 @@ func (r *Remote) copyLarge(p *lfs.Pointer, w io.Writer) error {
 	var f *os.File
 	var err error
 	for _, dir := range []string{"lfs", filepath.Join(".git", "lfs")} {
-		if f, err = os.Open(filepath.Join(r.url.Path, dir, "objects", oid[:2], oid[2:4], oid)); err == nil {
+		if f, err = os.Open(filepath.Join(r.address().Path, dir, "objects", oid[:2], oid[2:4], oid)); err == nil {
 			break
 		}
 	}
@@ -301,7 +301,8 @@ func (r *Remote) lfsServer(ctx context.Context, snap *snapshot) (lfs.Endpoint, e
 			return e, nil
 		}
 	}
-	return lfs.Endpoint{URL: lfs.EndpointOf(&url.URL{Scheme: "https", Host: r.url.Host, Path: "/" + strings.TrimPrefix(r.url.Path, "/")})}, nil
+	u := r.address()
+	return lfs.Endpoint{URL: lfs.EndpointOf(&url.URL{Scheme: "https", Host: u.Host, Path: "/" + strings.TrimPrefix(u.Path, "/")})}, nil
 }
 
 // lfsAuthenticate asks the ssh server for the LFS server and a login to it
@@ -314,7 +315,7 @@ func (r *Remote) lfsAuthenticate(ctx context.Context) (lfs.Endpoint, bool) {
 	if known != nil && now.Before(until) {
 		return *known, true
 	}
-	out, err := r.ssh.Run(ctx, "git-lfs-authenticate", r.url.Path, "download")
+	out, err := r.ssh.Run(ctx, "git-lfs-authenticate", r.address().Path, "download")
 	if err != nil {
 		r.log.Debug("no git-lfs-authenticate", "err", err)
 		return lfs.Endpoint{}, false

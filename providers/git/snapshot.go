@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type snapshot struct {
 type target struct {
 	id     object.ID // of a commit, or what a person gave: a tag or tree
 	ref    string    // the ref that id is from; "" for an id that was given
+	branch string    // that HEAD stands for, if ref is that; "" if that is not known
 	subdir string
 }
 
@@ -43,14 +45,12 @@ const (
 // begin finds the revision to show: a newer one than the cache has, if the
 // remote is there.
 func (r *Remote) begin(ctx context.Context) error {
-	if snap, complete := r.loadState(); snap != nil {
+	old, same := r.loadState()
+	if same {
 		r.mu.Lock()
-		r.snap = snap
-		if complete {
-			r.filled = snap.id
-		}
+		r.snap = old
 		r.mu.Unlock()
-		if complete && snap.ref == "" {
+		if r.isWhole(old.id) && old.ref == "" {
 			return nil // named by its id: there is no news
 		}
 		tctx, cancel := context.WithTimeout(ctx, startProbe)
@@ -63,28 +63,46 @@ func (r *Remote) begin(ctx context.Context) error {
 		}
 		return nil
 	}
-	t, err := r.resolve(ctx)
+	u := r.address()
+	t, err := r.resolve(ctx, u)
 	if err != nil {
 		return err
 	}
-	r.fill(t.id, object.ID{})
+	if !r.isWhole(t.id) {
+		r.fill(t.id, r.base(old))
+	}
 	snap, err := r.snapshotOf(ctx, t)
 	if err != nil {
 		return err
 	}
-	r.show(snap)
+	snap.follow(old)
+	r.show(nil, u, snap)
 	return nil
 }
 
-// show turns to snap and remembers it.
-func (r *Remote) show(snap *snapshot) {
+// base is the commit of old if it is here with all its trees, or zero.
+func (r *Remote) base(old *snapshot) object.ID {
+	if old == nil || old.commit != old.id || !r.isWhole(old.id) {
+		return object.ID{}
+	}
+	return old.commit
+}
+
+// show turns from old to snap, which u names, and remembers it; false: something else is
+// shown by now.
+func (r *Remote) show(old *snapshot, u providers.URL, snap *snapshot) bool {
 	r.mu.Lock()
-	r.snap = snap
+	if r.snap != old {
+		r.mu.Unlock()
+		return false
+	}
+	r.snap, r.url = snap, u
 	r.filter = filterDepthAndSize // try anew: it may have been a file that was missing
 	r.mu.Unlock()
 	if err := r.saveState(); err != nil {
 		r.log.Warn("cannot remember the revision", "err", err)
 	}
+	return true
 }
 
 func (r *Remote) snapshot() *snapshot {
@@ -102,7 +120,7 @@ func (r *Remote) fill(id, have object.ID) *flight {
 		if err != nil {
 			return err
 		}
-		q := wire.FetchRequest{Wants: []object.ID{id}, Shallow: true}
+		q := wire.FetchRequest{Wants: []object.ID{id}, Depth: 1}
 		if c.CanFilter() {
 			q.Filter = "blob:none"
 			if c.Version() == 2 {
@@ -117,9 +135,7 @@ func (r *Remote) fill(id, have object.ID) *flight {
 			return err
 		}
 		r.log.Debug("revision fetched", "id", id, "filter", q.Filter, "took", r.clock().Sub(start))
-		r.mu.Lock()
-		r.filled = id
-		r.mu.Unlock()
+		r.nowWhole(id)
 		return r.saveState()
 	})
 	if err != nil {
@@ -140,13 +156,7 @@ func (r *Remote) snapshotOf(ctx context.Context, t target) (*snapshot, error) {
 	for range 16 {
 		kind, content, err := r.object(ctx, id, t.id)
 		if err != nil {
-			if remote := (*pktline.RemoteError)(nil); errors.As(err, &remote) {
-				if t.ref == "" {
-					return nil, fmt.Errorf("%w: %s: %w", providers.ErrNoRevision, t.id, err)
-				}
-				return nil, fmt.Errorf("fetch %s: %w: %w", t.ref, providers.ErrOffline, err)
-			}
-			return nil, err
+			return nil, t.refused(err)
 		}
 		switch kind {
 		case object.TypeTag:
@@ -169,6 +179,19 @@ func (r *Remote) snapshotOf(ctx context.Context, t target) (*snapshot, error) {
 		}
 	}
 	return nil, fmt.Errorf("%w: tags without end", providers.ErrProtocol)
+}
+
+// refused explains an error of fetching t: a server that does not give an id has no such
+// revision, or hides it; one that does not give what it has just named is in trouble.
+func (t target) refused(err error) error {
+	remote := (*pktline.RemoteError)(nil)
+	switch {
+	case !errors.As(err, &remote):
+		return err
+	case t.ref == "":
+		return fmt.Errorf("%w: %s: %w", providers.ErrNoRevision, t.id, err)
+	}
+	return fmt.Errorf("fetch %s: %w: %w", t.ref, providers.ErrOffline, err)
 }
 
 // enter goes to the subfolder that is shown.
@@ -209,16 +232,13 @@ func (s *snapshot) version() providers.Version {
 }
 
 func (r *Remote) probe(ctx context.Context) error {
-	t, err := r.resolve(ctx)
+	old, u := r.shown()
+	t, err := r.resolve(ctx, u)
 	if err != nil {
 		return err
 	}
-	old := r.snapshot()
 	if t == old.target {
-		r.mu.Lock()
-		whole := r.filled == t.id
-		r.mu.Unlock()
-		if !whole { // its fetch was interrupted
+		if !r.isWhole(t.id) { // its fetch was interrupted
 			if f := r.fill(t.id, object.ID{}); f != nil {
 				f.leave()
 			}
@@ -234,51 +254,53 @@ func (r *Remote) probe(ctx context.Context) error {
 		}
 		return nil
 	}
-	var have object.ID
-	r.mu.Lock()
-	if r.filled == old.id && old.commit == old.id {
-		have = old.commit
-	}
-	r.mu.Unlock()
-	f := r.fill(t.id, have)
-	if f == nil {
-		return providers.ErrClosed
-	}
-	err = f.wait(ctx)
-	f.leave()
+	snap, err := r.next(ctx, old, t)
 	if err != nil {
 		return err
 	}
-	snap, err := r.snapshotOf(ctx, t)
-	if err != nil {
-		return err
+	if r.show(old, u, snap) { // else Turn was here meanwhile
+		r.log.Info("the remote moved", "from", old.version(), "to", snap.version())
 	}
-	snap.eras = old.after()
-	r.show(snap)
-	r.log.Info("the remote moved", "from", old.version(), "to", snap.version())
 	return nil
 }
 
-// resolve asks the remote what the revision is. A name is a branch first, then a
-// tag, as for "git clone --branch".
-func (r *Remote) resolve(ctx context.Context) (target, error) {
-	if r.url.Revision == "" || r.url.Revision == "HEAD" {
+// next fetches what is to be shown after old, with all its trees.
+func (r *Remote) next(ctx context.Context, old *snapshot, t target) (*snapshot, error) {
+	if !r.isWhole(t.id) {
+		f := r.fill(t.id, r.base(old))
+		if f == nil {
+			return nil, providers.ErrClosed
+		}
+		err := f.wait(ctx)
+		f.leave()
+		if err != nil {
+			return nil, t.refused(err)
+		}
+	}
+	snap, err := r.snapshotOf(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	snap.follow(old)
+	return snap, nil
+}
+
+// resolve asks the remote what the revision of u is. A name is a branch first, then
+// a tag, as for "git clone --branch".
+func (r *Remote) resolve(ctx context.Context, u providers.URL) (target, error) {
+	if isHead(u) {
 		refs, err := r.refs(ctx, "HEAD")
 		if err != nil {
 			return target{}, err
 		}
-		for _, ref := range refs {
-			if ref.Name == "HEAD" {
-				return target{id: ref.ID, ref: "HEAD", subdir: r.url.Subdir}, nil
-			}
+		if t, ok := choose(u, refs); ok {
+			return t, nil
 		}
 		return target{}, fmt.Errorf("%w: the repository is empty, or has no default branch. Name a branch", providers.ErrNoRevision)
 	}
-	candidates := r.url.Candidates()
-	for _, c := range candidates {
-		if id, err := object.ParseID(strings.ToLower(c.Revision)); err == nil {
-			return target{id: id, subdir: c.Subdir}, nil
-		}
+	candidates := u.Candidates()
+	if t, ok := choose(u, nil); ok {
+		return t, nil
 	}
 	var prefixes []string
 	for _, c := range candidates {
@@ -288,19 +310,8 @@ func (r *Remote) resolve(ctx context.Context) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	for _, c := range candidates {
-		for _, name := range refNames(c.Revision) {
-			for _, ref := range refs {
-				if ref.Name != name {
-					continue
-				}
-				id := ref.ID
-				if !ref.Peeled.IsZero() {
-					id = ref.Peeled
-				}
-				return target{id: id, ref: name, subdir: c.Subdir}, nil
-			}
-		}
+	if t, ok := choose(u, refs); ok {
+		return t, nil
 	}
 	for _, c := range candidates {
 		if isAbbreviation(c.Revision) {
@@ -310,7 +321,45 @@ func (r *Remote) resolve(ctx context.Context) (target, error) {
 			}
 		}
 	}
-	return target{}, fmt.Errorf("%w: the repository has no branch, tag or commit %q", providers.ErrNoRevision, r.url.Revision)
+	return target{}, fmt.Errorf("%w: the repository has no branch, tag or commit %q", providers.ErrNoRevision, u.Revision)
+}
+
+func isHead(u providers.URL) bool { return u.Revision == "" || u.Revision == "HEAD" }
+
+// choose finds what u is among refs, or by itself if it is an id.
+func choose(u providers.URL, refs []wire.Ref) (target, bool) {
+	if isHead(u) {
+		for _, ref := range refs {
+			if ref.Name == "HEAD" {
+				return target{id: ref.ID, ref: "HEAD", branch: strings.TrimPrefix(ref.Target, "refs/heads/"), subdir: u.Subdir}, true
+			}
+		}
+		return target{}, false
+	}
+	candidates := u.Candidates()
+	for _, c := range candidates {
+		if id, err := object.ParseID(strings.ToLower(c.Revision)); err == nil {
+			return target{id: id, subdir: c.Subdir}, true
+		}
+	}
+	for _, c := range candidates {
+		for _, name := range refNames(c.Revision) {
+			for _, ref := range refs {
+				if ref.Name == name {
+					return target{id: tipOf(ref), ref: name, subdir: c.Subdir}, true
+				}
+			}
+		}
+	}
+	return target{}, false
+}
+
+// tipOf is what a ref is about: an annotated tag is about something else.
+func tipOf(ref wire.Ref) object.ID {
+	if !ref.Peeled.IsZero() {
+		return ref.Peeled
+	}
+	return ref.ID
 }
 
 func (r *Remote) refs(ctx context.Context, prefixes ...string) ([]wire.Ref, error) {
@@ -343,10 +392,13 @@ type savedState struct {
 type savedRevision struct {
 	ID       string `json:"id"`
 	Ref      string `json:"ref,omitempty"`
+	Branch   string `json:"branch,omitempty"`
 	Subdir   string `json:"subdir,omitempty"`
 	Complete bool   `json:"complete"` // all trees are here
 	// What was shown before, oldest first.
 	Before []savedEra `json:"before,omitempty"`
+	// Other revisions of which all trees are here, the last one last.
+	Whole []string `json:"whole,omitempty"`
 }
 
 type savedEra struct {
@@ -372,10 +424,19 @@ func (r *Remote) readState() savedState {
 }
 
 // loadState finds the revision that was shown last, if what it takes to show its
-// root folder is here. complete tells whether all its trees are.
-func (r *Remote) loadState() (snap *snapshot, complete bool) {
-	saved, ok := r.readState().Remotes[r.key]
-	if !ok {
+// root folder is here. same tells whether it is of the URL that is to be shown now,
+// or of another revision of the same repository.
+func (r *Remote) loadState() (snap *snapshot, same bool) {
+	u, all := r.address(), r.readState().Remotes
+	saved, same := all[u.String()]
+	if !same {
+		for key, s := range all {
+			if s.Subdir == u.Subdir && sameRepository(key, u) {
+				saved = s
+			}
+		}
+	}
+	if saved.ID == "" {
 		return nil, false
 	}
 	id, err := object.ParseID(saved.ID)
@@ -385,7 +446,7 @@ func (r *Remote) loadState() (snap *snapshot, complete bool) {
 	// A context that is done: what is here is found, nothing is fetched.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	snap, err = r.snapshotOf(ctx, target{id, saved.Ref, saved.Subdir})
+	snap, err = r.snapshotOf(ctx, target{id: id, ref: saved.Ref, branch: saved.Branch, subdir: saved.Subdir})
 	if err != nil {
 		return nil, false
 	}
@@ -396,7 +457,23 @@ func (r *Remote) loadState() (snap *snapshot, complete bool) {
 		}
 		snap.eras = append(snap.eras, era{top, b.Time})
 	}
-	return snap, saved.Complete
+	for _, s := range saved.Whole[:min(len(saved.Whole), maxWhole)] {
+		if id, err := object.ParseID(s); err == nil {
+			r.nowWhole(id)
+		}
+	}
+	if saved.Complete {
+		r.nowWhole(id)
+	}
+	return snap, same
+}
+
+// sameRepository tells whether a URL that was saved is of the repository of u.
+func sameRepository(saved string, u providers.URL) bool {
+	was, _, err := providers.ParseURL(saved)
+	was.Revision, was.Subdir, was.SplitOpen = "", "", false
+	u.Revision, u.Subdir, u.SplitOpen = "", "", false
+	return err == nil && was == u
 }
 
 // saveState remembers what is shown now.
@@ -404,16 +481,21 @@ func (r *Remote) saveState() error {
 	r.saving.Lock()
 	defer r.saving.Unlock()
 	r.mu.Lock()
-	snap, filled := r.snap, r.filled
+	snap, key, whole := r.snap, r.url.String(), slices.Clone(r.whole)
 	r.mu.Unlock()
 	if snap == nil {
 		return nil // Open is still at it, and saves in the end
 	}
-	saved := savedRevision{ID: snap.id.String(), Ref: snap.ref, Subdir: snap.subdir, Complete: filled == snap.id}
+	saved := savedRevision{ID: snap.id.String(), Ref: snap.ref, Branch: snap.branch, Subdir: snap.subdir, Complete: slices.Contains(whole, snap.id)}
+	for _, id := range whole {
+		if id != snap.id {
+			saved.Whole = append(saved.Whole, id.String())
+		}
+	}
 	for _, e := range snap.eras {
 		saved.Before = append(saved.Before, savedEra{e.top.String(), e.time})
 	}
-	s := savedState{Version: stateVersion, Remotes: map[string]savedRevision{r.key: saved}}
+	s := savedState{Version: stateVersion, Remotes: map[string]savedRevision{key: saved}}
 	b, err := json.MarshalIndent(s, "", "\t")
 	if err != nil {
 		return err

@@ -23,13 +23,18 @@ type era struct {
 // changed by one that is forgotten gets a later time, once.
 const maxEras = 32
 
-// after returns the eras of a snapshot that follows old.
-func (old *snapshot) after() []era {
-	eras := append(append([]era(nil), old.eras...), era{old.top, old.time})
-	if len(eras) > maxEras {
-		eras = append(eras[:1], eras[2:]...)
+// follow says that s is shown after old, which may be nil.
+func (s *snapshot) follow(old *snapshot) {
+	switch {
+	case old == nil || old.subdir != s.subdir:
+	case old.version() == s.version():
+		s.eras = old.eras // the same by another name
+	default:
+		s.eras = append(append([]era(nil), old.eras...), era{old.top, old.time})
+		if len(s.eras) > maxEras {
+			s.eras = append(s.eras[:1], s.eras[2:]...)
+		}
 	}
-	return eras
 }
 
 // timer tells the times of the objects in a folder.

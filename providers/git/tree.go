@@ -68,14 +68,11 @@ func (r *Remote) obtain(ctx context.Context, id, rev object.ID) error {
 			return ctx.Err()
 		}
 	}
-	r.mu.Lock()
-	filled := r.filled == rev
-	r.mu.Unlock()
 	c, err := r.connect(ctx)
 	if err != nil {
 		return err
 	}
-	if filled && c.CanWantAny() {
+	if r.isWhole(rev) && c.CanWantAny() {
 		// The disk lost it, or it is of an earlier revision.
 		filter := ""
 		if c.CanFilter() {
@@ -113,7 +110,7 @@ func (r *Remote) canPick() bool {
 // pick fetches one object that is not a file, and what the filter lets through.
 func (r *Remote) pick(ctx context.Context, id object.ID, filter string) error {
 	return r.flights.do(ctx, pickKey{id}, false, func(ctx context.Context) error {
-		q := wire.FetchRequest{Wants: []object.ID{id}, Shallow: true, Filter: filter}
+		q := wire.FetchRequest{Wants: []object.ID{id}, Depth: 1, Filter: filter}
 		err := r.fetch(ctx, q, nil)
 		if remote := (*pktline.RemoteError)(nil); filter == pickFilter && errors.As(err, &remote) {
 			// Some forges allow filters on files only.

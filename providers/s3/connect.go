@@ -109,7 +109,7 @@ func (r *Remote) dial(ctx context.Context, region string) (*connection, error) {
 
 	r.mu.Lock()
 	if r.net == nil {
-		r.net = newNetwork(r.o.Transport, roots)
+		r.net = newNetwork(r.o.Transport, roots, r.o.Network)
 	}
 	n := r.net
 	r.mu.Unlock()

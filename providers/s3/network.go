@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/moorage/moorage/providers"
 )
 
 // Time-outs of connections. They find what hangs; how long a call may take is
@@ -31,17 +33,18 @@ type network struct {
 	own         []*http.Transport
 }
 
-// newNetwork makes the clients, over given if that is not nil. roots are the
+// newNetwork makes the clients, over given if that is not nil, within the limits of n. roots are the
 // authorities to trust; nil: the system's.
-func newNetwork(given http.RoundTripper, roots *x509.CertPool) *network {
+func newNetwork(given http.RoundTripper, roots *x509.CertPool, n providers.Network) *network {
 	if given != nil {
-		c := client(given)
+		c := client(n.Limited(given))
 		return &network{usual: c, slow: c}
 	}
 	t := transport(roots)
+	t.Proxy = n.ProxyFunc()
 	s := t.Clone()
 	s.ResponseHeaderTimeout = slowTimeout
-	return &network{usual: client(t), slow: client(s), own: []*http.Transport{t, s}}
+	return &network{usual: client(n.Limited(t)), slow: client(n.Limited(s)), own: []*http.Transport{t, s}}
 }
 
 func (n *network) close() {
@@ -55,7 +58,6 @@ func (n *network) close() {
 func transport(roots *x509.CertPool) *http.Transport {
 	d := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	t := &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := d.DialContext(ctx, network, addr)
 			if err != nil {

@@ -67,6 +67,7 @@ type Options struct {
 	Logger    *slog.Logger      // nil: silent
 	Clock     func() time.Time  // nil: time.Now
 	Transport http.RoundTripper // nil: one of its own, with time-outs
+	Network   providers.Network // its proxy is not for a given Transport
 	PageSize  int               // objects in a page of a listing; 0: 1000, which is the most
 }
 

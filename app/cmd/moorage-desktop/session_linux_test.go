@@ -60,7 +60,7 @@ type session struct {
 // them.
 var needed = map[string]string{
 	"Xvfb": "xvfb", "dbus-daemon": "dbus", "openbox": "openbox", "xfce4-panel": "xfce4-panel", "xfconf-query": "xfconf",
-	"xdotool": "xdotool", "import": "imagemagick", "go": "golang",
+	"xdotool": "xdotool", "import": "imagemagick",
 }
 
 // newSession starts a desktop. Without the programs for one the test is
@@ -71,7 +71,7 @@ func newSession(t *testing.T, tray bool) *session {
 	// Children die with the thread that started them, so that a test that is
 	// killed leaves none; this keeps the thread.
 	runtime.LockOSThread()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	t.Cleanup(cancel)
 	dir, err := os.MkdirTemp("", "moorage-e2e-") // short: a socket's path is at most 107 bytes
 	if err != nil {

@@ -44,9 +44,12 @@ type Stream interface {
 type Options struct {
 	Service   Service
 	Details   Details
+	Revisions Revisions
 	Doctor    Doctor
 	Prospects Prospects
 	Login     Login
+	Setup     Setup
+	Secrets   Secrets
 	Local     func(ctx context.Context, fix bool) ([]api.Check, error) // the doctor's report without a service
 	Subscribe func(ctx context.Context) (Stream, error)                // client.ErrNoService when there is none
 	Start     func(ctx context.Context) error                          // starts the service and waits for it
@@ -186,6 +189,8 @@ func (c *Controller) Do(verb model.Verb, drive string) {
 		})
 	case model.Auto, model.ReadOnly, model.KeepHere, model.Publish:
 		c.changeOf(verb, drive)
+	case model.GoBack:
+		c.goBack(drive)
 	case model.Open:
 		c.open(drive)
 	case model.Dismiss:
@@ -201,7 +206,9 @@ func (c *Controller) Do(verb model.Verb, drive string) {
 		signal(c.again)
 	case model.Examine, model.Treat:
 		c.examine(verb, drive)
-	case model.Preferences, model.AppAtLogin, model.ServiceAtLogin:
+	case model.Pause, model.Resume:
+		c.pause(verb)
+	case model.Preferences, model.Secrets, model.AppAtLogin, model.ServiceAtLogin:
 		c.settings(verb)
 	}
 }

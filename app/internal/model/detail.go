@@ -30,11 +30,11 @@ type Line struct {
 type Detail struct {
 	Row
 
-	Place    string  // where it is on this computer
-	Revision string  // "" if it has none
-	Cache    string  // what it keeps here; "" if it keeps nothing
-	Filled   float64 // share of the limit; below 0: no limit
-	Traffic  string  // "" if nothing went over the network yet
+	Place   string // where it is on this computer
+	Moment  Moment
+	Cache   string  // what it keeps here; "" if it keeps nothing
+	Filled  float64 // share of the limit; below 0: no limit
+	Traffic string  // "" if nothing went over the network yet
 
 	Auto, ReadOnly, Offline Switch
 
@@ -45,7 +45,7 @@ type Detail struct {
 
 // Equal says whether a and b look the same.
 func (a Detail) Equal(b Detail) bool {
-	return a.Row.Equal(b.Row) && a.Place == b.Place && a.Revision == b.Revision &&
+	return a.Row.Equal(b.Row) && a.Place == b.Place && a.Moment == b.Moment &&
 		a.Cache == b.Cache && a.Filled == b.Filled && a.Traffic == b.Traffic &&
 		a.Auto == b.Auto && a.ReadOnly == b.ReadOnly && a.Offline == b.Offline &&
 		slices.Equal(a.Uploads, b.Uploads) && a.More == b.More && a.Publish == b.Publish
@@ -86,8 +86,14 @@ func (m *Model) detail(now time.Time) Detail {
 	if !ok {
 		return Detail{}
 	}
-	t := Detail{Row: m.row(d, now), Revision: short(d.Revision), Filled: -1}
+	t := Detail{Row: m.row(d, now), Moment: m.moment(d, now), Filled: -1}
 	t.Place = m.place(d.Dir)
+	if d.State == api.Mounted && t.Tone == Good { // the rest is in the facts
+		t.Status = m.texts.Get("state.mounted")
+		if d.ReadOnly {
+			t.Status += " · " + m.texts.Get("state.read-only")
+		}
+	}
 	if d.Cache.Used > 0 || d.Cache.Limit > 0 {
 		t.Cache = Bytes(d.Cache.Used)
 		if d.Cache.Limit > 0 {

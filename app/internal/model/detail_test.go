@@ -18,7 +18,7 @@ func TestDetail(t *testing.T) {
 	}
 	m.Watch("b")
 	got := m.View(noon).Detail
-	if got.Name != "b" || got.Place != "~/Moorage/b" || got.Revision != "01234567" || got.Cache != "5.0 MB of 20.0 MB" || got.Filled != 0.25 ||
+	if got.Name != "b" || got.Place != "~/Moorage/b" || got.Moment.Text != "01234567" || got.Cache != "5.0 MB of 20.0 MB" || got.Filled != 0.25 ||
 		got.Traffic != "1.5 MB read, 0 B written since it was mounted" || got.Publish.Verb != Publish || !got.Auto.Can || got.ReadOnly.Can {
 		t.Errorf("%+v", got)
 	}

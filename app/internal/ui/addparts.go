@@ -142,7 +142,7 @@ func (l *foundList) below(title string, other fyne.CanvasObject) fyne.CanvasObje
 	head := widget.NewLabelWithStyle(title, fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
 	l.root = container.NewBorder(container.New(layout.NewCustomPaddedLayout(0, -6, 0, 0), head), nil, nil, nil,
 		container.New(layout.NewCustomPaddedLayout(0, 4, theme.InnerPadding(), theme.InnerPadding()),
-			container.NewStack(newCard(), container.New(layout.NewCustomPaddedLayout(4, 4, 4, 4), container.NewThemeOverride(l, plain{})))))
+			container.NewStack(newCard(), container.New(layout.NewCustomPaddedLayout(4, 4, 4, 4), l))))
 	show(l.root, len(l.all) > 0)
 	return container.NewStack(container.NewVBox(other), l.root)
 }
@@ -269,3 +269,20 @@ func (r *foundRow) Refresh() {
 }
 
 func (r *foundRow) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(r.body) }
+
+// plain keeps the toolkit's own marks of rows out of view: ours are cards.
+// They follow the theme of the app, which may be replaced.
+type plain struct{}
+
+func (plain) app() fyne.Theme { return fyne.CurrentApp().Settings().Theme() }
+
+func (p plain) Color(name fyne.ThemeColorName, v fyne.ThemeVariant) color.Color {
+	if name == theme.ColorNameSelection {
+		return color.Transparent
+	}
+	return p.app().Color(name, v)
+}
+
+func (p plain) Font(s fyne.TextStyle) fyne.Resource        { return p.app().Font(s) }
+func (p plain) Icon(name fyne.ThemeIconName) fyne.Resource { return p.app().Icon(name) }
+func (p plain) Size(name fyne.ThemeSizeName) float32       { return p.app().Size(name) }

@@ -32,6 +32,7 @@ type card struct {
 	widget.BaseWidget
 	rect *canvas.Rectangle
 	edge float32 // width of an edge that marks it; 0: it is not marked
+	over bool    // the pointer is over it
 }
 
 func newCard() *card {
@@ -46,8 +47,16 @@ func (c *card) mark(edge float32) {
 	c.Refresh()
 }
 
+func (c *card) hover(over bool) {
+	c.over = over
+	c.Refresh()
+}
+
 func (c *card) Refresh() {
 	c.rect.FillColor = paint(colorCard)
+	if c.over {
+		c.rect.FillColor = paint(colorHover)
+	}
 	c.rect.StrokeColor, c.rect.StrokeWidth = paint(colorEdge), 1
 	if c.edge > 0 {
 		c.rect.StrokeColor, c.rect.StrokeWidth = paint(theme.ColorNamePrimary), c.edge

@@ -1,8 +1,6 @@
 package ui
 
 import (
-	"image/color"
-
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/container"
@@ -32,13 +30,12 @@ type detailPane struct {
 	more    *widget.Button
 	notice  *noticeBox
 
-	facts    *fyne.Container
-	place    *fact
-	address  *fact
-	revision *fact
-	cache    *fact
-	filled   *bar
-	traffic  *fact
+	place   *fact
+	address *fact
+	moment  *momentLine
+	cache   *fact
+	filled  *bar
+	traffic *fact
 
 	auto, readOnly, offline *switchLine
 
@@ -67,12 +64,13 @@ func newDetailPane(texts assets.Texts, do func(model.Action)) *detailPane {
 
 	p.place = newFact(texts.Get("detail.place"))
 	p.address = newFact(texts.Get("detail.address"))
-	p.revision = newFact(texts.Get("detail.revision"))
+	p.moment = newMomentLine(texts.Get("detail.revision"), func(a model.Action) { p.do(a) })
 	p.cache = newFact(texts.Get("detail.cache.title"))
 	p.traffic = newFact(texts.Get("detail.traffic.title"))
-	p.filled = newBar()
-	p.facts = container.New(layout.NewCustomPaddedVBoxLayout(-6),
-		p.place.root, p.address.root, p.revision.root, p.cache.root,
+	p.filled = newBar(9)
+	align(p.place, p.address, p.moment.fact, p.cache, p.traffic)
+	facts := container.New(layout.NewCustomPaddedVBoxLayout(-6),
+		p.place.root, p.address.root, p.moment.root, p.cache.root,
 		p.filled.root,
 		p.traffic.root)
 
@@ -89,17 +87,17 @@ func newDetailPane(texts assets.Texts, do func(model.Action)) *detailPane {
 	body := container.NewVBox(
 		head,
 		container.New(layout.NewCustomPaddedLayout(4, 4, theme.InnerPadding(), theme.InnerPadding()),
-			container.NewHBox(p.primary, p.toggle, layout.NewSpacer(), p.more)),
-		inset(p.notice),
-		section(p.facts),
+			container.New(layout.NewCustomPaddedHBoxLayout(buttonGap), p.primary, p.toggle, layout.NewSpacer(), p.more)),
+		container.New(layout.NewCustomPaddedLayout(0, 4, theme.InnerPadding(), theme.InnerPadding()), p.notice),
+		section(facts),
 		section(container.New(layout.NewCustomPaddedVBoxLayout(-8), p.auto.root, p.readOnly.root, p.offline.root)),
 		section(container.NewVBox(
 			container.NewBorder(nil, nil, title, p.publish),
 			container.New(layout.NewCustomPaddedLayout(-12, 0, 0, 0), container.NewVBox(p.calm, p.lines, p.others)))))
-	p.scroll = container.NewVScroll(container.New(layout.NewCustomPaddedLayout(10, 12, 10, 14), body))
+	p.scroll = container.NewVScroll(container.New(layout.NewCustomPaddedLayout(6, 6, 8, 12), body))
 	p.none = container.NewCenter(hintOneLine(texts.Get("detail.none")))
 	p.ground = newCard()
-	p.root = container.NewStack(p.ground, p.none, p.scroll)
+	p.root = container.NewStack(p.ground, p.none, container.New(layout.NewCustomPaddedLayout(4, 6, 2, 2), p.scroll))
 	p.scroll.Hide()
 	return p
 }
@@ -130,7 +128,9 @@ func (p *detailPane) set(d model.Detail) {
 	p.icon.Resource = Icon("kind-" + d.Kind)
 	p.icon.Refresh()
 	p.name.SetText(d.Name)
-	p.state.set(d.Row)
+	state := d.Row
+	state.Notice = model.Notice{} // it is told whole below
+	p.state.set(state)
 	setButton(p.primary, d.Primary)
 	other := d.Toggle
 	if other.Verb == d.Primary.Verb {
@@ -143,7 +143,7 @@ func (p *detailPane) set(d model.Detail) {
 
 	p.place.set(d.Place)
 	p.address.set(d.Address)
-	p.revision.set(d.Revision)
+	p.moment.set(d.Moment)
 	p.cache.set(d.Cache)
 	p.filled.set(d.Filled)
 	p.traffic.set(d.Traffic)
@@ -182,7 +182,7 @@ func (p *detailPane) setLines(lines []model.Line) {
 
 func (p *detailPane) menu() {
 	if c := fyne.CurrentApp().Driver().CanvasForObject(p.more); c != nil {
-		widget.ShowPopUpMenuAtRelativePosition(rowMenu(p.detail.Row, p.do), c, fyne.NewPos(0, p.more.Size().Height), p.more)
+		showBelow(p.more, c, rowMenu(p.detail.Row, p.do))
 	}
 }
 
@@ -200,20 +200,67 @@ func setButton(b *widget.Button, a model.Action) {
 // fact is a line with a name and a value. Without a value it takes no room.
 type fact struct {
 	root  *fyne.Container
+	name  *widget.Label
 	value *widget.Label
 }
 
 func newFact(name string) *fact {
-	l := caption()
-	l.SetText(name)
-	l.Truncation = fyne.TextTruncateOff
-	f := &fact{value: widget.NewLabel("")}
+	f := &fact{name: caption(), value: widget.NewLabel("")}
+	f.name.SetText(name)
+	f.name.Truncation = fyne.TextTruncateOff
 	f.value.SizeName = theme.SizeNameCaptionText
 	f.value.Truncation = fyne.TextTruncateEllipsis
 	f.value.Selectable = true
-	f.root = container.NewBorder(nil, nil, container.NewGridWrap(fyne.NewSize(84, l.MinSize().Height), l), nil, f.value)
+	f.root = container.New(&names{f.name}, f.name, f.value)
 	f.root.Hide()
 	return f
+}
+
+// align puts the values of facts below each other.
+func align(facts ...*fact) {
+	n := &names{}
+	for _, f := range facts {
+		*n = append(*n, f.name)
+		f.root.Layout = n
+	}
+}
+
+// belowValue lines an object up with the value of a fact.
+type belowValue struct{ of *fact }
+
+func (b belowValue) indent() float32 { return b.of.root.Layout.(*names).width() }
+
+func (b belowValue) MinSize(objects []fyne.CanvasObject) fyne.Size {
+	return objects[0].MinSize().AddWidthHeight(b.indent(), 0)
+}
+
+func (b belowValue) Layout(objects []fyne.CanvasObject, size fyne.Size) {
+	objects[0].Move(fyne.NewPos(b.indent(), 0))
+	objects[0].Resize(fyne.NewSize(max(size.Width-b.indent(), 0), size.Height))
+}
+
+// names is the layout of facts, for the widest of their names.
+type names []*widget.Label
+
+func (n *names) width() float32 {
+	width := float32(84)
+	for _, l := range *n {
+		width = max(width, l.MinSize().Width)
+	}
+	return width
+}
+
+func (n *names) MinSize(objects []fyne.CanvasObject) fyne.Size {
+	name, value := objects[0].MinSize(), objects[1].MinSize()
+	return fyne.NewSize(n.width()+value.Width, max(name.Height, value.Height))
+}
+
+func (n *names) Layout(objects []fyne.CanvasObject, size fyne.Size) {
+	width := n.width()
+	objects[0].Move(fyne.NewPos(0, 0))
+	objects[0].Resize(fyne.NewSize(width, size.Height))
+	objects[1].Move(fyne.NewPos(width, 0))
+	objects[1].Resize(fyne.NewSize(max(size.Width-width, 0), size.Height))
 }
 
 func (f *fact) set(value string) {
@@ -229,10 +276,10 @@ type bar struct {
 	bar  *widget.ProgressBar
 }
 
-func newBar() *bar {
+func newBar(above float32) *bar {
 	b := &bar{bar: widget.NewProgressBar()}
 	b.bar.TextFormatter = func() string { return "" }
-	b.root = container.New(layout.NewCustomPaddedLayout(9, 8, theme.InnerPadding(), theme.InnerPadding()), container.New(slim{}, b.bar))
+	b.root = container.New(layout.NewCustomPaddedLayout(above, 8, theme.InnerPadding(), theme.InnerPadding()), container.New(slim{}, b.bar))
 	return b
 }
 
@@ -277,10 +324,14 @@ func newSwitchLineOf(check *widget.Check, object fyne.CanvasObject, do func(mode
 			do(l.s.Action)
 		}
 	}
-	indent := canvas.NewRectangle(color.Transparent)
-	indent.SetMinSize(fyne.NewSize(theme.IconInlineSize()+theme.Padding(), 0))
-	l.root = container.New(layout.NewCustomPaddedVBoxLayout(-12), object, container.NewBorder(nil, nil, indent, nil, l.why))
+	l.root = container.New(layout.NewCustomPaddedVBoxLayout(-12), object, underCheck(l.why))
 	return l
+}
+
+// underCheck lines a label up with the text of a box to tick.
+func underCheck(l *widget.Label) fyne.CanvasObject {
+	indent := theme.IconInlineSize() + 2*theme.InputBorderSize()
+	return container.New(layout.NewCustomPaddedLayout(0, 0, indent, 0), l)
 }
 
 func (l *switchLine) set(s model.Switch) {
@@ -308,7 +359,7 @@ func newUploadLine() *uploadLine {
 	l := &uploadLine{path: widget.NewLabel(""), status: caption(), why: hint("")}
 	l.path.SizeName = theme.SizeNameCaptionText
 	l.path.Truncation = fyne.TextTruncateEllipsis
-	l.bar = newBar()
+	l.bar = newBar(13)
 	l.root = container.New(layout.NewCustomPaddedVBoxLayout(tight-2), l.path, l.status, l.why, l.bar.root)
 	return l
 }

@@ -101,7 +101,7 @@ func newCheckLine(fix *sheetButton) *checkLine {
 	mark := container.New(layout.NewCustomPaddedLayout(8, 0, theme.InnerPadding(), 0),
 		container.NewVBox(container.NewGridWrap(fyne.NewSquareSize(theme.IconInlineSize()), l.mark)))
 	text := container.New(layout.NewCustomPaddedVBoxLayout(-12), l.name, l.detail, l.advice, l.done)
-	button := container.New(layout.NewCustomPaddedLayout(4, 0, 0, 16), container.NewVBox(l.fix))
+	button := container.New(layout.NewCustomPaddedLayout(4, 0, 0, theme.InnerPadding()), container.NewVBox(l.fix))
 	l.root = container.NewVBox(l.rule, container.NewBorder(nil, nil, mark, button, text))
 	return l
 }

@@ -115,7 +115,7 @@ func (b *noticeBox) build() *fyne.Container {
 		return container.NewStack(b.ground, container.NewBorder(nil, nil, left, nil, container.NewVBox(text, b.below)))
 	}
 	return container.NewStack(b.ground, container.NewBorder(nil, nil, left,
-		container.New(layout.NewCustomPaddedLayout(0, 0, 0, 6), container.NewCenter(container.NewVBox(b.action, b.other))), text))
+		container.New(layout.NewCustomPaddedLayout(6, 6, 0, 8), container.NewCenter(container.NewVBox(b.action, b.other))), text))
 }
 
 func (b *noticeBox) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(b.body) }

@@ -34,6 +34,10 @@ func (w *Window) Quit() bool {
 	return true
 }
 
+// Leaving says whether it asks how, or ends the app as soon as all is uploaded, which
+// it sees in what is shown.
+func (w *Window) Leaving() bool { return w.leaving != nil }
+
 // quitSheet asks how to end the app while uploads wait.
 type quitSheet struct {
 	*sheet
@@ -71,7 +75,7 @@ func (s *quitSheet) choices() {
 	background, first := choice("quit.background", "quit.background.help", widget.HighImportance, s.quit)
 	_, second := choice("quit.after", "quit.after.help", widget.MediumImportance, s.await)
 	_, third := choice("quit.stop", "quit.stop.help", widget.MediumImportance, s.end)
-	s.fill([]fyne.CanvasObject{inset(s.waiting), first, second, third},
+	s.fill([]fyne.CanvasObject{container.New(layout.NewCustomPaddedLayout(0, 8, 0, 0), inset(s.waiting)), first, second, third},
 		[]fyne.CanvasObject{layout.NewSpacer(), s.button(s.texts.Get("quit.cancel"), widget.MediumImportance, s.close)}, background)
 	s.describe()
 }

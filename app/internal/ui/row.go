@@ -4,6 +4,7 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/driver/desktop"
 	"fyne.io/fyne/v2/layout"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
@@ -37,6 +38,7 @@ type stateLine struct {
 	mark   *widget.Icon
 	busy   *widget.Activity
 	status *widget.Label
+	tone   model.Tone
 }
 
 func newStateLine() *stateLine {
@@ -55,8 +57,13 @@ func (l *stateLine) set(r model.Row) {
 	if r.Notice.What != "" && !r.Working {
 		text, tone = r.Notice.What, r.Notice.Tone
 	}
-	l.mark.SetResource(toneMark(tone))
-	l.status.SetText(text)
+	if l.mark.Resource == nil || l.tone != tone {
+		l.tone = tone
+		l.mark.SetResource(toneMark(tone))
+	}
+	if l.status.Text != text {
+		l.status.SetText(text)
+	}
 	if r.Working {
 		l.busy.Show()
 		l.busy.Start()
@@ -104,15 +111,34 @@ func (w *driveRow) set(r model.Row, edge float32) {
 		w.icon.Resource = Icon("kind-" + r.Kind)
 		w.icon.Refresh()
 	}
+	was := w.row
 	w.row = r
-	w.name.SetText(r.Name)
-	w.source.SetText(r.Source)
+	if was.Name != r.Name {
+		w.name.SetText(r.Name)
+	}
+	if was.Source != r.Source {
+		w.source.SetText(r.Source)
+	}
 	w.state.set(r)
+	if was.Primary.Verb == r.Primary.Verb && was.Primary.Label == r.Primary.Label {
+		return
+	}
 	setButton(w.primary, r.Primary)
+	if r.Primary.Verb == model.Open { // a list of loud buttons says nothing
+		w.primary.Importance = widget.MediumImportance
+	}
 	w.body.Refresh() // the button may be of another width
 }
 
 func (w *driveRow) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(w.body) }
+
+// MouseIn shows that the pointer is over the row. The list's own mark would be
+// beside the card.
+func (w *driveRow) MouseIn(*desktop.MouseEvent) { w.ground.hover(true) }
+
+func (w *driveRow) MouseMoved(*desktop.MouseEvent) {}
+
+func (w *driveRow) MouseOut() { w.ground.hover(false) }
 
 func (w *driveRow) canvas() fyne.Canvas {
 	return fyne.CurrentApp().Driver().CanvasForObject(w)

@@ -21,6 +21,9 @@ const (
 	wideWidth  = 620 // of those with a report in them
 )
 
+// buttonGap is the room between two buttons that are beside each other.
+const buttonGap = 8
+
 // sheet is a form over the window. Esc closes it wherever the keyboard is.
 type sheet struct {
 	popup   *widget.PopUp
@@ -55,13 +58,13 @@ func newSheetOf(across float32, c fyne.Canvas, title string, onClose func()) *sh
 	s.title.SizeName = theme.SizeNameSubHeadingText
 	s.title.Truncation = fyne.TextTruncateEllipsis
 	s.body = container.NewVBox()
-	s.buttons = container.NewHBox()
+	s.buttons = container.New(layout.NewCustomPaddedHBoxLayout(buttonGap))
 	s.trouble = newNoticeBox(false, func(model.Action) {})
 	width := canvas.NewRectangle(color.Transparent)
 	width.SetMinSize(fyne.NewSize(max(min(across, c.Size().Width-60), sheetWidth), 0))
 	s.popup = widget.NewModalPopUp(container.New(layout.NewCustomPaddedLayout(10, 14, 14, 14),
 		container.NewVBox(width, s.title, s.body,
-			inset(s.trouble), inset(s.buttons))), c)
+			inset(s.trouble), container.New(layout.NewCustomPaddedLayout(6, 0, 0, 0), inset(s.buttons)))), c)
 	return s
 }
 
@@ -191,8 +194,9 @@ func (c *sheetCheck) TypedKey(e *fyne.KeyEvent) {
 type sheetEntry struct {
 	widget.Entry
 	escape   func()
-	down     func()              // what is below; nil: nothing
-	shortcut func(fyne.Shortcut) // of the window; nil: none
+	down     func()                    // what is below; nil: nothing
+	shortcut func(fyne.Shortcut)       // of the window; nil: none
+	other    func(*fyne.KeyEvent) bool // takes keys before the entry does; nil: none
 }
 
 func (e *sheetEntry) TypedKey(k *fyne.KeyEvent) {
@@ -202,6 +206,9 @@ func (e *sheetEntry) TypedKey(k *fyne.KeyEvent) {
 		return
 	case k.Name == fyne.KeyDown && e.down != nil:
 		e.down()
+		return
+	}
+	if e.other != nil && e.other(k) {
 		return
 	}
 	e.Entry.TypedKey(k)

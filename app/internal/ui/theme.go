@@ -9,8 +9,9 @@ import (
 
 // Colours that the toolkit has no name for.
 const (
-	colorCard fyne.ThemeColorName = "moorageCard"
-	colorEdge fyne.ThemeColorName = "moorageEdge"
+	colorCard  fyne.ThemeColorName = "moorageCard"
+	colorHover fyne.ThemeColorName = "moorageHover" // of a card under the pointer
+	colorEdge  fyne.ThemeColorName = "moorageEdge"
 )
 
 // Look is whether the app is light or dark.
@@ -59,11 +60,13 @@ func (t *Theme) Color(name fyne.ThemeColorName, variant fyne.ThemeVariant) color
 			return rgb(0xeff3f5)
 		case colorCard, theme.ColorNameOverlayBackground, theme.ColorNameMenuBackground:
 			return rgb(0xffffff)
+		case colorHover:
+			return rgb(0xf7fbfc)
 		case colorEdge, theme.ColorNameSeparator:
 			return rgb(0xd9e1e5)
 		case theme.ColorNameForeground:
 			return rgb(0x15242c)
-		case theme.ColorNamePlaceHolder, theme.ColorNameDisabled:
+		case theme.ColorNamePlaceHolder, theme.ColorNameDisabled: // hints are in the second one
 			return rgb(0x5f707a)
 		case theme.ColorNamePrimary, theme.ColorNameHyperlink:
 			return rgb(0x0f7c90)
@@ -74,7 +77,7 @@ func (t *Theme) Color(name fyne.ThemeColorName, variant fyne.ThemeVariant) color
 		case theme.ColorNameInputBackground:
 			return rgb(0xf6f9fa)
 		case theme.ColorNameInputBorder:
-			return rgb(0xc3ced4)
+			return rgb(0x84949d)
 		case theme.ColorNameSuccess:
 			return rgb(0x2a8f4f)
 		case theme.ColorNameWarning:
@@ -89,6 +92,8 @@ func (t *Theme) Color(name fyne.ThemeColorName, variant fyne.ThemeVariant) color
 		return rgb(0x12191d)
 	case colorCard, theme.ColorNameOverlayBackground, theme.ColorNameMenuBackground:
 		return rgb(0x1b252b)
+	case colorHover:
+		return rgb(0x212d34)
 	case colorEdge, theme.ColorNameSeparator:
 		return rgb(0x2b3941)
 	case theme.ColorNameForeground:
@@ -106,7 +111,7 @@ func (t *Theme) Color(name fyne.ThemeColorName, variant fyne.ThemeVariant) color
 	case theme.ColorNameInputBackground:
 		return rgb(0x141d22)
 	case theme.ColorNameInputBorder:
-		return rgb(0x3a4b55)
+		return rgb(0x6f828d)
 	case theme.ColorNameSuccess:
 		return rgb(0x4cc27a)
 	case theme.ColorNameWarning:

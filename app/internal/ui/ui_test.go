@@ -49,6 +49,7 @@ type service struct {
 	full    error // of what is saved
 	hold    bool  // StopService is not answered, but by held
 	held    func(*api.Problem)
+	history history
 }
 
 func (s *service) StopService(done func(*api.Problem)) {
@@ -102,29 +103,35 @@ func (s *service) last() string {
 }
 
 type fixture struct {
-	t       *testing.T
+	t       testing.TB
 	win     fyne.Window
 	ui      *Window
 	service *service
 	texts   assets.Texts
 }
 
-func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
-	a := test.NewTempApp(t)
-	a.Settings().SetTheme(variant{NewTheme(LookOfDesktop), v})
+func newFixture(t testing.TB, v fyne.ThemeVariant) *fixture {
+	t.Helper()
 	texts, err := assets.English()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newFixtureIn(t, variant{NewTheme(LookOfDesktop), v}, texts)
+}
+
+func newFixtureIn(t testing.TB, look fyne.Theme, texts assets.Texts) *fixture {
+	test.NewTempApp(t).Settings().SetTheme(look)
 	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{prospects: newProspects(texts)}, texts: texts}
 	f.ui = New(Options{
 		Window: f.win, Texts: texts, Actions: f.service, Prospects: f.service.prospects,
+		Times: f.service, Clock: func() time.Time { return noon },
 		Visit: func(page string) error {
 			f.service.prospects.visited = page
 			return f.service.unvisited
 		},
 		Hide: func() { f.service.note("hide") }, Quit: func() { f.service.note("quit") },
-		Copy: func(s string) { f.service.copied = s },
+		Copy:  func(s string) { f.service.copied = s },
+		Setup: f.service, SetLanguage: func(l string) { f.service.note("language %s", l) },
 		Look: LookOfDesktop, SetLook: func(l Look) { f.service.note("look %s", l) },
 		Save: func(name string, write func(io.Writer) error, done func(string, error)) {
 			f.service.note("save %s", name)

@@ -6,6 +6,7 @@ package ui
 import (
 	"io"
 	"slices"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -39,18 +40,23 @@ type Window struct {
 	win     fyne.Window
 	texts   assets.Texts
 	actions Actions
+	times   Times
+	now     func() time.Time
 	hide    func()
 	quit    func()
 	copy    func(string)
 	save    func(name string, write func(io.Writer) error, done func(place string, err error))
 	setLook func(Look)
+	setup   SetupActions
+	tongue  string       // Options.Language
+	speak   func(string) // Options.SetLanguage
 
 	prospects Prospects
 	visit     func(address string) error
 	adding    *addSheet // in view, or nil
 
 	view   model.View
-	top    *fyne.Container
+	root   *fyne.Container
 	header *fyne.Container
 	list   *driveList
 	search *sheetEntry
@@ -65,6 +71,7 @@ type Window struct {
 	detail *detailPane
 	split  *fyne.Container
 
+	settled bool        // sheet is that of the settings
 	leaving *quitSheet  // in view, or nil
 	awaited func() bool // done when true; nil: nothing
 }
@@ -78,11 +85,17 @@ type Options struct {
 	Prospects Prospects
 	Visit     func(address string) error // opens a web page
 
+	Times   Times
+	Clock   func() time.Time
 	Hide    func()       // the person closes the window
 	Quit    func()       // the person ends the app
 	Copy    func(string) // to the clipboard
 	Look    Look         // that of now
 	SetLook func(Look)   // changes and keeps it
+	Setup   SetupActions
+	// Language is the one that is kept for the next start, "" for that of the system.
+	Language    string
+	SetLanguage func(string)
 	// Save lets the person choose a place and writes there; done is called from
 	// any goroutine, with the place, or "" if the person chose none.
 	Save func(name string, write func(io.Writer) error, done func(place string, err error))
@@ -91,8 +104,8 @@ type Options struct {
 // New fills a window. It shows no drives before the first Show.
 func New(o Options) *Window {
 	w := &Window{
-		win: o.Window, texts: o.Texts, actions: o.Actions, hide: o.Hide, quit: o.Quit, copy: o.Copy,
-		look: o.Look, setLook: o.SetLook, save: o.Save, prospects: o.Prospects, visit: o.Visit,
+		win: o.Window, texts: o.Texts, actions: o.Actions, times: o.Times, now: o.Clock, hide: o.Hide, quit: o.Quit, copy: o.Copy,
+		look: o.Look, setLook: o.SetLook, save: o.Save, prospects: o.Prospects, visit: o.Visit, setup: o.Setup, tongue: o.Language, speak: o.SetLanguage,
 	}
 	w.win.SetTitle(w.texts.Get("app.name"))
 	w.win.SetIcon(Icon("moorage"))
@@ -138,14 +151,15 @@ func (w *Window) build() fyne.CanvasObject {
 
 	w.detail = newDetailPane(w.texts, w.Do)
 	w.split = container.New(columns{0.54}, container.NewStack(
-		container.New(layout.NewCustomPaddedLayout(0, 4, 11, 0), w.list.withoutMarks()), container.NewCenter(w.none)),
+		container.New(layout.NewCustomPaddedLayout(0, 4, 11, 0), w.list), container.NewCenter(w.none)),
 		container.New(layout.NewCustomPaddedLayout(4, 8, 0, 12), w.detail.root))
 	w.split.Hide()
 
-	w.top = container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner))
-	return container.NewBorder(w.top,
+	top := container.NewVBox(w.header, container.New(layout.NewCustomPaddedLayout(0, 4, 12, 12), w.banner))
+	w.root = container.NewBorder(top,
 		container.New(layout.NewCustomPaddedLayout(-6, -4, 8, 12), w.footer),
 		nil, nil, container.NewStack(w.split, w.empty))
+	return w.root
 }
 
 // welcome is what a window without drives says.
@@ -168,7 +182,9 @@ func (w *Window) Show(v model.View) {
 	w.view = v
 	if changed {
 		w.banner.set(v.Banner)
-		w.top.Refresh()
+		for range 2 { // wrapped text knows its height only once it has a width
+			w.root.Refresh()
+		}
 	}
 	if w.footer.Text != v.Summary {
 		w.footer.SetText(v.Summary)
@@ -209,8 +225,8 @@ func (w *Window) arrange() {
 	show(w.empty, len(w.view.Rows) == 0 && w.view.Banner.What == "")
 	show(w.split, len(w.view.Rows) > 0)
 	nothing := len(rows) == 0 && len(w.view.Rows) > 0
-	if nothing {
-		w.none.SetText(w.texts.Get("search.none", w.search.Text))
+	if text := w.texts.Get("search.none", w.search.Text); nothing && w.none.Text != text {
+		w.none.SetText(text)
 	}
 	show(w.none, nothing)
 }
@@ -246,6 +262,8 @@ func (w *Window) Do(a model.Action) {
 		w.question(t.Get("remove.title", a.Drive), t.Get("remove.text"), t.Get("remove.yes"), a)
 	case model.Edit:
 		w.edit(a.Drive)
+	case model.Revise:
+		w.revise(a.Drive)
 	case model.Copy:
 		for _, r := range w.view.Rows {
 			if r.Name == a.Drive {
@@ -262,6 +280,8 @@ func (w *Window) Do(a model.Action) {
 		w.doctor()
 	case model.Preferences:
 		w.settings()
+	case model.Secrets:
+		w.secrets()
 	default:
 		w.actions.Do(a.Verb, a.Drive)
 	}
@@ -284,12 +304,20 @@ func (w *Window) menu() {
 	item := func(verb model.Verb, label string, icon fyne.Resource) *fyne.MenuItem {
 		return fyne.NewMenuItemWithIcon(w.texts.Get(label), icon, func() { w.Do(model.Action{Verb: verb}) })
 	}
-	menu := widget.NewPopUpMenu(fyne.NewMenu("",
-		item(model.Preferences, "menu.settings", theme.SettingsIcon()), item(model.Examine, "menu.doctor", theme.SearchIcon()),
+	p := w.view.Pause
+	pause := fyne.NewMenuItemWithIcon(p.Label, theme.MediaPauseIcon(), func() { w.Do(p) })
+	pause.Checked = p.Checked
+	showBelow(w.more, w.win.Canvas(), fyne.NewMenu("",
+		pause, fyne.NewMenuItemSeparator(), item(model.Preferences, "menu.settings", theme.SettingsIcon()), item(model.Examine, "menu.doctor", theme.SearchIcon()),
 		fyne.NewMenuItemSeparator(), item(model.Quit, "menu.quit", theme.LogoutIcon()),
-	), w.win.Canvas())
-	below := w.more.Size()
-	menu.ShowAtRelativePosition(fyne.NewPos(below.Width-menu.MinSize().Width, below.Height+theme.Padding()), w.more)
+	))
+}
+
+// showBelow shows a menu below the button that it belongs to, at whose end it ends.
+func showBelow(button *widget.Button, c fyne.Canvas, menu *fyne.Menu) {
+	m := widget.NewPopUpMenu(menu, c)
+	size := button.Size()
+	m.ShowAtRelativePosition(fyne.NewPos(size.Width-m.MinSize().Width, size.Height+theme.Padding()), button)
 }
 
 // doctor shows the doctor's report, and has it made.
@@ -311,13 +339,63 @@ func (w *Window) turn() {
 
 func (w *Window) examine(a model.Action) { w.actions.Do(a.Verb, a.Drive) }
 
-func (w *Window) settings() {
+func (w *Window) settings() { w.settingsAt(sectionGeneral) }
+
+// settingsAt opens the settings at a section.
+func (w *Window) settingsAt(section int) {
 	w.turn()
 	if w.opens(func() *sheet {
-		return newSettingsSheet(w.win.Canvas(), w.texts, w.Do, w.look, w.setLooks, w.diagnose, w.closed).sheet
+		w.settled = true
+		return newSettingsSheet(w.win.Canvas(), w.texts, settingsActions{
+			do: w.Do, edit: w.setup.EditSettings, diagnose: w.diagnose, forget: w.forget,
+			prefs: Preferences{Look: w.look, SetLook: w.setLooks, Language: w.tongue, SetLanguage: w.setTongue},
+		}, section, func() {
+			w.settled = false
+			w.closed()
+		}).sheet
 	}) {
 		w.actions.Do(model.Preferences, "")
 	}
+}
+
+// secrets shows where passwords are kept, over the settings if they are in view.
+func (w *Window) secrets() {
+	closed := w.closed
+	if w.settled {
+		closed = func() {
+			w.closed()
+			w.settingsAt(sectionAccounts)
+		}
+	}
+	w.turn()
+	if w.opens(func() *sheet { return newSecretsSheet(w.win.Canvas(), w.texts, w.setup, closed).sheet }) {
+		w.actions.Do(model.Secrets, "")
+	}
+}
+
+// forget asks before a password is taken away, and comes back to the settings.
+func (w *Window) forget(a model.Account) {
+	w.turn()
+	w.open(func() *sheet {
+		return newQuestion(w.win.Canvas(), w.texts.Get("accounts.forget.title", a.Drive), w.texts.Get("accounts.forget.text"),
+			w.texts.Get("accounts.forget.yes"), w.texts.Get("no"), func() {
+				w.setup.ForgetSecret(a.ID, func(p *api.Problem) {
+					fyne.Do(func() {
+						if p != nil && w.sheet != nil && w.settled {
+							w.sheet.tell(p)
+						}
+					})
+				})
+			}, func() {
+				w.closed()
+				w.settingsAt(sectionAccounts)
+			})
+	})
+}
+
+func (w *Window) setTongue(language string) {
+	w.tongue = language
+	w.speak(language)
 }
 
 func (w *Window) setLooks(l Look) {
@@ -339,6 +417,18 @@ func (w *Window) edit(drive string) {
 			w.open(func() *sheet { return newEditSheet(w.win.Canvas(), w.texts, r, w.actions.Edit, w.closed).sheet })
 		}
 	}
+}
+
+// revise lets a person choose the revision that a drive shows.
+func (w *Window) revise(drive string) {
+	d, ok := w.times.Drive(drive)
+	if !ok {
+		return
+	}
+	w.open(func() *sheet {
+		known := w.view.Rows
+		return newTimeSheet(w.win.Canvas(), w.texts, d, model.NewTimeline(w.texts, d, w.now), w.times, func() { w.reveals(known) }, w.closed).sheet
+	})
 }
 
 func (w *Window) question(title, text, yes string, a model.Action) {

@@ -115,7 +115,7 @@ func usageArgs(f cobra.PositionalArgs) cobra.PositionalArgs {
 
 func serveCommand() *cobra.Command {
 	var trace, stats bool
-	o := serve.Options{Opener: newOpener(), Secret: storedSecret, Stdout: os.Stdout}
+	o := serve.Options{Opener: newOpener(providers.Network{}), Secret: storedSecret, Stdout: os.Stdout}
 	c := &cobra.Command{
 		Use:   "serve URL",
 		Short: "Serve one drive in the foreground, for any NFS client of this computer",

@@ -30,6 +30,7 @@ import (
 	"github.com/moorage/moorage/daemon/internal/mounts/serve"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/service"
+	"github.com/moorage/moorage/daemon/internal/transfer"
 	"github.com/moorage/moorage/daemon/places"
 	"github.com/moorage/moorage/mounter"
 	"github.com/moorage/moorage/nfs/nfstest"
@@ -85,7 +86,8 @@ func testService() error {
 	store := secrets.New(secrets.Options{Keyring: ring, Dir: p.Secrets(), Timeout: 20 * time.Second, Rand: rand.Reader})
 	defer store.Close()
 	m := &mountstest.Mounter{Path: os.Getenv("MOORAGE_TEST_TABLE"), OnMount: mnt}
-	opener := newOpener()
+	transfers := transfer.New(nil)
+	opener := newOpener(transfers.Network())
 	var keep mounts.Keeper
 	if os.Getenv(keepPorts) != "" {
 		keep = keeperOf(socket)
@@ -95,7 +97,7 @@ func testService() error {
 		Prospects: opener, List: func(_ context.Context, dir string, read bool) error { return listAt(dir, read) },
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Probe:     func(context.Context) []api.Check { return nil },
-		Successor: successor,
+		Successor: successor, Transfers: transfers,
 		CheckPeer: func(net.Conn) error { return nil }, Watch: m.Watch,
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,9 @@ import (
 // openFunc opens drives of one kind.
 type openFunc func(ctx context.Context, u providers.URL, r mounts.Request) (*mounts.Source, error)
 
+// connectFunc opens providers of one kind.
+type connectFunc func(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error)
+
 // lookFunc signs in to what u names and lists its root, with a Request whose folders are
 // thrown away, until it has at least most names or all.
 type lookFunc func(ctx context.Context, u providers.URL, r mounts.Request, most int) (api.Tried, error)
@@ -39,6 +43,8 @@ type kind struct {
 	open openFunc
 	look lookFunc
 	form func(u providers.URL) providers.Form // nil: nothing
+
+	history historyFunc // nil: there is none
 }
 
 // kinds opens drives by the kind of their URL. This file and no other names
@@ -51,14 +57,15 @@ var _ mounts.Opener = kinds(nil)
 // memoryLimit.
 const onTheirWay = memoryLimit / 2
 
-// newOpener is called once: its drives share the memory for what is on its way.
-func newOpener() kinds {
+// newOpener is called once: its drives share the memory for what is on its way, and
+// the network.
+func newOpener(network providers.Network) kinds {
 	budget := reader.NewBudget(onTheirWay)
 	return kinds{
-		providers.KindMem:    {openMem, lookMem, nil},
-		providers.KindFolder: {openFolder, lookFolder, nil},
-		providers.KindGit:    {remote(openGit, budget), lookRemote(openGit), git.Form},
-		providers.KindS3:     {remote(openS3, budget), lookRemote(openS3), s3.Form},
+		providers.KindMem:    {openMem, lookMem, nil, nil},
+		providers.KindFolder: {openFolder, lookFolder, nil, nil},
+		providers.KindGit:    {remote(openGit(network), budget), lookRemote(openGit(network)), git.Form, openGitHistory(network)},
+		providers.KindS3:     {remote(openS3(network), budget), lookRemote(openS3(network)), s3.Form, nil},
 	}
 }
 
@@ -69,6 +76,7 @@ func (k kinds) Parse(raw string) (mounts.Location, error) {
 		return mounts.Location{}, err
 	}
 	loc := mounts.Location{URL: u.String(), Kind: u.Kind, Name: u.DefaultName(), Secret: secret}
+	k.revisionOf(u, &loc)
 	if k[u.Kind].open == nil {
 		return loc, &providers.ComingError{Kind: u.Kind}
 	}
@@ -142,35 +150,39 @@ func folderProblem(u providers.URL, err error) error {
 	return fmt.Errorf("open folder: %w", err)
 }
 
-// cacheLimit is how many bytes of files a drive keeps on this computer. What was
-// not read for the longest time goes first; it can be fetched again.
-const cacheLimit = 10 << 30
+// cacheLimit is how many bytes of files a drive keeps on this computer.
+func cacheLimit(r mounts.Request) int64 { return cmp.Or(r.CacheLimit, mounts.DefaultCacheLimit) }
 
 // caching is a provider that keeps files on this computer.
 type caching interface {
 	// CacheUsed is how many bytes of them. It does no I/O.
 	CacheUsed() int64
+	SetCacheLimit(bytes int64)
 }
 
 var _ caching = (*git.Remote)(nil)
 
 // remote opens drives of a kind that has a provider: the drive engine makes a
 // file system of it.
-func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error), budget *reader.Budget) openFunc {
+func remote(open connectFunc, budget *reader.Budget) openFunc {
 	return func(ctx context.Context, u providers.URL, r mounts.Request) (*mounts.Source, error) {
 		p, err := open(ctx, u, r)
 		if err != nil {
 			return nil, err
 		}
 		d, err := drive.Open(ctx, drive.Options{Provider: p, StateDir: engineDir(r.StateDir),
-			CacheDir: filepath.Join(r.CacheDir, "blocks"), CacheLimit: cacheLimit, Budget: budget,
-			UID: r.UID, GID: r.GID, Logger: r.Logger, ReadOnly: r.ReadOnly, Host: hostName()})
+			CacheDir: filepath.Join(r.CacheDir, "blocks"), CacheLimit: cacheLimit(r), Budget: budget,
+			UID: r.UID, GID: r.GID, Logger: r.Logger, ReadOnly: r.ReadOnly, Paused: r.Paused, Host: hostName()})
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
-		used := func() int64 { return 0 }
+		used, limit := func() int64 { return 0 }, d.SetCacheLimit
 		if c, ok := p.(caching); ok {
 			used = c.CacheUsed
+			limit = func(bytes int64) {
+				d.SetCacheLimit(bytes)
+				c.SetCacheLimit(bytes)
+			}
 		}
 		src := &mounts.Source{
 			FS:       d,
@@ -178,14 +190,30 @@ func remote(open func(ctx context.Context, u providers.URL, r mounts.Request) (p
 			ReadOnly: !d.Status().Writable,
 			Health: func() mounts.Health {
 				s := d.Status()
-				return mounts.Health{Online: s.Online, Err: s.Err, Disk: s.Disk, PinRoom: s.Pinned.NoRoom, Revision: s.Revision, CacheUsed: used() + s.CacheUsed, CacheLimit: cacheLimit,
+				return mounts.Health{Online: s.Online, Err: s.Err, Disk: s.Disk, PinRoom: s.Pinned.NoRoom, Revision: s.Revision, CacheUsed: used() + s.CacheUsed, CacheLimit: s.CacheLimit,
 					Pending: api.Pending{Files: s.Pending, Bytes: s.Saved, Parked: s.Parked}, Traffic: api.Traffic{Fetched: s.Fetched, Published: s.Published}}
 			},
 			Changes: d.Changes(), NetworkChanged: d.NetworkChanged,
-			Pinner: pinner{d},
+			Pinner: pinner{d}, SetCacheLimit: limit,
+		}
+		if r, ok := p.(providers.Reviser); ok {
+			rev, health := reviser{d, r}, src.Health
+			src.Reviser = rev
+			src.Health = func() mounts.Health {
+				h, shown := health(), rev.Shown()
+				h.Shown = &shown
+				return h
+			}
 		}
 		if !src.ReadOnly {
-			src.Publish, src.Sync = d.Publish, d.Sync
+			src.Publish, src.Pause = d.Publish, d.Pause
+			src.Sync = func(ctx context.Context) error {
+				err := d.Sync(ctx)
+				if errors.Is(err, drive.ErrPaused) {
+					return fmt.Errorf("%w: %w", mounts.ErrPaused, err)
+				}
+				return err
+			}
 			src.Ledger = func(limit int) []mounts.Upload { return ledger(d, limit) }
 		}
 		return src, nil
@@ -265,11 +293,24 @@ func plainHost(name string) string {
 // maxHost is how many letters of its name do.
 const maxHost = 32
 
-func openGit(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {
-	return git.Open(ctx, u, git.Options{
+func openGit(network providers.Network) connectFunc {
+	return func(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {
+		return git.Open(ctx, u, gitOptions(network, u, r))
+	}
+}
+
+func openGitHistory(network providers.Network) historyFunc {
+	return func(u providers.URL, r mounts.Request) (history, error) {
+		return git.OpenHistory(u, gitOptions(network, u, r))
+	}
+}
+
+func gitOptions(network providers.Network, u providers.URL, r mounts.Request) git.Options {
+	return git.Options{
 		CacheDir:   filepath.Join(r.CacheDir, "git"),
-		CacheLimit: cacheLimit,
+		CacheLimit: cacheLimit(r),
 		Logger:     r.Logger,
+		Network:    network,
 		Credential: func(ctx context.Context, q git.CredentialRequest) (git.Credential, error) {
 			// The repository may send us to another server for its large files.
 			host, _, err := net.SplitHostPort(q.Host)
@@ -288,21 +329,24 @@ func openGit(ctx context.Context, u providers.URL, r mounts.Request) (providers.
 			}
 			return git.Credential{Username: u.User, Password: s}, nil
 		},
-	})
+	}
 }
 
-func openS3(_ context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {
-	return s3.Open(u, s3.Options{
-		Logger: r.Logger,
-		Credentials: func(ctx context.Context) (s3.Credentials, error) {
-			secret, err := r.Secret(ctx)
-			if errors.Is(err, secrets.ErrNotFound) {
-				return s3.Credentials{}, nil
-			}
-			if err != nil {
-				return s3.Credentials{}, err
-			}
-			return s3.ParseSecret(u.User, secret)
-		},
-	})
+func openS3(network providers.Network) connectFunc {
+	return func(_ context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {
+		return s3.Open(u, s3.Options{
+			Logger:  r.Logger,
+			Network: network,
+			Credentials: func(ctx context.Context) (s3.Credentials, error) {
+				secret, err := r.Secret(ctx)
+				if errors.Is(err, secrets.ErrNotFound) {
+					return s3.Credentials{}, nil
+				}
+				if err != nil {
+					return s3.Credentials{}, err
+				}
+				return s3.ParseSecret(u.User, secret)
+			},
+		})
+	}
 }

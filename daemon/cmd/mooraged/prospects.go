@@ -118,7 +118,7 @@ func lookFolder(ctx context.Context, u providers.URL, _ mounts.Request, most int
 const chunk = 500
 
 // lookRemote opens a provider and lists its root.
-func lookRemote(open func(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error)) lookFunc {
+func lookRemote(open connectFunc) lookFunc {
 	return func(ctx context.Context, u providers.URL, r mounts.Request, most int) (api.Tried, error) {
 		p, err := open(ctx, u, r)
 		if err != nil {

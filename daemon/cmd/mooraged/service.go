@@ -16,6 +16,7 @@ import (
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/service"
 	"github.com/moorage/moorage/daemon/internal/state"
+	"github.com/moorage/moorage/daemon/internal/transfer"
 	"github.com/moorage/moorage/daemon/places"
 )
 
@@ -51,10 +52,11 @@ func runService(ctx context.Context, foreground bool) error {
 	m := newMounter(log)
 	store := newSecrets(p)
 	defer store.Close()
-	opener := newOpener()
+	transfers := transfer.New(nil)
+	opener := newOpener(transfers.Network())
 	return service.Run(ctx, service.Options{
 		Places: p, Socket: socket, Version: version(), Opener: opener, Mounter: m,
-		Secrets: store, Logger: log, Look: look, Successor: successor, Keep: keeperOf(socket),
+		Secrets: store, Logger: log, Look: look, Successor: successor, Transfers: transfers, Keep: keeperOf(socket),
 		Probe: probe(m), Prospects: opener, List: listByChild, Login: loginOrNone(),
 	})
 }

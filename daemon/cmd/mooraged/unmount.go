@@ -14,6 +14,7 @@ import (
 	"github.com/moorage/moorage/daemon/internal/mounts"
 	"github.com/moorage/moorage/daemon/internal/state"
 	"github.com/moorage/moorage/daemon/places"
+	"github.com/moorage/moorage/providers"
 )
 
 // unmountCommand is what the moorage command runs when the service does not answer.
@@ -49,7 +50,7 @@ func unmountAlone(ctx context.Context, name string, dirs []string, force bool, s
 	}
 	fmt.Fprintf(stdout, "%s is unmounted\n", st.Name)
 	fmt.Fprintln(stderr, "The service was not asked: it does not answer"+by(filepath.Join(p.State, "service.lock"))+".")
-	if loc, err := newOpener().Parse(st.URL); err == nil && loc.Kind != "folder" && loc.Kind != "mem" && !st.ReadOnly {
+	if loc, err := newOpener(providers.Network{}).Parse(st.URL); err == nil && loc.Kind != "folder" && loc.Kind != "mem" && !st.ReadOnly {
 		fmt.Fprintln(stderr, "What is not on the remote yet is kept on this computer, and published when the drive is mounted again:")
 		fmt.Fprintf(stderr, "  moorage mount %s\n", st.Name)
 	}

@@ -1,5 +1,5 @@
-// Package config reads and edits the file in which people keep their drives. It
-// changes only the lines it must: comments, unknown keys and the order of things stay.
+// Package config reads and edits the file in which people keep their drives and the
+// settings of the service. It changes only the lines it must: comments, unknown keys and the order of things stay.
 package config
 
 import (
@@ -77,15 +77,15 @@ func (f *File) Load() (drives []Drive, warnings []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	drives, err = parse(f.path, text)
+	doc, err := parse(f.path, text)
 	if err != nil {
 		return nil, nil, err
 	}
-	warnings = unknown(f.path, text)
+	warnings, drives = unknown(f.path, text), doc.Drive
 	if added, err := addIDs(drives); err != nil {
 		return nil, nil, err
 	} else if added {
-		if err := f.write(text, drives); err != nil {
+		if err := f.write(text, doc); err != nil {
 			warnings = append(warnings, fmt.Sprintf("The ids of new drives could not be stored in the config file: %v.", err))
 		}
 	}
@@ -99,7 +99,8 @@ func (f *File) Read() ([]Drive, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parse(f.path, text)
+	doc, err := parse(f.path, text)
+	return doc.Drive, err
 }
 
 var validID = regexp.MustCompile(`^[0-9a-f]{16}$`)
@@ -145,15 +146,16 @@ func (f *File) change(edit func([]Drive) []Drive) error {
 	if err != nil {
 		return err
 	}
-	old, err := parse(f.path, text)
+	doc, err := parse(f.path, text)
 	if err != nil {
 		return err // a file that a person must mend first is left as it is
 	}
-	drives := edit(slices.Clone(old))
-	if slices.Equal(drives, old) {
+	old := doc.Drive
+	doc.Drive = edit(slices.Clone(old))
+	if slices.Equal(doc.Drive, old) {
 		return nil
 	}
-	return f.write(text, drives)
+	return f.write(text, doc)
 }
 
 func (f *File) read() ([]byte, error) {
@@ -167,14 +169,18 @@ func (f *File) read() ([]byte, error) {
 	return b, nil
 }
 
-// write edits text so that it holds drives, makes sure that it does, and
-// replaces the file.
-func (f *File) write(text []byte, drives []Drive) error {
-	out, err := edit(text, drives)
+// write edits text so that it holds the drives of doc, and replaces the file.
+func (f *File) write(text []byte, doc document) error {
+	out, err := edit(text, doc.Drive)
 	if err != nil {
 		return err
 	}
-	if back, err := parse(f.path, out); err != nil || !slices.Equal(back, drives) {
+	return f.replace(out, doc)
+}
+
+// replace replaces the file by out, after it has made sure that this says what doc does.
+func (f *File) replace(out []byte, doc document) error {
+	if back, err := parse(f.path, out); err != nil || !slices.Equal(back.Drive, doc.Drive) || back.Settings != doc.Settings {
 		return ErrForm
 	}
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
@@ -184,11 +190,12 @@ func (f *File) write(text []byte, drives []Drive) error {
 }
 
 type document struct {
-	Version int     `toml:"version"`
-	Drive   []Drive `toml:"drive"`
+	Version  int      `toml:"version"`
+	Settings Settings `toml:"settings"`
+	Drive    []Drive  `toml:"drive"`
 }
 
-func parse(path string, text []byte) ([]Drive, error) {
+func parse(path string, text []byte) (document, error) {
 	doc := document{Version: Version}
 	if err := toml.Unmarshal(text, &doc); err != nil {
 		e := &Error{Path: path, Text: err.Error()}
@@ -197,17 +204,20 @@ func parse(path string, text []byte) ([]Drive, error) {
 			e.Line, e.Column = de.Position()
 			e.Text = strings.TrimPrefix(de.Error(), "toml: ")
 		}
-		return nil, e
+		return document{}, e
 	}
 	if doc.Version < 1 || doc.Version > Version {
-		return nil, &Error{Path: path, Text: fmt.Sprintf("it is of version %d, which this version of Moorage does not know", doc.Version)}
+		return document{}, &Error{Path: path, Text: fmt.Sprintf("it is of version %d, which this version of Moorage does not know", doc.Version)}
+	}
+	if err := doc.Settings.Check(); err != nil {
+		return document{}, invalid(&Error{Path: path}, text, err)
 	}
 	blocks := split(text)
 	seen := make(map[string]bool)
 	for i, d := range doc.Drive {
 		e := &Error{Path: path}
 		if i < len(blocks) && len(blocks) == len(doc.Drive) {
-			e.Line, e.Column = 1+bytes.Count(text[:blocks[i].start], []byte("\n")), 1
+			e.Line, e.Column = lineOf(text, blocks[i].start), 1
 		}
 		switch {
 		case d.URL == "":
@@ -220,10 +230,13 @@ func parse(path string, text []byte) ([]Drive, error) {
 			seen[d.Name] = true
 			continue
 		}
-		return nil, e
+		return document{}, e
 	}
-	return doc.Drive, nil
+	return doc, nil
 }
+
+// lineOf is the number of the line that begins at pos, from 1.
+func lineOf(text []byte, pos int) int { return 1 + bytes.Count(text[:pos], []byte("\n")) }
 
 // unknown names the keys that this version does not know.
 func unknown(path string, text []byte) (warnings []string) {

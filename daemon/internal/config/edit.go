@@ -19,10 +19,11 @@ version = 1
 type block struct{ start, end int }
 
 var (
-	driveLine = regexp.MustCompile(`^\s*\[\[\s*("drive"|'drive'|drive)\s*\]\]`)
-	subLine   = regexp.MustCompile(`^\s*\[{1,2}\s*("drive"|'drive'|drive)\s*\.`)
-	tableLine = regexp.MustCompile(`^\s*\[`)
-	idleLine  = regexp.MustCompile(`^\s*(#.*)?$`)
+	driveLine    = regexp.MustCompile(`^\s*\[\[\s*("drive"|'drive'|drive)\s*\]\]`)
+	subLine      = regexp.MustCompile(`^\s*\[{1,2}\s*("drive"|'drive'|drive)\s*\.`)
+	tableLine    = regexp.MustCompile(`^\s*\[`)
+	settingsLine = regexp.MustCompile(`^\s*\[\s*("settings"|'settings'|settings)\s*\]`)
+	idleLine     = regexp.MustCompile(`^\s*(#.*)?$`)
 )
 
 // split finds the blocks of text. It reads lines, not TOML: a multi-line
@@ -52,10 +53,11 @@ func split(text []byte) (blocks []block) {
 // edit returns text with its drives turned into drives: those with a known id are
 // changed where they stand, others are taken out or appended.
 func edit(text []byte, drives []Drive) ([]byte, error) {
-	old, err := parse("", text)
+	doc, err := parse("", text)
 	if err != nil {
 		return nil, err
 	}
+	old := doc.Drive
 	blocks := split(text)
 	if len(blocks) != len(old) {
 		return nil, ErrForm
@@ -81,15 +83,64 @@ func edit(text []byte, drives []Drive) ([]byte, error) {
 	}
 	out.Write(text[pos:])
 	for _, d := range drives[used:] {
-		if s := out.String(); s != "" && !strings.HasSuffix(s, "\n") {
-			out.WriteString("\n")
-		}
 		s, err := editBlock("[[drive]]\n", Drive{}, d)
 		if err != nil {
 			return nil, err
 		}
-		out.WriteString("\n" + s)
+		appendBlock(&out, s)
 	}
+	return out.Bytes(), nil
+}
+
+// appendBlock puts a block behind out, with an empty line between them.
+func appendBlock(out *bytes.Buffer, s string) {
+	if b := out.Bytes(); len(b) > 0 && b[len(b)-1] != '\n' {
+		out.WriteString("\n")
+	}
+	out.WriteString("\n" + s)
+}
+
+// settingsBlock finds the table of the settings with its keys.
+func settingsBlock(text []byte) (b block, found bool) {
+	pos := 0
+	for line := range bytes.Lines(text) {
+		bare := bytes.TrimRight(line, "\r\n")
+		next := pos + len(line)
+		switch {
+		case !found && settingsLine.Match(bare):
+			b, found = block{pos, next}, true
+		case found && tableLine.Match(bare):
+			return b, found
+		case found && !idleLine.Match(bare):
+			b.end = next
+		}
+		pos = next
+	}
+	return b, found
+}
+
+// editSettings returns text with other settings, in the table that is there or a new one.
+func editSettings(text []byte, was, s Settings) ([]byte, error) {
+	if len(text) == 0 {
+		text = []byte(header)
+	}
+	var out bytes.Buffer
+	if b, ok := settingsBlock(text); ok {
+		table, err := editValues(string(text[b.start:b.end]), s.values(was))
+		if err != nil {
+			return nil, err
+		}
+		out.Write(text[:b.start])
+		out.WriteString(table)
+		out.Write(text[b.end:])
+		return out.Bytes(), nil
+	}
+	table, err := editValues("[settings]\n", s.values(Settings{}))
+	if err != nil {
+		return nil, err
+	}
+	out.Write(text)
+	appendBlock(&out, table)
 	return out.Bytes(), nil
 }
 
@@ -97,23 +148,30 @@ func sameDrive(old, d Drive) bool {
 	return old.ID == d.ID || old.Name == d.Name && old.URL == d.URL
 }
 
-// editBlock changes those lines of a block whose values change. A new key goes
-// behind the header and the keys before it.
+// value is a key of a table. Only if it is needed a key is written that is not there.
+type value struct {
+	key      string
+	old, now any
+	needed   bool
+}
+
 func editBlock(s string, old, d Drive) (string, error) {
-	lines := strings.SplitAfter(s, "\n")
-	at := 1
-	for _, k := range []struct {
-		key      string
-		old, now any
-		needed   bool
-	}{
+	return editValues(s, []value{
 		{"id", old.ID, d.ID, true},
 		{"name", old.Name, d.Name, true},
 		{"url", old.URL, d.URL, true},
 		{"dir", old.Dir, d.Dir, d.Dir != ""},
 		{"read_only", old.ReadOnly, d.ReadOnly, d.ReadOnly},
 		{"auto", old.Auto, d.Auto, d.Auto},
-	} {
+	})
+}
+
+// editValues changes those lines of a block whose values change. A new key goes
+// behind the header and the keys before it.
+func editValues(s string, values []value) (string, error) {
+	lines := strings.SplitAfter(s, "\n")
+	at := 1
+	for _, k := range values {
 		found := findKey(lines, k.key)
 		if found > 0 {
 			at = found + 1
@@ -126,7 +184,7 @@ func editBlock(s string, old, d Drive) (string, error) {
 			return "", fmt.Errorf("encode %s: %w", k.key, err)
 		}
 		if found > 0 {
-			lines[found] = string(line)
+			lines[found] = keep(lines[found], string(line))
 			continue
 		}
 		if !strings.HasSuffix(lines[at-1], "\n") {
@@ -136,6 +194,37 @@ func editBlock(s string, old, d Drive) (string, error) {
 		at++
 	}
 	return strings.Join(lines, ""), nil
+}
+
+// keep is line, which takes the place of old, with what old has around its key and
+// value: its indentation and its comment.
+func keep(old, line string) string {
+	indent := old[:len(old)-len(strings.TrimLeft(old, " \t"))]
+	bare := strings.TrimRight(old, "\r\n")
+	return indent + strings.TrimRight(line, "\n") + comment(bare) + old[len(bare):]
+}
+
+// comment is the comment behind the value of a line, with the space before it.
+func comment(line string) string {
+	quote := rune(0)
+	escaped := false
+	for i, r := range line {
+		switch {
+		case escaped:
+			escaped = false
+		case quote == '"' && r == '\\':
+			escaped = true
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			}
+		case r == '"' || r == '\'':
+			quote = r
+		case r == '#':
+			return line[len(strings.TrimRight(line[:i], " \t")):]
+		}
+	}
+	return ""
 }
 
 // findKey returns the line of key before any subtable, or -1.

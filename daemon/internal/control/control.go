@@ -49,6 +49,11 @@ type Pins interface {
 	Unpin(ctx context.Context, name, path string) error
 }
 
+// Revisions tells of the history of a drive's remote.
+type Revisions interface {
+	Revisions(ctx context.Context, name string, q api.RevisionQuery) (api.Revisions, error)
+}
+
 // Secrets is where secrets are kept.
 type Secrets interface {
 	Secrets(ctx context.Context) api.Secrets
@@ -56,6 +61,18 @@ type Secrets interface {
 	UnlockSecrets(ctx context.Context, u api.UnlockSecrets) error
 	CreateSecretFile(f api.SecretFile) error
 	ChangePassphrase(f api.SecretFile) error
+}
+
+// Settings are those of the service.
+type Settings interface {
+	Settings() (api.Settings, error)
+	EditSettings(ctx context.Context, e api.EditSettings) (api.Settings, error)
+}
+
+// Pauses has changes of drives wait on this computer.
+type Pauses interface {
+	PauseTransfers(p api.PauseTransfers) (api.Service, error)
+	ResumeTransfers() (api.Service, error)
 }
 
 // Prospects tells of what may become a drive.
@@ -83,8 +100,11 @@ type Options struct {
 	Mounts  Mounts
 	Uploads Uploads
 	Pins    Pins
+	History Revisions
 	Secrets Secrets
 
+	Settings  Settings
+	Pauses    Pauses
 	Prospects Prospects
 
 	Events  func() Feed
@@ -192,9 +212,18 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/drives/{name}/unpin", withBody(s, func(r *http.Request, x api.PinPath) (any, error) {
 		return struct{}{}, s.o.Pins.Unpin(r.Context(), r.PathValue("name"), x.Path)
 	}))
+	mux.HandleFunc("GET /v1/drives/{name}/revisions", s.handle(s.revisions))
 	mux.HandleFunc("PUT /v1/drives/{name}/secret", withBody(s, func(r *http.Request, x api.Secret) (any, error) {
 		return struct{}{}, s.o.Drives.SetSecret(r.Context(), r.PathValue("name"), x.Secret)
 	}))
+	mux.HandleFunc("GET /v1/settings", s.handle(func(r *http.Request) (any, error) { return s.o.Settings.Settings() }))
+	mux.HandleFunc("PATCH /v1/settings", withBody(s, func(r *http.Request, e api.EditSettings) (any, error) {
+		return s.o.Settings.EditSettings(r.Context(), e)
+	}))
+	mux.HandleFunc("POST /v1/pause", withBody(s, func(r *http.Request, p api.PauseTransfers) (any, error) {
+		return s.o.Pauses.PauseTransfers(p)
+	}))
+	mux.HandleFunc("POST /v1/resume", s.handle(func(r *http.Request) (any, error) { return s.o.Pauses.ResumeTransfers() }))
 	mux.HandleFunc("POST /v1/describe", withBody(s, func(r *http.Request, x api.Describe) (any, error) {
 		return s.o.Prospects.Describe(r.Context(), x)
 	}))

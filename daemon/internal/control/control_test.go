@@ -65,6 +65,13 @@ func (*fakeDrives) Unpin(_ context.Context, n, path string) error {
 	}
 	return nil
 }
+func (*fakeDrives) Revisions(_ context.Context, n string, q api.RevisionQuery) (api.Revisions, error) {
+	at := ""
+	if !q.At.IsZero() {
+		at = q.At.UTC().Format(time.RFC3339)
+	}
+	return api.Revisions{Next: fmt.Sprintf("%s %q %v %q %s %q", n, q.Find, q.Commits, q.Page, at, q.Of)}, nil
+}
 func (*fakeDrives) Secrets(context.Context) api.Secrets {
 	return api.Secrets{Keyring: api.KeyringLocked, Kept: []api.KeptSecret{{ID: "a b", File: true}}}
 }
@@ -134,7 +141,8 @@ func startWith(t *testing.T, read time.Duration) *world {
 	w := &world{socket: socketPath(t), hub: new(events.Hub), drives: &fakeDrives{block: make(chan struct{})},
 		prospects: fakeProspects{make(chan struct{})}}
 	w.client = client.New(w.socket)
-	s := New(Options{Drives: w.drives, Mounts: w.drives, Uploads: w.drives, Pins: w.drives, Secrets: w.drives, Prospects: w.prospects,
+	set := new(fakeSettings)
+	s := New(Options{Settings: set, Pauses: set, Drives: w.drives, Mounts: w.drives, Uploads: w.drives, Pins: w.drives, History: w.drives, Secrets: w.drives, Prospects: w.prospects,
 		Events: func() Feed { return w.hub.Subscribe() },
 		Doctor: fakeDoctor{},
 		Stop:   func(context.Context, api.StopService) error { return nil },
@@ -245,6 +253,21 @@ func TestPins(t *testing.T) {
 	}
 }
 
+func TestRevisions(t *testing.T) {
+	w := start(t)
+	day := time.Date(2026, 1, 31, 23, 59, 59, 0, time.FixedZone("", 3600))
+	for want, q := range map[string]api.RevisionQuery{
+		`a/b "" false ""  ""`:                             {},
+		`a/b "x &?" false ""  ""`:                         {Find: "x &?"},
+		`a/b "" true "n:1"  "feature/x"`:                  {Commits: true, Page: "n:1", Of: "feature/x"},
+		`a/b "" false "" 2026-01-31T22:59:59Z "ünï#code"`: {At: day, Of: "ünï#code"},
+	} {
+		if r, err := w.client.Revisions(t.Context(), "a/b", q); err != nil || r.Next != want {
+			t.Errorf("%+v arrived as %q, %v, want %q", q, r.Next, err, want)
+		}
+	}
+}
+
 func TestUploads(t *testing.T) {
 	w := start(t)
 	ctx := t.Context()
@@ -318,6 +341,8 @@ func TestRule12RefusedRequests(t *testing.T) {
 		"empty":          {post(json, ``), 400},
 		"long":           {post(json, `{"url":"`+strings.Repeat("a", 70<<10)+`"}`), 400},
 		"bad limit":      {"GET /v1/drives/x/uploads?limit=many HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},
+		"bad time":       {"GET /v1/drives/x/revisions?at=yesterday HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},
+		"bad choice":     {"GET /v1/drives/x/revisions?commits=perhaps HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},
 		"bad discard":    {"DELETE /v1/drives/x?discard=maybe HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},
 		"unknown path":   {"GET /v2/x HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},
 		"unknown method": {"BREW /v1/drives HTTP/1.1\r\nHost: moorage\r\nConnection: close\r\n\r\n", 400},

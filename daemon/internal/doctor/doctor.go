@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -55,6 +56,8 @@ type Options struct {
 	Login  Login // nil: nobody here starts services
 	Logger *slog.Logger
 
+	Proxy proxyFunc // of drives; nil: that of the environment
+
 	// Keyring says where passwords can be stored, or fails as package secrets does.
 	Keyring func(ctx context.Context) (where string, err error)
 
@@ -95,6 +98,9 @@ type look struct {
 
 // New makes a doctor.
 func New(o Options) *Doctor {
+	if o.Proxy == nil {
+		o.Proxy = http.ProxyFromEnvironment
+	}
 	d := &Doctor{o: o, turn: make(chan struct{}, 1), away: make(map[string]time.Time)}
 	one := func(id, name string, find func(ctx context.Context, c *api.Check)) look {
 		return look{id: id, name: name, find: func(ctx context.Context) []api.Check {

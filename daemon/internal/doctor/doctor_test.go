@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -451,7 +452,7 @@ func TestEndpoint(t *testing.T) {
 		"mem:": " 0",
 		"?":    " 0",
 	} {
-		host, port := endpoint(raw)
+		host, port := endpoint(http.ProxyFromEnvironment, raw)
 		if got := fmt.Sprint(host, " ", port); got != want {
 			t.Errorf("%s: %s, want %s", raw, got, want)
 		}

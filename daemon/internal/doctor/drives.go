@@ -32,7 +32,7 @@ func (d *Doctor) drive(ctx context.Context, dr api.Drive) []api.Check {
 	mounted := dr.State == api.Mounted || dr.State == api.Degraded
 	var away string
 	var wg sync.WaitGroup
-	wg.Go(func() { away = unreachable(ctx, dr.URL) })
+	wg.Go(func() { away = unreachable(ctx, d.o.Proxy, dr.URL) })
 	wg.Go(func() { d.remote(ctx, dr, &remote) })
 	if mounted {
 		wg.Go(func() { d.live(ctx, dr, &mount) })
@@ -107,8 +107,8 @@ func (d *Doctor) live(ctx context.Context, dr api.Drive, c *api.Check) {
 
 // unreachable says in a sentence why the host of a URL cannot be reached; "" if it can, or
 // if there is none.
-func unreachable(ctx context.Context, raw string) string {
-	host, port := endpoint(raw)
+func unreachable(ctx context.Context, proxy proxyFunc, raw string) string {
+	host, port := endpoint(proxy, raw)
 	if host == "" {
 		return ""
 	}
@@ -127,9 +127,12 @@ func unreachable(ctx context.Context, raw string) string {
 	return ""
 }
 
+// proxyFunc is the proxy for a request; nil: none.
+type proxyFunc = func(*http.Request) (*url.URL, error)
+
 // endpoint is where the remote of a URL listens; "" if that is not known, or is reached
 // by a proxy.
-func endpoint(raw string) (host string, port int) {
+func endpoint(proxy proxyFunc, raw string) (host string, port int) {
 	u, _, err := providers.ParseURL(raw)
 	if err != nil {
 		return "", 0
@@ -145,7 +148,7 @@ func endpoint(raw string) (host string, port int) {
 	}
 	if transport == "http" || transport == "https" {
 		at := url.URL{Scheme: transport, Host: net.JoinHostPort(host, strconv.Itoa(port))}
-		if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: &at}); err != nil || proxy != nil {
+		if by, err := proxy(&http.Request{URL: &at}); err != nil || by != nil {
 			return "", 0
 		}
 	}

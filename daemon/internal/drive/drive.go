@@ -57,7 +57,6 @@ package drive
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -102,6 +101,7 @@ type Options struct {
 	CacheLimit int64          // bytes of it; 0: 10 GiB
 	Budget     *reader.Budget // memory for bytes on their way, which drives share; nil: one of its own
 
+	Paused   bool          // nothing is published before Drive.Pause(false)
 	ReadOnly bool          // nothing can be changed, whatever the remote allows
 	Quiet    time.Duration // how long a file that was saved is left alone before it is published; 0: 1 s
 	Host     string        // this computer, as the names of conflict copies tell it; "": "this computer"
@@ -187,12 +187,15 @@ type Drive struct {
 	closed  bool
 
 	mu       sync.Mutex
-	rev      uint64 // of the last probe; 0: none
-	revision string
+	rev      uint64 // key of revision, see revision.go; 0: it is not known
+	revision string // of the last probe or turn
+	moment   uint64 // when that was
+	turnings uint64 // how often Turn began or ended; the remote is turning while it is odd
 	hidden   int64
 	deferred map[uint64]providers.Entry // newer states of files that are being read
 	usage    usage
 
+	turning chan struct{} // a token of who turns the remote
 	watcher sync.WaitGroup
 	woken   chan struct{} // wakes watch after a sleep of this computer
 }
@@ -224,7 +227,7 @@ func Open(ctx context.Context, o Options) (*Drive, error) {
 	d := &Drive{
 		o: o, p: o.Provider, info: o.Provider.Info(), store: store, flights: newFlights(), stamps: newStamps(1 << 16), lists: newListings(o.Provider), missing: newMissing(), limbo: newLimbo(lost), lost: lost, folders: newFolders(), storage: newDiskTrouble(), pins: newPins(),
 		streams: newStreams(1024), deferred: map[uint64]providers.Entry{}, disk: o.Disk, turns: newTurns(), uses: newUses(),
-		woken: make(chan struct{}, 1),
+		woken: make(chan struct{}, 1), turning: make(chan struct{}, 1),
 	}
 	parallel := max(2, d.info.MaxParallel)
 	d.health = newHealth(o.Clock, parallel)
@@ -293,11 +296,9 @@ func (d *Drive) begin(ctx context.Context) error {
 	if len(hidden) == 8 {
 		d.hidden = int64(binary.BigEndian.Uint64(hidden))
 	}
-	rev, err := d.store.Meta("rev")
-	if err != nil {
+	if err := d.loadRevision(); err != nil {
 		return err
 	}
-	d.setRevision(providers.Version(rev))
 	_, rootErr := d.store.Get(nodes.Root)
 	known := rootErr == nil
 	if rootErr != nil && !errors.Is(rootErr, nodes.ErrNotFound) {
@@ -414,38 +415,21 @@ func (d *Drive) Status() Status {
 	return s
 }
 
+// SetCacheLimit changes Options.CacheLimit. What is too much goes in the background.
+func (d *Drive) SetCacheLimit(bytes int64) {
+	if d.enter() != nil {
+		return
+	}
+	defer d.leave()
+	d.cache.SetLimit(bytes)
+}
+
 // update changes the nodes. While they cannot be written, which [Drive.Trouble]
 // tells, what is known is still served, and nothing new.
 func (d *Drive) update(fn func(*nodes.Tx) error) error { return d.store.Update(fn) }
 
 // Changes wakes up after Status has changed. There is one channel.
 func (d *Drive) Changes() <-chan struct{} { return d.health.changes }
-
-// revisionKey is a revision as nodes keep it: never 0.
-func revisionKey(v providers.Version) uint64 {
-	if v == "" {
-		return 0
-	}
-	h := sha256.Sum256([]byte(v))
-	return binary.BigEndian.Uint64(h[:]) | 1
-}
-
-func (d *Drive) currentRev() uint64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.rev
-}
-
-// setRevision takes over what a probe said and reports whether it is new.
-func (d *Drive) setRevision(v providers.Version) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if string(v) == d.revision {
-		return false
-	}
-	d.revision, d.rev = string(v), revisionKey(v)
-	return true
-}
 
 // probe asks the remote for its revision, if it can tell.
 func (d *Drive) probe(ctx context.Context) error {
@@ -455,6 +439,7 @@ func (d *Drive) probe(ctx context.Context) error {
 	}
 	_, err := do(ctx, d.flights, "probe", d.o.CallTimeout, func(ctx context.Context) (struct{}, error) {
 		var v providers.Version
+		turns := d.turned()
 		err := d.health.call(ctx, true, func(ctx context.Context) (err error) {
 			v, err = prober.Probe(ctx)
 			return err
@@ -462,25 +447,12 @@ func (d *Drive) probe(ctx context.Context) error {
 		if err != nil {
 			return struct{}{}, err
 		}
-		return struct{}{}, d.turnTo(v)
+		return struct{}{}, d.turnTo(v, turns)
 	})
 	if errors.Is(err, providers.ErrUnsupported) {
 		return nil
 	}
 	return err
-}
-
-// turnTo takes over what a probe said; what is known counts until it changes.
-func (d *Drive) turnTo(v providers.Version) error {
-	if !d.setRevision(v) {
-		return nil
-	}
-	d.health.wake()
-	d.pins.changed()
-	return d.update(func(tx *nodes.Tx) error {
-		tx.SetMeta("rev", []byte(v))
-		return nil
-	})
 }
 
 // watch probes while the remote answers, and tries it again while it does not.
@@ -561,9 +533,10 @@ func (d *Drive) tryAgain() bool {
 	defer cancel()
 	err := d.health.try(ctx, func(ctx context.Context) error {
 		if pr, ok := d.p.(providers.Prober); ok {
+			turns := d.turned()
 			v, err := pr.Probe(ctx)
 			if err == nil {
-				return d.turnTo(v)
+				return d.turnTo(v, turns)
 			}
 			if !errors.Is(err, providers.ErrUnsupported) {
 				return err

@@ -245,8 +245,21 @@ func (d *Drive) Publish() {
 	d.pub.hastenAll()
 }
 
+// Pause has nothing published until Pause(false): changes wait on this computer, as
+// durable as ever. What is on its way is called off and done again later. It does not
+// wait, and may be called at any time.
+func (d *Drive) Pause(on bool) {
+	if d.enter() != nil {
+		return
+	}
+	defer d.leave()
+	if d.pub != nil {
+		d.pub.pause(on)
+	}
+}
+
 // Sync is [Drive.Publish] that waits until all is on the remote. The error tells
-// what could not be. When ctx is done it waits no longer, and the publishing goes
+// what could not be; it is [ErrPaused] if something waits for the end of a pause. When ctx is done it waits no longer, and the publishing goes
 // on.
 func (d *Drive) Sync(ctx context.Context) error {
 	if err := d.enter(); err != nil {

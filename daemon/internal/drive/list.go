@@ -377,6 +377,9 @@ func (a *applier) finish(version string, rev uint64) {
 	a.move(n.Complete)
 	n.Complete = true
 	a.countsFrom = a.d.countsFrom(a.now)
+	if !a.d.stillAt(rev) {
+		version = "" // it may be of one revision, and the names of another
+	}
 	n.ListVersion, n.ListRev, n.ListedAt = version, rev, a.countsFrom
 	if a.deferred {
 		a.doubt() // not all that was listed is shown yet: list again after a restart

@@ -69,6 +69,9 @@ func (d *Drive) keep(tx *nodes.Tx, n nodes.Node) (bool, error) {
 	if d.changedHere(&n) {
 		return true, nil
 	}
+	if _, err := tx.Upload(n.ID); !errors.Is(err, nodes.ErrNotFound) {
+		return err == nil, err // it was renamed and back: it may be on the remote where it was to go
+	}
 	// While a directory above is on its way, nothing that the remote says of what
 	// is in it tells where that is.
 	for id, i := n.Parent, 0; id != nodes.Root; i++ {
@@ -88,13 +91,20 @@ func (d *Drive) keep(tx *nodes.Tx, n nodes.Node) (bool, error) {
 	if !below || err != nil {
 		return false, err
 	}
-	n.State |= nodes.Created
+	remake(&n)
 	tx.Put(n)
 	if err := d.pend(tx, n.ID); err != nil {
 		return true, err
 	}
 	d.pub.touch(nodeTask(n.ID), quietCommit)
 	return true, nil
+}
+
+// remake notes that a node is to be made anew on the remote. If it is a directory, what
+// was in it there is gone too.
+func remake(n *nodes.Node) {
+	n.State |= nodes.Created
+	n.ListRev, n.ListVersion, n.ListedAt = 0, "", time.Time{}
 }
 
 // isLocal reports whether a node stays on this computer, because of its name or
@@ -125,7 +135,13 @@ func (d *Drive) byContent() bool { return d.info.TreeVersion || d.info.StrongVer
 // its names alone: the remote's move when changes from here arrive there.
 func (d *Drive) renewed(n *nodes.Node, e providers.Entry, now time.Time) bool {
 	was := *n
+	same := sameContent(n, e)
 	merge(n, e, d.byContent(), now)
+	if d.info.TreeVersion && !same && !n.Mtime.After(was.Mtime) {
+		// An earlier revision is shown now. As in a checkout, what is built from a file
+		// that is another one has to be built again.
+		n.Mtime = later(was.Mtime, now)
+	}
 	if n.Kind == nodes.Dir && d.writer != nil {
 		n.Mtime, n.Ctime = was.Mtime, was.Ctime
 	}

@@ -83,6 +83,9 @@ type publisher struct {
 	waiting  map[taskKey]map[*work]bool // those that wait for another one, by that
 	tally    [standings]int             // of all
 	stuck    map[taskKey]*work          // those that are stuck or parked
+	paused   bool                       // nothing is begun
+	life     context.Context            // of what is under way; ends with the drive, and when it is paused
+	halt     context.CancelFunc         // ends life
 	turn     uint64                     // how many have ended
 	changes  uint64                     // of these, how many had changed something
 	looked   uint64                     // changes when look was called last
@@ -109,6 +112,8 @@ func newPublisher(d *Drive, parallel int) *publisher {
 		waiting: map[taskKey]map[*work]bool{}, stuck: map[taskKey]*work{}, stays: map[taskKey]bool{}, places: map[taskKey]taskKey{}, moving: map[uint64]taskKey{},
 		onWay: map[taskKey]uint64{}, wayOf: map[uint64]taskKey{}, halves: map[uint64]bool{}, below: map[uint64]int{}}
 	p.idle = sync.NewCond(&p.mu)
+	p.paused = d.o.Paused
+	p.life, p.halt = context.WithCancel(d.flights.base)
 	return p
 }
 
@@ -244,6 +249,9 @@ func (p *publisher) start() time.Duration {
 	defer p.mu.Unlock()
 	now := time.Now()
 	pause := time.Hour
+	if p.paused {
+		return pause
+	}
 	for len(p.queue) > 0 {
 		w := p.queue[0]
 		if wait := w.due.Sub(now); wait > 0 {
@@ -258,7 +266,7 @@ func (p *publisher) start() time.Duration {
 		p.count(w)
 		p.running++
 		p.wg.Add(1)
-		go p.do(w)
+		go p.do(p.life, w)
 	}
 	if p.running == 0 && p.overlooked() {
 		if pause = min(pause, p.lookAt.Sub(now)); pause <= 0 {
@@ -418,9 +426,9 @@ func (p *publisher) rouse() {
 	}
 }
 
-func (p *publisher) do(w *work) {
+func (p *publisher) do(ctx context.Context, w *work) {
 	defer p.wg.Done()
-	err := p.d.publish(p.d.flights.base, w.key)
+	err := p.d.publish(ctx, w.key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running--
@@ -468,6 +476,9 @@ func (p *publisher) do(w *work) {
 			p.at(w, now.Add(pause))
 		}
 	case p.d.flights.base.Err() != nil:
+	case ctx.Err() != nil: // paused; nothing is wrong with it
+		w.err = nil
+		p.at(w, now)
 	case parks(err):
 		w.parked, w.err = err, err
 		p.log.Warn("not published until somebody sees to it", "task", p.name(w.key), "err", err)
@@ -552,6 +563,24 @@ func (p *publisher) hastenAll() {
 	}
 }
 
+// ErrPaused is why changes are not published: see [Drive.Pause].
+var ErrPaused = errors.New("publishing is paused")
+
+// pause has nothing published, and what is under way called off as it is when the
+// drive closes; or has it go on.
+func (p *publisher) pause(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.paused == on {
+		return
+	}
+	p.paused = on
+	p.halt()
+	p.life, p.halt = context.WithCancel(p.d.flights.base)
+	p.idle.Broadcast() // who waits for the end is told
+	p.poke()
+}
+
 // sync is hastenAll that waits for the end. The error tells what could not be
 // published.
 func (p *publisher) sync(ctx context.Context) error {
@@ -574,6 +603,9 @@ func (p *publisher) sync(ctx context.Context) error {
 	p.hastenAll()
 	for {
 		left := p.tally[toDo]
+		if p.paused && left+p.tally[held] > 0 {
+			return ErrPaused
+		}
 		if left == 0 && p.overlooked() {
 			p.look()
 			continue

@@ -197,6 +197,9 @@ func (d *Drive) clearSlot(ctx context.Context, n nodes.Node) (*nodes.Tomb, error
 	if err != nil {
 		return nil, err
 	}
+	if t.Node == n.ID && n.Kind == nodes.Dir {
+		return nil, d.cameBack(n)
+	}
 	if t.Node == n.ID {
 		return nil, fmt.Errorf("node %d: %w: its tomb is in its own place", n.ID, nodes.ErrCorrupt)
 	}
@@ -212,6 +215,34 @@ func (d *Drive) clearSlot(ctx context.Context, n nodes.Node) (*nodes.Tomb, error
 	d.pub.hurry(tombTask(t.Dir, t.Name))
 	return nil, heldBy(tombTask(t.Dir, t.Name))
 }
+
+// cameBack is called for a directory that got its old name again while it was on its
+// way. If it still is, it arrives first; else it has never left.
+func (d *Drive) cameBack(n nodes.Node) error {
+	err := d.update(func(tx *nodes.Tx) error {
+		now, err := tx.Get(n.ID)
+		if err != nil || !samePlace(&now, &n) {
+			return errNow
+		}
+		if u, err := tx.Upload(n.ID); !errors.Is(err, nodes.ErrNotFound) {
+			if err == nil && u.Moved == movesTree {
+				err = errOnWay
+			}
+			return err
+		}
+		tx.DeleteTomb(n.Parent, n.Name)
+		now.State &^= nodes.Moved
+		now.RParent, now.RName = 0, ""
+		tx.Put(now)
+		return nil
+	})
+	if errors.Is(err, errOnWay) {
+		return nil
+	}
+	return orNow(err)
+}
+
+var errOnWay = errors.New("the directory is on its way")
 
 // makeWay is called when the remote still has a file in n's place that is
 // somewhere else here. It goes to its place first. If that cannot be, because
@@ -324,6 +355,14 @@ func (d *Drive) publishMove(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 	case errors.Is(err, providers.ErrUnsupported):
 		return d.uprootNow(ctx, n)
 	case errors.Is(err, fs.ErrNotExist):
+		var there providers.Entry
+		serr := d.health.put(ctx, func(ctx context.Context) (err error) {
+			there, err = d.p.Stat(ctx, from)
+			return err
+		})
+		if kind, _ := kindOf(there); serr == nil && kind == n.Kind { // it is the place to go to that is not there
+			return d.parentGone(ctx, n, err)
+		}
 		return d.lostSource(ctx, n, from, to)
 	case errors.Is(err, providers.ErrChanged), errors.Is(err, fs.ErrExist):
 		if e, err = d.endMove(ctx, n, from, to, err); err != nil {

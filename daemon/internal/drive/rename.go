@@ -120,8 +120,12 @@ func (ch *change) relocate(n *nodes.Node, dir uint64, name string) error {
 		n.State &^= nodes.Local
 	}
 	rdir, rname, ok := place(n)
+	onWay, err := ch.onWay(n)
+	if err != nil {
+		return err
+	}
 	switch {
-	case ok && rdir == dir && rname == name:
+	case ok && rdir == dir && rname == name && !onWay:
 		ch.tx.DeleteTomb(dir, name)
 		n.State &^= nodes.Moved
 		n.RParent, n.RName = 0, ""
@@ -133,6 +137,16 @@ func (ch *change) relocate(n *nodes.Node, dir uint64, name string) error {
 	n.Parent, n.Name = dir, name
 	n.Ctime = later(n.Ctime, ch.d.o.Clock())
 	return nil
+}
+
+// onWay reports whether the remote has a directory in two places just now. Until it
+// is in one, where it comes from is not where it is, even if it is to come back there.
+func (ch *change) onWay(n *nodes.Node) (bool, error) {
+	if n.Kind != nodes.Dir {
+		return false, nil
+	}
+	u, err := ch.tx.Upload(n.ID)
+	return err == nil && u.Moved == movesTree, ignoreNotFound(err)
 }
 
 // mayReplace checks that rename may put n in the place of old.

@@ -18,6 +18,7 @@ type Hub struct {
 	mu     sync.Mutex
 	seq    uint64
 	drives map[string]api.Event
+	about  *api.Event // the service; nil: not told yet
 	subs   map[*Subscription]struct{}
 }
 
@@ -46,6 +47,19 @@ func (h *Hub) Remove(name string) {
 	h.send(name, api.Event{Seq: h.seq, Kind: api.DriveRemoved, Drive: &api.Drive{Name: name}})
 }
 
+// serviceKey stands for the service where drives have their names, of which it is none.
+const serviceKey = "\x00service"
+
+// PutService tells that the service is not what it was. s must not be changed
+// afterwards.
+func (h *Hub) PutService(s api.Service) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.seq++
+	h.about = &api.Event{Seq: h.seq, Kind: api.ServiceChanged, Service: &s}
+	h.send(serviceKey, *h.about)
+}
+
 func (h *Hub) send(name string, e api.Event) {
 	for s := range h.subs {
 		s.put(name, e)
@@ -62,12 +76,16 @@ type Subscription struct {
 	pend  map[string]api.Event
 }
 
-// Subscribe starts with one event for each present drive, by name, and Ready.
+// Subscribe starts with one event for the service, if it was told of, one for each
+// present drive, by name, and Ready.
 // The caller calls Close.
 func (h *Hub) Subscribe() *Subscription {
 	s := &Subscription{h: h, wake: make(chan struct{}, 1), pend: make(map[string]api.Event)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.about != nil {
+		s.put(serviceKey, *h.about)
+	}
 	for _, n := range slices.Sorted(maps.Keys(h.drives)) {
 		s.put(n, h.drives[n])
 	}

@@ -69,3 +69,23 @@ func TestClosedSubscriptionGetsNothing(t *testing.T) {
 		t.Fatalf("got %+v after Close", got)
 	}
 }
+
+// A reader that comes late learns how the service is, before the drives.
+func TestServiceComesFirst(t *testing.T) {
+	h := new(Hub)
+	h.Put(api.Drive{Name: "a"})
+	h.PutService(api.Service{PID: 1})
+	h.PutService(api.Service{PID: 2})
+	s := h.Subscribe()
+	defer s.Close()
+	for i, want := range []api.EventKind{api.ServiceChanged, api.DriveChanged, api.Ready} {
+		e, err := s.Next(t.Context())
+		if err != nil || e.Kind != want || i == 0 && e.Service.PID != 2 {
+			t.Fatalf("event %d is %+v, %v", i, e, err)
+		}
+	}
+	h.PutService(api.Service{PID: 3})
+	if e, err := s.Next(t.Context()); err != nil || e.Kind != api.ServiceChanged || e.Service.PID != 3 {
+		t.Errorf("then %+v, %v", e, err)
+	}
+}

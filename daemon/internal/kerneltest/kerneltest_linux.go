@@ -74,6 +74,7 @@ busybox poweroff -f
 `
 
 // Run boots a guest, waits for its script and returns what the script printed.
+// What the script leaves in $JOB/keep becomes artifacts of the test.
 // If the script fails, or the guest does not come to its end, the test fails
 // and shows the output.
 func Run(t *testing.T, g Guest) string {
@@ -106,7 +107,16 @@ func Run(t *testing.T, g Guest) string {
 			t.Fatal(err)
 		}
 	}
+	keep := filepath.Join(job, "keep")
+	if err := os.Mkdir(keep, 0o777); err != nil {
+		t.Fatal(err)
+	}
 	console, err := boot(t.Context(), job, cmp.Or(g.Memory, 1<<30), xstate(t, job), g.Timeout)
+	if kept, _ := os.ReadDir(keep); len(kept) > 0 {
+		if err := os.CopyFS(t.ArtifactDir(), os.DirFS(keep)); err != nil {
+			t.Error(err)
+		}
+	}
 	out, _ := os.ReadFile(filepath.Join(job, "out"))
 	status, readErr := os.ReadFile(filepath.Join(job, "status"))
 	switch {

@@ -44,7 +44,7 @@ func (d *drive) connect(ctx context.Context) (err error) {
 			}
 		}
 	}()
-	undo = append(undo, p.remove)
+	undo = append(undo, func() { d.m.removePlace(p) })
 
 	src, err := d.open(ctx, p.dir)
 	if err != nil {
@@ -102,6 +102,7 @@ func (d *drive) connect(ctx context.Context) (err error) {
 	}
 	d.live = &live{src: src, srv: srv, gate: g, mount: mnt}
 	d.offer(src)
+	d.m.catchUp(d)
 	return nil
 }
 
@@ -125,9 +126,18 @@ func (d *drive) open(ctx context.Context, dir string) (*Source, error) {
 	d.step("sign-in")
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
+	cache, err := d.cacheDir(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.m.o.Opener.Open(ctx, d.request(dir, cache))
+}
+
+// request is what d is opened with, to be mounted at dir.
+func (d *drive) request(dir, cache string) Request {
 	st := d.settings()
-	return d.m.o.Opener.Open(ctx, Request{
-		URL: st.URL, Dir: dir, StateDir: d.m.o.State.Dir(d.id), CacheDir: d.m.cacheDir(d.id), ReadOnly: st.ReadOnly,
+	return Request{
+		URL: st.URL, Dir: dir, StateDir: d.m.o.State.Dir(d.id), CacheDir: cache, CacheLimit: d.m.setup.Load().cacheLimit, ReadOnly: st.ReadOnly, Paused: d.m.isPaused(),
 		UID: OwnUID(), GID: OwnGID(), Private: true, Logger: d.log,
 		Secret: func(ctx context.Context) (string, error) {
 			if !d.settings().Secret { // a locked keyring is not asked in vain
@@ -135,7 +145,7 @@ func (d *drive) open(ctx context.Context, dir string) (*Source, error) {
 			}
 			return d.m.o.Secrets.Get(ctx, d.id)
 		},
-	})
+	}
 }
 
 // listen opens d's listener: one of the mount helper's, which has it for as long as
@@ -255,7 +265,7 @@ func (d *drive) unmounted(mnt state.Mount) {
 	if !mnt.Held {
 		d.unkeep()
 	}
-	place{dir: mnt.Dir, made: mnt.Made}.remove()
+	d.m.removePlace(place{dir: mnt.Dir, made: mnt.Made})
 	n := d.keeps().count()
 	if err := d.save(func(s *state.Drive) { s.Mount, s.Unpublished = nil, n }); err != nil {
 		d.log.Warn("the drive's state could not be written", "err", err)

@@ -56,13 +56,13 @@ func (m *Manager) preparePlace(ctx context.Context, dir string, create bool) (pl
 			return p, nil
 		}
 		return p, badDir(p.dir, err)
-	}, func(p place) { p.remove() })
+	}, m.removePlace)
 }
 
-// remove takes the folder away if it was made for the mount, and the one above
-// it if nothing else is in there.
-func (p place) remove() {
-	if p.made && os.Remove(p.dir) == nil {
+// removePlace takes the folder away if it was made for the mount, and the one above
+// it if nothing else is in there and no person has chosen it.
+func (m *Manager) removePlace(p place) {
+	if p.made && os.Remove(p.dir) == nil && filepath.Dir(p.dir) == resolve(m.o.MountsDir) {
 		_ = os.Remove(filepath.Dir(p.dir)) // fails if it is not empty, as it should
 	}
 }

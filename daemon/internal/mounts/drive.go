@@ -22,7 +22,7 @@ import (
 type drive struct {
 	m    *Manager
 	id   string
-	kind string
+	loc  Location // of when it was loaded; what depends on the revision may have changed
 	log  *slog.Logger
 	wake chan struct{} // capacity 1
 
@@ -32,6 +32,8 @@ type drive struct {
 	locked   bool        // the attempt that is planned is for the secret to be reachable again
 	over     bool        // run shall end
 	pulse    pulse       // of live
+
+	revising chan struct{} // capacity 1: a token of who changes the revision
 
 	saving sync.Mutex // one write of the state file at a time; before mu
 
@@ -50,6 +52,8 @@ type drive struct {
 	erased bool               // nothing of it is shown or saved any more
 	kept   kept               // of when it was last not open
 	barred *api.Error         // why it cannot be mounted; nil: it can
+
+	turning *string // the revision that it is on its way to; nil: none
 }
 
 // live is what a mounted drive consists of.
@@ -92,8 +96,8 @@ func (o *op) reply(err *api.Error) {
 // cuts reports whether o makes work on a mount pointless.
 func (o *op) cuts() bool { return o.kind == opUnmount || o.kind == opForget || o.kind == opLeave }
 
-func (m *Manager) newDrive(st state.Drive, kind string, auto bool) *drive {
-	d := &drive{m: m, id: st.ID, kind: kind, st: st, auto: auto, wake: make(chan struct{}, 1),
+func (m *Manager) newDrive(st state.Drive, loc Location, auto bool) *drive {
+	d := &drive{m: m, id: st.ID, loc: loc, st: st, auto: auto, wake: make(chan struct{}, 1), revising: make(chan struct{}, 1),
 		log: m.o.Logger.With("drive", st.Name, "id", st.ID)}
 	d.view.State, d.view.Since = api.Stopped, m.o.Clock()
 	return d
@@ -157,7 +161,7 @@ func (d *drive) describe() api.Drive {
 
 func (d *drive) describeLocked() api.Drive {
 	v := d.view
-	v.Name, v.URL, v.Kind, v.Auto, v.Remembered = d.st.Name, d.st.URL, d.kind, d.auto, d.st.Remembered
+	v.Name, v.URL, v.Kind, v.Auto, v.Remembered = d.st.Name, d.st.URL, d.loc.Kind, d.auto, d.st.Remembered
 	v.ReadOnly = v.ReadOnly || d.st.ReadOnly
 	if v.Pending == (api.Pending{}) && (d.view.Address == "" || v.ReadOnly) { // nothing that is open knows better
 		v.Pending = d.kept.pending
@@ -174,6 +178,7 @@ func (d *drive) describeLocked() api.Drive {
 		p := *v.Problem
 		v.Problem = &p
 	}
+	v.Shown = d.shown(&v)
 	return v
 }
 
@@ -314,7 +319,7 @@ func (d *drive) run(ctx context.Context) {
 			stale = false
 		case <-measure:
 			h, v := d.live.src.health(), d.describe()
-			if h.CacheUsed != v.Cache.Used || h.Pending != v.Pending || h.Traffic != v.Traffic {
+			if (api.Cache{Used: h.CacheUsed, Limit: h.CacheLimit}) != v.Cache || h.Pending != v.Pending || h.Traffic != v.Traffic {
 				d.refresh()
 			}
 		case <-d.dueLook():
@@ -497,7 +502,7 @@ func (d *drive) refresh() {
 			}
 		}
 		old := v.State
-		*v = api.Drive{State: old, Since: since, ReadOnly: l.mount.ReadOnly, Revision: h.Revision, Address: l.srv.Addr().String(),
+		*v = api.Drive{State: old, Since: since, ReadOnly: l.mount.ReadOnly, Revision: h.Revision, Shown: h.Shown, Address: l.srv.Addr().String(),
 			Cache: api.Cache{Used: h.CacheUsed, Limit: h.CacheLimit}, Pending: h.Pending, Traffic: h.Traffic, Problem: p}
 		v.State = state
 	})

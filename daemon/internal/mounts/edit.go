@@ -17,7 +17,13 @@ func (m *Manager) Add(ctx context.Context, a api.AddDrive) (api.Drive, error) {
 	if err := m.usable(); err != nil {
 		return api.Drive{}, err
 	}
-	loc, err := m.o.Opener.Parse(a.URL)
+	var loc Location
+	var err error
+	if a.Beside != "" {
+		loc, err = m.beside(ctx, &a)
+	} else {
+		loc, err = m.o.Opener.Parse(a.URL)
+	}
 	if err != nil {
 		return api.Drive{}, problem.Of(err, "the drive")
 	}
@@ -50,7 +56,7 @@ func (m *Manager) Add(ctx context.Context, a api.AddDrive) (api.Drive, error) {
 		m.erase(st)
 		return api.Drive{}, problem.Of(err, loc.URL)
 	}
-	d := m.newDrive(st, loc.Kind, a.Auto)
+	d := m.newDrive(st, loc, a.Auto)
 	m.mu.Lock()
 	m.drives[st.Name] = d
 	m.mu.Unlock()
@@ -101,9 +107,18 @@ func exists(name string) error {
 }
 
 // Edit changes a drive. What a mount depends on cannot change while there is one.
-func (m *Manager) Edit(_ context.Context, name string, e api.EditDrive) (api.Drive, error) {
+func (m *Manager) Edit(ctx context.Context, name string, e api.EditDrive) (api.Drive, error) {
 	if err := m.usable(); err != nil {
 		return api.Drive{}, err
+	}
+	if e.Revision != nil {
+		d, err := m.find(name)
+		if err == nil {
+			err = m.revise(ctx, d, *e.Revision)
+		}
+		if err != nil {
+			return api.Drive{}, err
+		}
 	}
 	m.edits.Lock()
 	defer m.edits.Unlock()

@@ -14,7 +14,7 @@ import (
 func TestErasedDriveIsNotShown(t *testing.T) {
 	hub := new(events.Hub)
 	m := New(Options{Events: hub, Clock: time.Now, Logger: slog.New(slog.DiscardHandler)})
-	d := m.newDrive(state.Drive{ID: "1", Name: "x"}, "fake", false)
+	d := m.newDrive(state.Drive{ID: "1", Name: "x"}, Location{Kind: "fake"}, false)
 	d.erased = true
 	d.connecting()
 	s := hub.Subscribe()

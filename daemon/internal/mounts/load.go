@@ -90,6 +90,9 @@ func (m *Manager) loadConfig() []config.Drive {
 	for _, w := range warnings {
 		m.o.Logger.Warn(w)
 	}
+	if s, serr := m.o.Config.Settings(); err == nil && serr == nil {
+		m.configure(s)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.bad = nil
@@ -148,6 +151,10 @@ func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table [
 	}
 	url := loc.URL // "" if it cannot be read: it is not shown, since it may hold a password
 	var barred *api.Error
+	if known && perr == nil && st.URL != url && m.sameRemote(st.URL, loc) {
+		m.o.Logger.Info("the drive shows another revision", "id", e.ID)
+		st.URL, st.Back = url, nil
+	}
 	if known && perr == nil && st.URL != url {
 		if k := m.keptOf(st); k.any() {
 			barred = otherURL(k, st, e)
@@ -175,7 +182,7 @@ func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table [
 	before := st
 	st.Name, st.URL, st.Dir, st.ReadOnly, st.Remembered = e.Name, url, home(e.Dir), e.ReadOnly, true
 	st.Secret = st.Secret || moved
-	d := m.newDrive(st, loc.Kind, e.Auto)
+	d := m.newDrive(st, loc, e.Auto)
 	d.barred = barred
 	if perr == nil {
 		perr = checkName(e.Name)
@@ -189,6 +196,12 @@ func (m *Manager) remembered(e config.Drive, st state.Drive, known bool, table [
 		d.view.Problem = &problem.Of(perr, url).Problem
 	}
 	return d
+}
+
+// sameRemote tells whether url shows a revision of the remote at loc.
+func (m *Manager) sameRemote(url string, loc Location) bool {
+	was, err := m.o.Opener.Parse(url)
+	return err == nil && loc.Remote != "" && was.Remote == loc.Remote
 }
 
 // moveSecret puts a password that somebody wrote into the config file into the
@@ -227,7 +240,7 @@ func (m *Manager) leftover(st state.Drive, tableKnown bool, table []mounter.Moun
 			return nil
 		}
 		st.Remembered = st.Remembered && !configOK
-		return m.newDrive(st, loc.Kind, false)
+		return m.newDrive(st, loc, false)
 	case st.Remembered:
 		return nil // its entry may come back; what is pending must not be lost
 	}
@@ -238,10 +251,10 @@ func (m *Manager) leftover(st state.Drive, tableKnown bool, table []mounter.Moun
 			return nil
 		}
 		st.Remembered = st.Remembered && !configOK
-		return m.newDrive(st, loc.Kind, false)
+		return m.newDrive(st, loc, false)
 	}
 	if st.Mount != nil {
-		place{dir: st.Mount.Dir, made: st.Mount.Made}.remove()
+		m.removePlace(place{dir: st.Mount.Dir, made: st.Mount.Made})
 	}
 	m.erase(st)
 	return nil
@@ -271,7 +284,7 @@ func (m *Manager) dropMount(st state.Drive, table []mounter.Mount) {
 			return
 		}
 	}
-	place{dir: st.Mount.Dir, made: st.Mount.Made}.remove()
+	m.removePlace(place{dir: st.Mount.Dir, made: st.Mount.Made})
 }
 
 // begin puts d into the list and to work.
@@ -325,7 +338,7 @@ func (m *Manager) removeStale(table []mounter.Mount) {
 	for _, t := range table {
 		host, _, _ := strings.Cut(t.Source, ":")
 		if known[t.Dir] || host != "127.0.0.1" || t.Port == 0 || !ourExport.MatchString(t.Export) ||
-			filepath.Dir(t.Dir) != resolve(m.o.MountsDir) {
+			filepath.Dir(t.Dir) != resolve(m.o.MountsDir) && filepath.Dir(t.Dir) != resolve(m.setup.Load().mountsDir) {
 			continue
 		}
 		c, err := net.DialTimeout("tcp", loopback(t.Port), time.Second)
@@ -406,6 +419,7 @@ func (d *drive) adopt(ctx context.Context, l net.Listener) {
 	}
 	d.live = &live{src: src, srv: srv, gate: g, mount: mnt}
 	d.offer(src)
+	d.m.catchUp(d)
 	d.log.Info("took up the mount of an earlier service", "dir", mnt.Dir)
 	if src.Volatile {
 		d.show(func(v *api.Drive) { v.Problem = lost() })

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moorage/moorage/daemon/api"
@@ -52,8 +53,9 @@ type Options struct {
 	Secrets   Secrets
 	Config    *config.File
 	State     *state.Store
-	CacheDir  string // holds one folder for each drive
-	MountsDir string // where drives go that were given no place
+	CacheDir  string                // holds one folder for each drive, unless the settings name another one
+	MountsDir string                // where drives go that were given no place, likewise
+	Configure func(config.Settings) // is told of the settings when they were read or changed; nil: nobody
 	Events    *events.Hub
 	Logger    *slog.Logger
 	Clock     func() time.Time
@@ -79,6 +81,11 @@ type Manager struct {
 	ctx    context.Context // of everything that runs; ends in Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // of watch and all drives
+
+	setup atomic.Pointer[setup]
+
+	pausing sync.Mutex // before those of drives
+	paused  bool
 
 	edits sync.Mutex // one change of the list of drives at a time; before mu
 
@@ -109,7 +116,9 @@ func New(o Options) *Manager {
 		o.Measure = 10 * time.Second
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Manager{o: o, ctx: ctx, cancel: cancel, drives: make(map[string]*drive)}
+	m := &Manager{o: o, ctx: ctx, cancel: cancel, drives: make(map[string]*drive)}
+	m.setup.Store(&setup{cacheDir: o.CacheDir, cacheLimit: DefaultCacheLimit, mountsDir: o.MountsDir})
+	return m
 }
 
 // find returns the drive of that name.
@@ -332,9 +341,8 @@ func (m *Manager) erase(st state.Drive) {
 	if err := m.o.State.Remove(st.ID); err != nil {
 		m.o.Logger.Warn("the drive's state could not be removed", "id", st.ID, "err", err)
 	}
-	if err := os.RemoveAll(m.cacheDir(st.ID)); err != nil {
+	dir := filepath.Join(m.cacheBase(st), st.ID)
+	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(dir+".gone")); err != nil {
 		m.o.Logger.Warn("the drive's cache could not be removed", "id", st.ID, "err", err)
 	}
 }
-
-func (m *Manager) cacheDir(id string) string { return filepath.Join(m.o.CacheDir, id) }

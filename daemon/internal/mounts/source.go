@@ -18,18 +18,24 @@ type Location struct {
 	Kind   string // "git", "folder", "mem", …
 	Name   string // a good name for the drive
 	Secret string // the password that was in the URL, if any
+
+	History  bool   // the remote has revisions, of which one is shown
+	Revision string // which one; "" for the remote's default
+	Remote   string // the URL without it: drives that have the same are of one remote; "" where that is not sure
 }
 
 // Request is what a drive is to be opened with.
 type Request struct {
-	URL      string // canonical
-	Dir      string // where it will be mounted; "" if it will only be served
-	StateDir string // exists; for what must survive
-	CacheDir string // need not exist; for what can be fetched again
-	ReadOnly bool
-	UID, GID uint32 // owner of what has no owner of its own
-	Private  bool   // nobody but UID will get in
-	Logger   *slog.Logger
+	URL        string // canonical
+	Dir        string // where it will be mounted; "" if it will only be served
+	StateDir   string // exists; for what must survive
+	CacheDir   string // need not exist; for what can be fetched again
+	CacheLimit int64  // bytes of it
+	ReadOnly   bool
+	Paused     bool   // nothing is published before Source.Pause(false)
+	UID, GID   uint32 // owner of what has no owner of its own
+	Private    bool   // nobody but UID will get in
+	Logger     *slog.Logger
 
 	// Secret reads the drive's secret from the keyring; secrets.ErrNotFound if
 	// there is none.
@@ -41,6 +47,14 @@ type Opener interface {
 	// Parse understands what a person typed or pasted. It does no I/O. A
 	// Location that comes with an error can be shown, but not opened.
 	Parse(raw string) (Location, error)
+	// At is Parse of the URL of another revision of the remote that url, which is
+	// canonical, shows. The error matches providers.ErrURL if that is no name of one, or if
+	// url does not tell.
+	At(url, revision string) (Location, error)
+	// Revisions tells what revisions there are of the remote of a drive that is not open,
+	// also where the one that the drive shows is not there any more. It leaves nothing
+	// behind but in the folders of r, and returns when ctx is done.
+	Revisions(ctx context.Context, r Request, q api.RevisionQuery) (api.Revisions, error)
 	// Open signs in and opens the drive. It returns when ctx is done.
 	Open(ctx context.Context, r Request) (*Source, error)
 	// Unpublished tells what a drive with this StateDir, which is not open,
@@ -69,7 +83,16 @@ type Source struct {
 	Publish func()
 	Sync    func(ctx context.Context) error
 
+	// Pause has nothing published, or has it go on. It does not wait. While it is
+	// paused, Sync fails with ErrPaused if something waits for that. nil: as Sync.
+	Pause func(on bool)
+
+	// SetCacheLimit changes Request.CacheLimit; nil where nothing is kept. It does not wait.
+	SetCacheLimit func(bytes int64)
+
 	Pinner Pinner // nil where there is nothing to be fetched
+
+	Reviser Reviser // nil where there is no history
 
 	// NetworkChanged tells that this computer's addresses are others now; nil where
 	// nothing is connected. It does not wait.
@@ -83,8 +106,9 @@ type Health struct {
 	PinRoom    bool  // what is pinned does not fit on this computer
 	Disk       error // why this computer's disk takes no changes; nil: it does
 	Revision   string
-	CacheUsed  int64 // bytes
-	CacheLimit int64 // bytes; 0: none
+	Shown      *api.Shown // nil where there is no history
+	CacheUsed  int64      // bytes
+	CacheLimit int64      // bytes; 0: none
 	Pending    api.Pending
 	Traffic    api.Traffic
 }

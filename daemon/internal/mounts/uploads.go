@@ -2,6 +2,7 @@ package mounts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -161,6 +162,12 @@ func (m *Manager) Sync(ctx context.Context, name string, wait bool) (api.Synced,
 		err = src.Sync(ctx)
 	} else {
 		src.Publish()
+	}
+	if p := d.describe().Pending; errors.Is(err, ErrPaused) || !wait && m.isPaused() {
+		d.use(func(now *Source) { p = now.health().Pending })
+		if p.Files > 0 {
+			return api.Synced{}, errPaused(name, p)
+		}
 	}
 	if ctx.Err() != nil {
 		return api.Synced{}, ctx.Err()

@@ -246,16 +246,17 @@ func mnt(ctx context.Context, s mounter.Spec) error {
 // opener opens drives "fake:NAME": file systems in memory that live as long as
 // the opener, as a remote outlives the service.
 type opener struct {
-	mu    sync.Mutex
-	fs    map[string]*memfs.FS
-	opens int
-	fail  func(r mounts.Request) error // of Open; nil: none
-	block bool                         // Open waits for its context
-	well  func() mounts.Health
-	pins  mounts.Pinner
-	waves chan struct{}
-	moved func() // Source.NetworkChanged
-	keeps bool   // drives keep what they are told in a journal, see journal
+	mu      sync.Mutex
+	fs      map[string]*memfs.FS
+	opens   int
+	fail    func(r mounts.Request) error // of Open; nil: none
+	block   bool                         // Open waits for its context
+	well    func() mounts.Health
+	pins    mounts.Pinner
+	waves   chan struct{}
+	moved   func()       // Source.NetworkChanged
+	history *fakeHistory // of drives "git…"
+	keeps   bool         // drives keep what they are told in a journal, see journal
 }
 
 func (o *opener) Parse(raw string) (mounts.Location, error) {
@@ -264,7 +265,31 @@ func (o *opener) Parse(raw string) (mounts.Location, error) {
 		return mounts.Location{}, fmt.Errorf("%w: %q", providers.ErrURL, "it")
 	}
 	name, secret, _ := strings.Cut(rest, "?secret=")
-	return mounts.Location{URL: "fake:" + name, Kind: "fake", Name: name, Secret: secret}, nil
+	base, revision, _ := strings.Cut(name, "@")
+	loc := mounts.Location{URL: "fake:" + name, Kind: "fake", Name: base, Secret: secret}
+	if strings.HasPrefix(name, "git") {
+		loc.History, loc.Revision, loc.Remote = true, revision, "fake:"+base
+	}
+	return loc, nil
+}
+
+// At makes "fake:NAME@REVISION".
+func (o *opener) At(url, revision string) (mounts.Location, error) {
+	if strings.ContainsAny(revision, " \n") {
+		return mounts.Location{}, fmt.Errorf("%w: %q", providers.ErrURL, revision)
+	}
+	base, _, _ := strings.Cut(url, "@")
+	if revision != "" {
+		base += "@" + revision
+	}
+	return o.Parse(base)
+}
+
+func (o *opener) Revisions(_ context.Context, r mounts.Request, _ api.RevisionQuery) (api.Revisions, error) {
+	if _, err := os.Stat(r.CacheDir); err != nil {
+		return api.Revisions{}, err
+	}
+	return api.Revisions{Default: "default of " + r.URL, Next: r.CacheDir}, nil
 }
 
 func (o *opener) Open(ctx context.Context, r mounts.Request) (*mounts.Source, error) {
@@ -302,6 +327,17 @@ func (o *opener) Open(ctx context.Context, r mounts.Request) (*mounts.Source, er
 		return nil
 	}}
 	src.Pinner, src.NetworkChanged = o.pins, o.moved
+	if o.history != nil && strings.HasPrefix(r.URL, "fake:git") {
+		h := o.history
+		h.mu.Lock()
+		h.url = r.URL
+		h.mu.Unlock()
+		src.Reviser = h
+		src.Health = func() mounts.Health {
+			s := h.Shown()
+			return mounts.Health{Online: true, Shown: &s}
+		}
+	}
 	if o.keeps {
 		journal{r.StateDir}.serve(src)
 	}

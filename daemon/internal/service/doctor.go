@@ -13,12 +13,16 @@ import (
 
 // doctorOptions are for a doctor beside this service.
 func (s *Service) doctorOptions(store *state.Store) doctor.Options {
-	return doctor.Options{
+	o := doctor.Options{
 		Places: s.o.Places, Socket: s.o.Socket, Config: s.conf, Keyring: Keyring(s.o.Secrets), Login: s.o.Login, Logger: s.o.Logger,
 		Probe: s.o.Probe, Table: Table(s.o.Mounter), Unmount: func(ctx context.Context, dir string) error { return s.o.Mounter.Unmount(ctx, dir, true) },
 		Drives: s.m.List, Look: s.o.List,
 		Try: func(ctx context.Context, d api.Drive) error { return s.try(ctx, store, d) },
 	}
+	if s.o.Transfers != nil {
+		o.Proxy = s.o.Transfers.Proxy
+	}
+	return o
 }
 
 // Keyring tells the doctor where k stores passwords.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/moorage/moorage/daemon/api"
@@ -26,6 +27,7 @@ import (
 	"github.com/moorage/moorage/daemon/internal/problem"
 	"github.com/moorage/moorage/daemon/internal/secrets"
 	"github.com/moorage/moorage/daemon/internal/state"
+	"github.com/moorage/moorage/daemon/internal/transfer"
 	"github.com/moorage/moorage/daemon/places"
 )
 
@@ -46,6 +48,9 @@ type Options struct {
 	// this process; "" is the program that this process was started from. Its standard
 	// error is looked at if it is not set. nil: whoever starts services has to do that.
 	Successor func(program string) *exec.Cmd
+
+	// Transfers are what drives of Opener keep to, and Opener's proxy. nil: no limits.
+	Transfers *transfer.Transfers
 
 	Prospects Prospects
 
@@ -81,8 +86,15 @@ type Service struct {
 	failed  *api.Problem  // why a successor did not start
 	stop    chan struct{} // capacity 1: a client asked for the end
 	restart chan string   // capacity 1: a client asked for a successor, from this program
+	hub     *events.Hub
 	tries   chan struct{} // one token for each Try under way
 	looks   chan struct{} // the same for Found
+
+	pausing  sync.Mutex    // one change of pause at a time; before mu
+	repaused chan struct{} // capacity 1: pause is another one
+
+	mu    sync.Mutex
+	pause *api.Pause // nil: transfers are not paused
 }
 
 // Run runs the service until ctx is done, when it unmounts all drives, until a
@@ -130,18 +142,22 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*successor, error
 	}
 	hub := new(events.Hub)
 	s := &Service{o: o, started: time.Now(), conf: config.New(o.Places.Config), failed: failed,
-		stop: make(chan struct{}, 1), restart: make(chan string, 1), tries: make(chan struct{}, manyTries), looks: make(chan struct{}, 1)}
+		stop: make(chan struct{}, 1), restart: make(chan string, 1), tries: make(chan struct{}, manyTries), looks: make(chan struct{}, 1),
+		hub: hub, repaused: make(chan struct{}, 1)}
 	s.m = mounts.New(mounts.Options{
 		Opener: o.Opener, Mounter: o.Mounter, Secrets: o.Secrets, Config: s.conf, State: store,
 		CacheDir: o.Places.Cache, MountsDir: o.Places.Mounts, Events: hub, Logger: o.Logger, Clock: time.Now, Rand: rand.Reader,
 		CheckPeer: o.CheckPeer, Watch: o.Watch, Look: o.Look, Keep: o.Keep,
+		Configure: s.configure,
 	})
+	s.setPause(s.loadPause()) // before drives are opened
 	if err := s.m.Start(ctx); err != nil {
 		l.Close()
 		return nil, problem.Of(err, "the service")
 	}
 	server := control.New(control.Options{
-		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, Secrets: s, Prospects: s, Events: func() control.Feed { return hub.Subscribe() },
+		Drives: s.m, Mounts: s.m, Uploads: s.m, Pins: s.m, History: s.m, Secrets: s, Settings: s.m, Pauses: s, Prospects: s,
+		Events: func() control.Feed { return hub.Subscribe() },
 		Doctor: doctor.New(s.doctorOptions(store)), Stop: s.end, Restart: s.replace, Info: s.info, Logger: o.Logger,
 	})
 	wctx, unwatch := context.WithCancel(context.Background())
@@ -152,9 +168,15 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*successor, error
 			o.Logger.Info("the keyring does not tell when it is unlocked; drives that wait look from time to time", "err", err)
 		}
 	}()
+	pauses := make(chan struct{})
+	go func() {
+		defer close(pauses)
+		s.endPauses(wctx)
+	}()
 	defer func() {
 		unwatch()
 		<-watched
+		<-pauses
 	}()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
@@ -258,5 +280,15 @@ func (s *Service) end(ctx context.Context, r api.StopService) error {
 }
 
 func (s *Service) info() api.Service {
-	return api.Service{Version: s.o.Version, PID: os.Getpid(), Started: s.started, Problem: s.m.Problem(), Restart: s.failed}
+	return api.Service{Version: s.o.Version, PID: os.Getpid(), Started: s.started, Problem: s.m.Problem(), Restart: s.failed, Paused: s.paused()}
+}
+
+// configure takes up settings that were checked.
+func (s *Service) configure(c config.Settings) {
+	if s.o.Transfers == nil {
+		return
+	}
+	if err := s.o.Transfers.Set(transfer.Settings{Upload: c.UploadLimit, Download: c.DownloadLimit, Proxy: c.Proxy}); err != nil {
+		s.o.Logger.Error("the settings of the network cannot be used", "err", err)
+	}
 }

@@ -35,6 +35,10 @@ type Drive struct {
 	Port  uint16 `json:"port,omitempty"` // of the NFS server; 0: none yet
 	Mount *Mount `json:"mount,omitempty"`
 
+	Cache string `json:"cache,omitempty"` // the folder in which its cache was made; "": that of the system
+	// Back is the revision that was followed before the drive was moved to one that stays.
+	Back *string `json:"back,omitempty"`
+
 	// Unpublished is how many changes were not on the remote when the drive was
 	// last unmounted. While there is a Mount it says nothing.
 	Unpublished int `json:"unpublished,omitempty"`

@@ -1,5 +1,5 @@
-// Command manpages writes the manual pages into a folder: those of the command line, in
-// section 1, and of the programs behind it, in section 8.
+// Command manpages writes the manual pages into a folder: those of the command line and
+// the app, in section 1, and of the programs behind them, in section 8.
 package main
 
 import (
@@ -34,7 +34,21 @@ func write(dir, date string) error {
 		c.DisableAutoGenTag = true
 		return doc.GenManTree(c, &doc.GenManHeader{Section: section, Source: "Moorage", Manual: "Moorage", Date: &at}, dir)
 	}
-	return errors.Join(tree(cli.Command(cli.Env{}), "1"), tree(service(), "8"), tree(helper(), "8"))
+	return errors.Join(tree(cli.Command(cli.Env{}), "1"), tree(desktop(), "1"), tree(service(), "8"), tree(helper(), "8"))
+}
+
+// desktop describes moorage-desktop.
+func desktop() *cobra.Command {
+	c := &cobra.Command{Use: "moorage-desktop", Short: "The drives of Moorage in a window and in the tray", Run: func(*cobra.Command, []string) {},
+		Long: `The app shows the drives of **mooraged**(8), which it starts if there is none, and adds, mounts and unmounts them. It goes on in the tray when its window is closed; a second launch opens the window of the first one. Ending it leaves the drives as they are.
+
+What it does the command line does, too: **moorage**(1). Its settings have it started at each login.
+
+# FILES
+
+*~/.config/autostart/moorage.desktop* has the app started at login.`}
+	c.Flags().Bool("hidden", false, "start without the window, in the tray")
+	return c
 }
 
 // service describes mooraged, whose own help says the same in fewer words.

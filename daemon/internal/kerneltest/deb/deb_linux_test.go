@@ -16,7 +16,7 @@ import (
 
 // programs are what the scripts call beside the usual small ones.
 var programs = []string{"dpkg", "systemctl", "systemd-analyze", "loginctl", "setpriv", "dbus-daemon", "/usr/lib/polkit-1/polkitd",
-	"versitygw", "lintian"}
+	"versitygw", "lintian", "Xvfb", "xdotool", "desktop-file-validate"}
 
 func TestPackage(t *testing.T) {
 	if testing.Short() {
@@ -41,7 +41,7 @@ func TestPackage(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log("\n" + kerneltest.Run(t, kerneltest.Guest{
-		Bin: kerneltest.Build(t, "./testdata/load"), Needs: programs, Timeout: 5 * time.Minute,
+		Bin: kerneltest.Build(t, "./testdata/load"), Needs: programs, Timeout: 8 * time.Minute,
 		Env: map[string]string{"BOOT": "systemd.sh", "GATEWAY": gateway},
 		Scripts: []string{"testdata/deb.sh", "testdata/systemd.sh", "../testdata/lib.sh", first,
 			again(t, first, "0.2.0", nil),

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestHashOf(t *testing.T) {
@@ -60,11 +61,43 @@ func TestParseCommit(t *testing.T) {
 	}
 }
 
+func TestLogEntry(t *testing.T) {
+	tree, a, b := strings.Repeat("a", 40), strings.Repeat("b", 40), strings.Repeat("c", 40)
+	head := "tree " + tree + "\nparent " + a + "\nparent " + b + "\nauthor Zoë \x1b[31mQ <z@example.org> 1700000000 +0100\n" +
+		"committer C <c@example.org> 1700000100 -0500\ngpgsig -----BEGIN\n parent " + a + "\n -----END\n\n"
+	e, err := ParseLogEntry(SHA1, []byte(head+"\n  Fix the\tfirst\u202e thing \xff\n\nparent of all\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(e.Parents) != 2 || e.Parents[0].String() != a || e.Parents[1].String() != b {
+		t.Errorf("parents %v", e.Parents)
+	}
+	if e.Author != "Zoë [31mQ" || e.Subject != "Fix the first thing �" {
+		t.Errorf("author %q, subject %q", e.Author, e.Subject)
+	}
+	if e.Authored.Unix() != 1700000000 || e.Time.Unix() != 1700000100 {
+		t.Errorf("authored %v, committed %v", e.Authored, e.Time)
+	}
+	if e, err = ParseLogEntry(SHA1, []byte(head+strings.Repeat("ü", 5000))); err != nil || len(e.Subject) > maxSubject || !strings.HasSuffix(e.Subject, "ü…") {
+		t.Errorf("a long subject: %q, %v", e.Subject, err)
+	}
+	if e, err = ParseLogEntry(SHA1, []byte(head)); err != nil || e.Subject != "" {
+		t.Errorf("no message: %q, %v", e.Subject, err)
+	}
+	for _, bad := range []string{"", "tree x\n", "author A <a> 1 +0000\n", "tree " + tree + tree[:24] + "\n", "tree " + tree + "\nparent " + a[1:] + "\n",
+		"tree " + tree + "\n" + strings.Repeat("parent "+a+"\n", maxParents+1)} {
+		if e, err := ParseLogEntry(SHA1, []byte(bad)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%.60q: %+v, %v", bad, e, err)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	id := strings.Repeat("a", 40)
 	f.Add([]byte("100644 a\x00" + strings.Repeat("\x01", 20) + "40000 b\x00" + strings.Repeat("\x02", 20)))
 	f.Add([]byte("100755 a\x00" + strings.Repeat("\x01", 32)))
 	f.Add([]byte("tree " + id + "\ncommitter A <a> 1700000000 +0100\n\nm\n"))
+	f.Add([]byte("tree " + id + "\nparent " + id + "\nauthor Ä <a@b> 1700000000 +0100\ncommitter A <a> 1700000001 +0100\ngpgsig a\n b\n\n\n sub\x1b\u202eject\n\nbody\n"))
 	f.Add([]byte("object " + id + "\ntype commit\ntag v\ntagger A <a> 1700000000 +0100\n\nm\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, format := range []Format{SHA1, SHA256} {
@@ -82,6 +115,10 @@ func FuzzParse(f *testing.F) {
 				if id, err := ParseID(c.Tree.String()); err != nil || id != c.Tree {
 					t.Fatal(id, err)
 				}
+			}
+			if e, err := ParseLogEntry(format, b); err == nil && (len(e.Subject) > maxSubject || len(e.Author) > maxAuthor || !utf8.ValidString(e.Subject+e.Author) ||
+				strings.ContainsAny(e.Subject+e.Author, "\n\r\t\x1b\u202e") || len(e.Parents) > maxParents) {
+				t.Fatalf("%q: %+v", b, e)
 			}
 			if tag, err := ParseTag(format, b); err == nil && (tag.Object.Format() != format || tag.Type == 0) {
 				t.Fatalf("%q: %v", b, tag)

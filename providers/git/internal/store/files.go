@@ -353,6 +353,14 @@ func (s *Store) Used() int64 {
 	return s.total
 }
 
+// SetLimit changes Options.Limit, and removes what is too much.
+func (s *Store) SetLimit(bytes int64) {
+	s.mu.Lock()
+	s.limit = bytes
+	s.mu.Unlock()
+	s.Evict()
+}
+
 // Evict removes the files that were not used for the longest time, if there is
 // more than the limit, until a tenth of it is free.
 func (s *Store) Evict() {

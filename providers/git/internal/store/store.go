@@ -48,13 +48,13 @@ type Options struct {
 // Store is safe for concurrent use.
 type Store struct {
 	dir   string
-	limit int64
 	clock func() time.Time
 	log   *slog.Logger
 
 	records recordLog
 
 	mu        sync.Mutex
+	limit     int64                  // bytes of blobs to keep; 0: none
 	index     map[object.ID]location // commits, trees, tags
 	sizes     map[Key]int64          // never forgotten
 	waiters   map[Key]chan struct{}

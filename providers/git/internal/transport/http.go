@@ -171,9 +171,9 @@ const (
 	noSource
 )
 
-// NewWeb makes requests with client; nil is a client with limits of its own. Its
-// redirect policy and cookies are not used.
-func NewWeb(client *http.Client, drive *url.URL, user string, l Login, to Timeouts) *Web {
+// NewWeb makes requests with client, within the limits of n; nil is a client with
+// time-outs of its own, and with n's proxy. Its redirect policy and cookies are not used.
+func NewWeb(client *http.Client, drive *url.URL, user string, l Login, to Timeouts, n providers.Network) *Web {
 	w := &Web{timeouts: to, login: l, origin: originOf(drive), user: user, auth: make(chan struct{}, 1), logins: make(map[string]*session)}
 	w.life, w.end = context.WithCancel(context.Background())
 	c := http.Client{}
@@ -182,7 +182,7 @@ func NewWeb(client *http.Client, drive *url.URL, user string, l Login, to Timeou
 	}
 	if c.Transport == nil {
 		c.Transport = &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
+			Proxy:                 n.ProxyFunc(),
 			DialContext:           (&net.Dialer{Timeout: to.Connect, KeepAlive: 30 * time.Second}).DialContext,
 			TLSHandshakeTimeout:   to.Connect,
 			ResponseHeaderTimeout: to.Header,
@@ -195,6 +195,7 @@ func NewWeb(client *http.Client, drive *url.URL, user string, l Login, to Timeou
 			MaxResponseHeaderBytes: 256 << 10,
 		}
 	}
+	c.Transport = n.Limited(c.Transport)
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.Jar, c.Timeout = nil, 0
 	w.client = &c

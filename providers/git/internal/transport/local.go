@@ -24,12 +24,12 @@ import (
 const gitPort = 9418
 
 // NewGit reaches a repository over git:// (git-daemon(1)). port 0 is 9418.
-func NewGit(host string, port int, path string, to Timeouts) *Stream {
+func NewGit(host string, port int, path string, to Timeouts, n providers.Network) *Stream {
 	addr := net.JoinHostPort(host, strconv.Itoa(port))
 	if port == 0 {
 		addr = net.JoinHostPort(host, strconv.Itoa(gitPort))
 	}
-	return newStream(to, func(ctx context.Context) (conn, error) {
+	s := newStream(to, func(ctx context.Context) (conn, error) {
 		var d net.Dialer
 		c, err := d.DialContext(ctx, "tcp", addr)
 		if err != nil {
@@ -50,6 +50,8 @@ func NewGit(host string, port int, path string, to Timeouts) *Stream {
 		}
 		return tcpConn{c}, nil
 	}, nil)
+	s.network = n
+	return s
 }
 
 type tcpConn struct{ net.Conn }

@@ -25,12 +25,13 @@ type SSH struct {
 // NewSSH reaches path on a host as the user's own ssh would: with ~/.ssh/config,
 // the agent, keys that need no passphrase, and known_hosts. user may be "" and
 // port 0.
-func NewSSH(host string, port int, user, path string, to Timeouts) *SSH {
+func NewSSH(host string, port int, user, path string, to Timeouts, n providers.Network) *SSH {
 	d := &sshDialer{host: host, port: port, user: user, timeouts: to, dialing: make(chan struct{}, 1)}
 	s := &SSH{d: d}
 	s.Stream = newStream(to, func(ctx context.Context) (conn, error) {
 		return d.start(ctx, "git-upload-pack "+shellQuote(path))
 	}, d.hangUp)
+	s.network = n
 	return s
 }
 

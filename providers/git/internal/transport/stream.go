@@ -31,6 +31,7 @@ type Stream struct {
 	dial     func(context.Context) (conn, error)
 	hangUp   func() // called when no connection is left for a while, and by Close
 	timeouts Timeouts
+	network  providers.Network // its limits
 	life     context.Context
 	end      context.CancelFunc
 
@@ -239,7 +240,7 @@ func (s *Stream) call(ctx context.Context, request []byte) (*streamReply, error)
 		}
 		if err == nil {
 			g.extend(s.timeouts.Idle)
-			return &streamReply{s: s, st: st, guard: g, ctx: ctx}, nil
+			return &streamReply{s: s, st: st, r: s.network.Reader(ctx, st.br), guard: g, ctx: ctx}, nil
 		}
 		g.stop()
 		gerr := g.err(ctx, s)
@@ -262,13 +263,14 @@ func (s *Stream) call(ctx context.Context, request []byte) (*streamReply, error)
 type streamReply struct {
 	s     *Stream
 	st    *stream
+	r     io.Reader // st.br, within the limits
 	guard *guard
 	ctx   context.Context
 	done  func()
 }
 
 func (r *streamReply) Read(p []byte) (int, error) {
-	n, err := r.st.br.Read(p)
+	n, err := r.r.Read(p)
 	if n > 0 {
 		r.guard.watch.progress()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/moorage/moorage/providers"
@@ -106,7 +107,7 @@ func (c *Client) refsV0(ctx context.Context, prefixes []string) ([]Ref, error) {
 
 func (c *Client) fetchV0(q FetchRequest) ([]byte, error) {
 	need := []string{"side-band-64k", "ofs-delta"}
-	if q.Shallow {
+	if q.Depth > 0 {
 		need = append(need, "shallow")
 	}
 	for _, n := range need {
@@ -132,8 +133,8 @@ func (c *Client) fetchV0(q FetchRequest) ([]byte, error) {
 		b = pktline.Append(b, "want "+id.String()+caps+"\n")
 		caps = ""
 	}
-	if q.Shallow {
-		b = pktline.Append(b, "deepen 1\n")
+	if q.Depth > 0 {
+		b = pktline.Append(b, "deepen "+strconv.Itoa(q.Depth)+"\n")
 	}
 	if q.Filter != "" {
 		b = pktline.Append(b, "filter "+q.Filter+"\n")
@@ -143,7 +144,7 @@ func (c *Client) fetchV0(q FetchRequest) ([]byte, error) {
 }
 
 func (c *Client) packOfV0(r *pktline.Reader, q FetchRequest) (io.Reader, error) {
-	if q.Shallow { // "shallow oid" lines, then a flush
+	if q.Depth > 0 { // "shallow oid" lines, then a flush
 		for n := 0; ; n++ {
 			kind, _, err := r.Next()
 			if err != nil {

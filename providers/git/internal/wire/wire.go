@@ -260,10 +260,10 @@ func (c *Client) parseID(s string) (object.ID, error) {
 
 // FetchRequest says what to fetch.
 type FetchRequest struct {
-	Wants   []object.ID
-	Shallow bool      // of a commit, not the ones before it
-	Have    object.ID // a commit that is here with all its trees, without history; or zero
-	Filter  string    // rev-list's --filter, only if CanFilter; or ""
+	Wants  []object.ID
+	Depth  int       // of the history: 1 is a commit without the ones before it; 0: all
+	Have   object.ID // a commit that is here with all its trees, without history; or zero. Only with a Depth
+	Filter string    // rev-list's --filter, only if CanFilter; or ""
 }
 
 // Fetch receives a pack into sink. header is as in [pack.Read]; if it returns an
@@ -271,7 +271,7 @@ type FetchRequest struct {
 func (c *Client) Fetch(ctx context.Context, q FetchRequest, lim pack.Limits, sink pack.Sink, header func(int, object.Type, int64) error) error {
 	var request []byte
 	if c.version == 2 {
-		if q.Shallow && !c.feature("fetch", "shallow") {
+		if q.Depth > 0 && !c.feature("fetch", "shallow") {
 			return fmt.Errorf("fetch: %w: the server cannot leave the history out (no shallow capability)", providers.ErrUnsupported)
 		}
 		request = c.fetchV2(q)
@@ -308,11 +308,11 @@ func (c *Client) fetchV2(q FetchRequest) []byte {
 	for _, id := range q.Wants {
 		b = pktline.Append(b, "want "+id.String()+"\n")
 	}
-	if q.Shallow {
+	if q.Depth > 0 {
 		if !q.Have.IsZero() {
 			b = pktline.Append(b, "shallow "+q.Have.String()+"\n")
 		}
-		b = pktline.Append(b, "deepen 1\n")
+		b = pktline.Append(b, "deepen "+strconv.Itoa(q.Depth)+"\n")
 	}
 	if q.Filter != "" {
 		b = pktline.Append(b, "filter "+q.Filter+"\n")

@@ -101,6 +101,6 @@ func FuzzClient(f *testing.F) {
 			known(err)
 		}
 		lim := pack.Limits{Objects: 10, Object: 1 << 16, Blob: 1 << 16, Total: 1 << 17, Depth: 5, Spool: 1 << 16}
-		known(c.Fetch(ctx, FetchRequest{Wants: []object.ID{id}, Shallow: true}, lim, nowhere{}, nil))
+		known(c.Fetch(ctx, FetchRequest{Wants: []object.ID{id}, Depth: 1}, lim, nowhere{}, nil))
 	})
 }

@@ -7,7 +7,7 @@ mkdir -p /home/alice/data /home/alice/drive /home/alice/bucket /home/alice/.aws
 printf '[default]\naws_access_key_id = moorage-test\naws_secret_access_key = moorage-test-secret\nregion = us-east-1\n' >/home/alice/.aws/credentials
 chown -R 6001:6001 /home/alice
 # dpkg reads all that it knows each time: here it knows what the package depends on.
-awk 'BEGIN { RS = ""; ORS = "\n\n" } /^Package: (nfs-common|dbus|default-dbus-system-bus|dbus-system-bus|polkitd)\n/' /var/lib/dpkg/status >/tmp/status
+awk 'BEGIN { RS = ""; ORS = "\n\n" } /^Package: (nfs-common|dbus|default-dbus-system-bus|dbus-system-bus|polkitd|libc6|lib(gl1|egl1|wayland-[a-z]*[01]|xkbcommon0|x11-6|xcursor1|xext6|xi6|xinerama1|xrandr2|xrender1|xxf86vm1))\n/' /var/lib/dpkg/status >/tmp/status
 mv /tmp/status /var/lib/dpkg/status
 AT=/home/alice/drive STATE=/home/alice/.local/state/moorage UNITS=/home/alice/.config/systemd/user
 LINK=$UNITS/default.target.wants/moorage.service
@@ -50,7 +50,9 @@ files() {
 	same "$(grep -v ' directory 755 0:0$' /tmp/files | grep -v '^/usr/\(bin\|libexec\)/[^/]* regular file 755 0:0$' | grep -v '^/usr/.* regular file 644 0:0$')" ""
 	moorage --version | grep -q '^moorage [^ ]* go'
 	mooraged --version | grep -q '^mooraged '
-	ls /usr/share/man/man1/moorage.1.gz /usr/share/man/man8/mooraged.8.gz /usr/share/man/man8/moorage-mount-helper.8.gz
+	desktop-file-validate /usr/share/applications/org.moorage.Moorage.desktop
+	ls /usr/share/icons/hicolor/256x256/apps/org.moorage.Moorage.png /usr/share/icons/hicolor/scalable/apps/org.moorage.Moorage.svg
+	ls /usr/share/man/man1/moorage.1.gz /usr/share/man/man1/moorage-desktop.1.gz /usr/share/man/man8/mooraged.8.gz /usr/share/man/man8/moorage-mount-helper.8.gz
 }
 check "installed: files, owners, modes, versions" files
 
@@ -197,22 +199,36 @@ pending() {
 	kill $gateway
 	alice cp /tmp/hello /home/alice/bucket/later
 }
+# app: the desktop starts the app at login, which finds the service.
+app() {
+	alice mkdir -p /home/alice/.config/autostart
+	printf '[Desktop Entry]\nType=Application\nName=Moorage\nExec="/usr/bin/moorage-desktop" --hidden\n' | alice tee /home/alice/.config/autostart/moorage.desktop
+	Xvfb :7 -screen 0 1000x720x24 -nolisten tcp -ac >/tmp/xvfb 2>&1 &
+	until_true test -S /tmp/.X11-unix/X7
+	alice DISPLAY=:7 LIBGL_ALWAYS_SOFTWARE=1 moorage-desktop >/tmp/app 2>&1 &
+	until_true env DISPLAY=:7 xdotool search --onlyvisible --name '^Moorage$' || { cat /tmp/app; return 1; }
+	same "$(pid)" "$(services)"
+}
+check "the app opens its window" app
+
 remove() {
 	pending
+	pgrep -x moorage-desktop
 	alice sh -c "exec sleep 1000 <$AT/hello" &
 	package -r moorage
 	cat /tmp/said
 	grep "alice" /tmp/said | grep -q "yet: 1\. .*$STATE"
 	same "$(grep -c ' nfs ' /proc/mounts)" 0
-	same "$(pgrep -x mooraged; pgrep -f moorage-mount-helper)" ""
+	same "$(pgrep -x mooraged; pgrep -f moorage-mount-helper; pgrep -x moorage-desktop)" ""
 	[ ! -e /usr/bin/moorage ]
 	[ -L $LINK ]
+	[ -e /home/alice/.config/autostart/moorage.desktop ]
 	kill $(pgrep -x sleep -u 6001 | tail -1) || true
 }
 check "removed: drives are unmounted, and it is said where what was not published is" remove
 
 purge() {
-	find /home/alice | sort | grep -v default.target.wants >/tmp/before
+	find /home/alice | sort | grep -v "default.target.wants\|moorage.desktop" >/tmp/before
 	package -P moorage
 	find /home/alice | sort | grep -v default.target.wants | diff /tmp/before -
 	[ ! -L $LINK ]
