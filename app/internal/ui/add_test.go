@@ -387,6 +387,31 @@ func TestAddWhatWasFound(t *testing.T) {
 	}
 }
 
+// Tab goes through a step as it is read.
+func TestAddByTab(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.service.prospects.found = finds
+	f.show()
+	goes := func(want ...fyne.Focusable) {
+		t.Helper()
+		for i, w := range want {
+			if got := f.win.Canvas().Focused(); got != w {
+				t.Errorf("stop %d is %T, want %T", i, got, w)
+			}
+			f.win.Canvas().FocusNext()
+		}
+	}
+	f.ui.Add()
+	s := f.ui.adding
+	test.Type(s.address, "https://example.org/project.git")
+	goes(s.address, s.finds, s.buttons.Objects[0].(*sheetButton), s.next, s.address)
+	f.service.prospects.wantsSignIn("hush")
+	f.press("Next")
+	goes(s.user, s.secret)
+	f.press("Go on anyway")
+	goes(s.name, s.place)
+}
+
 func TestAddWithALetter(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
 	f.show()
