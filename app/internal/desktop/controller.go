@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +48,8 @@ type Options struct {
 	Doctor    Doctor
 	Prospects Prospects
 	Login     Login
+	Setup     Setup
+	Secrets   Secrets
 	Local     func(ctx context.Context, fix bool) ([]api.Check, error) // the doctor's report without a service
 	Subscribe func(ctx context.Context) (Stream, error)                // client.ErrNoService when there is none
 	Start     func(ctx context.Context) error                          // starts the service and waits for it
@@ -202,7 +206,9 @@ func (c *Controller) Do(verb model.Verb, drive string) {
 		signal(c.again)
 	case model.Examine, model.Treat:
 		c.examine(verb, drive)
-	case model.Preferences, model.AppAtLogin, model.ServiceAtLogin:
+	case model.Pause, model.Resume:
+		c.pause(verb)
+	case model.Preferences, model.Secrets, model.AppAtLogin, model.ServiceAtLogin:
 		c.settings(verb)
 	}
 }
@@ -214,6 +220,7 @@ func (c *Controller) Add(a api.AddDrive, done func(*api.Problem)) {
 	c.run(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
 		defer cancel()
+		a.Dir = c.expand(a.Dir)
 		d, err := c.o.Service.Add(ctx, a)
 		if c.ctx.Err() != nil {
 			return
@@ -223,6 +230,15 @@ func (c *Controller) Add(a api.AddDrive, done func(*api.Problem)) {
 			c.Do(model.Mount, d.Name)
 		}
 	})
+}
+
+// expand puts the person's home in the place of a "~" at the beginning of a path, which
+// the app shows there.
+func (c *Controller) expand(path string) string {
+	if rest, ok := strings.CutPrefix(path, "~"); ok && c.o.Home != "" && (rest == "" || rest[0] == '/' || rest[0] == filepath.Separator) {
+		return filepath.Join(c.o.Home, rest)
+	}
+	return path
 }
 
 // SetSecret hands a password or token to the service, which keeps it in the

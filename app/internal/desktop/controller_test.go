@@ -199,7 +199,7 @@ func newRig(t *testing.T, r *remote, backoff Backoff, with ...func(*Options)) *r
 	}
 	g := &rig{t: t, remote: r, opened: make(chan string, 1), logins: &logins{}}
 	o := Options{
-		Service: r, Details: r, Revisions: r, Doctor: r, Login: g.logins, Local: here, Version: "v1.2.3", Subscribe: r.subscribe, Start: r.start, Texts: texts, Backoff: backoff,
+		Service: r, Details: r, Revisions: r, Doctor: r, Login: g.logins, Setup: r, Secrets: r, Local: here, Version: "v1.2.3", Subscribe: r.subscribe, Start: r.start, Texts: texts, Backoff: backoff,
 		Browse: func(_ context.Context, folder string) error {
 			g.opened <- folder
 			return g.browse
