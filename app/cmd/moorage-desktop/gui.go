@@ -15,6 +15,7 @@ import (
 	"fyne.io/fyne/v2/app"
 	"fyne.io/fyne/v2/dialog"
 	fynedesktop "fyne.io/fyne/v2/driver/desktop"
+	"fyne.io/fyne/v2/lang"
 	"fyne.io/fyne/v2/storage"
 	"fyne.io/systray"
 
@@ -54,7 +55,17 @@ type gui struct {
 	wg         sync.WaitGroup
 }
 
-func newGUI(texts assets.Texts, c *desktop.Controller, raised <-chan struct{}, log *slog.Logger) *gui {
+// languageKey is the preference that keeps the language of the next start; "" is that
+// of the system.
+const languageKey = "language"
+
+// toolkit is what there is before texts.
+type toolkit struct {
+	app     fyne.App
+	session *tray.Desktop // nil: none to put a tray into
+}
+
+func newToolkit(log *slog.Logger) toolkit {
 	session, err := tray.Connect(context.Background())
 	if err != nil {
 		log.Info("no tray", "err", err)
@@ -65,13 +76,25 @@ func newGUI(texts assets.Texts, c *desktop.Controller, raised <-chan struct{}, l
 		}
 	}
 	app.SetMetadata(fyne.AppMetadata{
-		ID: appID, Name: texts.Get("app.name"), Icon: ui.Icon("moorage"),
+		ID: appID, Name: "Moorage", Icon: ui.Icon("moorage"),
 		// All that comes from a goroutine of ours goes through fyne.Do.
 		Migrations: map[string]bool{"fyneDo": true},
 	})
+	return toolkit{app.NewWithID(appID), session}
+}
+
+// language is the one to start in, a locale.
+func (k toolkit) language() string {
+	if l := k.app.Preferences().String(languageKey); l != "" {
+		return l
+	}
+	return lang.SystemLocale().String()
+}
+
+func newGUI(k toolkit, texts assets.Texts, c *desktop.Controller, raised <-chan struct{}, log *slog.Logger) *gui {
 	g := &gui{
-		app: app.NewWithID(appID), texts: texts, controller: c, raised: raised,
-		session: session, stop: make(chan struct{}),
+		app: k.app, texts: texts, controller: c, raised: raised,
+		session: k.session, stop: make(chan struct{}),
 		news: make(chan model.News, 16), log: log,
 	}
 	look := ui.Look(g.app.Preferences().StringWithFallback(lookKey, string(ui.LookOfDesktop)))
@@ -80,9 +103,11 @@ func newGUI(texts assets.Texts, c *desktop.Controller, raised <-chan struct{}, l
 	g.ui = ui.New(ui.Options{
 		Window: g.window, Texts: texts, Actions: c, Prospects: c, Times: c, Clock: time.Now, Visit: g.visit,
 		Hide: g.hide, Quit: g.quit, Copy: g.app.Clipboard().SetContent,
-		Look: look, SetLook: g.setLook, Save: g.save,
+		Look: look, SetLook: g.setLook, Save: g.save, Setup: c,
+		Language:    g.app.Preferences().String(languageKey),
+		SetLanguage: func(l string) { g.app.Preferences().SetString(languageKey, l) },
 	})
-	if desk, ok := g.app.(fynedesktop.App); ok && session != nil {
+	if desk, ok := g.app.(fynedesktop.App); ok && g.session != nil {
 		g.tray = tray.New(&trayHost{desk: desk, do: g.fromTray, log: log})
 	}
 	return g
@@ -254,7 +279,7 @@ func (g *gui) hide() {
 func (g *gui) fromTray(i model.TrayItem) {
 	g.catchUp() // what is asked may depend on it
 	switch i.Verb {
-	case model.Window, model.Add, model.Reveal, model.SignIn, model.Examine, model.Preferences:
+	case model.Window, model.Add, model.Reveal, model.SignIn, model.Examine, model.Preferences, model.Secrets:
 		g.show()
 	case model.Quit:
 		if g.ui.Quit() {
@@ -310,6 +335,7 @@ func (h *trayHost) SetMenu(items []model.TrayItem) {
 			continue
 		}
 		item := fyne.NewMenuItem(i.Label, func() { h.do(i) })
+		item.Checked = i.Checked
 		item.IsQuit = i.Verb == model.Quit // else the toolkit adds its own
 		list = append(list, item)
 	}

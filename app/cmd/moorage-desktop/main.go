@@ -17,8 +17,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"fyne.io/fyne/v2/lang"
-
 	"github.com/moorage/moorage/app/internal/autostart"
 	"github.com/moorage/moorage/app/internal/desktop"
 	"github.com/moorage/moorage/app/internal/single"
@@ -44,10 +42,6 @@ func main() {
 func run(hidden bool) error {
 	recent := &desktop.Recent{}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, recent), &slog.HandlerOptions{ReplaceAttr: crash.RedactAttr}))
-	texts, err := assets.For(lang.SystemLocale().String())
-	if err != nil {
-		return err
-	}
 	socket, err := client.DefaultSocket()
 	if err != nil {
 		return err
@@ -80,13 +74,19 @@ func run(hidden bool) error {
 		defer end()
 	}
 
+	kit := newToolkit(log)
+	texts, err := assets.For(kit.language())
+	if err != nil {
+		return err
+	}
 	service := client.New(socket)
 	home, err := os.UserHomeDir()
 	if err != nil {
 		log.Warn("paths are written whole", "err", err)
 	}
 	options := desktop.Options{
-		Service: service, Details: service, Revisions: service, Doctor: service, Prospects: service, Login: newLogin(log), Local: client.DoctorHere,
+		Service: service, Details: service, Revisions: service, Doctor: service, Prospects: service, Login: newLogin(log),
+		Setup: service, Secrets: service, Local: client.DoctorHere,
 		Subscribe: func(ctx context.Context) (desktop.Stream, error) {
 			s, err := service.Events(ctx)
 			if err != nil {
@@ -111,7 +111,7 @@ func run(hidden bool) error {
 	if crashed {
 		controller.Crashed()
 	}
-	newGUI(texts, controller, raised, log).run(hidden)
+	newGUI(kit, texts, controller, raised, log).run(hidden)
 	return nil
 }
 

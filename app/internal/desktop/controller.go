@@ -48,6 +48,8 @@ type Options struct {
 	Doctor    Doctor
 	Prospects Prospects
 	Login     Login
+	Setup     Setup
+	Secrets   Secrets
 	Local     func(ctx context.Context, fix bool) ([]api.Check, error) // the doctor's report without a service
 	Subscribe func(ctx context.Context) (Stream, error)                // client.ErrNoService when there is none
 	Start     func(ctx context.Context) error                          // starts the service and waits for it
@@ -204,7 +206,9 @@ func (c *Controller) Do(verb model.Verb, drive string) {
 		signal(c.again)
 	case model.Examine, model.Treat:
 		c.examine(verb, drive)
-	case model.Preferences, model.AppAtLogin, model.ServiceAtLogin:
+	case model.Pause, model.Resume:
+		c.pause(verb)
+	case model.Preferences, model.Secrets, model.AppAtLogin, model.ServiceAtLogin:
 		c.settings(verb)
 	}
 }

@@ -116,6 +116,8 @@ func (r *remote) Edit(_ context.Context, name string, e api.EditDrive) (api.Driv
 		return api.Drive{}, r.call("edit %s auto=%v", name, *e.Auto)
 	case e.ReadOnly != nil:
 		return api.Drive{}, r.call("edit %s read-only=%v", name, *e.ReadOnly)
+	case e.Revision != nil:
+		return api.Drive{Name: name}, r.call("edit %s revision=%q", name, *e.Revision)
 	}
 	return api.Drive{Name: *e.Name}, r.call("edit %s name=%s", name, *e.Name)
 }
@@ -197,7 +199,7 @@ func newRig(t *testing.T, r *remote, backoff Backoff, with ...func(*Options)) *r
 	}
 	g := &rig{t: t, remote: r, opened: make(chan string, 1), logins: &logins{}}
 	o := Options{
-		Service: r, Details: r, Revisions: r, Doctor: r, Login: g.logins, Local: here, Version: "v1.2.3", Subscribe: r.subscribe, Start: r.start, Texts: texts, Backoff: backoff,
+		Service: r, Details: r, Revisions: r, Doctor: r, Login: g.logins, Setup: r, Secrets: r, Local: here, Version: "v1.2.3", Subscribe: r.subscribe, Start: r.start, Texts: texts, Backoff: backoff,
 		Browse: func(_ context.Context, folder string) error {
 			g.opened <- folder
 			return g.browse

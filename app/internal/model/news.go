@@ -208,7 +208,10 @@ func (m *Model) backlog(drives []api.Drive) (w Backlog) {
 		return w
 	}
 	w.Text = m.texts.Count("quit.waiting", w.Files, Bytes(bytes))
-	if offline {
+	switch {
+	case m.paused() != nil:
+		w.Text += " " + m.texts.Get("pause.quit")
+	case offline:
 		w.Text += " " + m.texts.Get("quit.offline")
 	}
 	return w

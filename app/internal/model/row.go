@@ -41,7 +41,11 @@ const (
 	Treat      Verb = "treat"  // what the doctor can do
 	Quit       Verb = "quit"
 
+	Pause  Verb = "pause" // all transfers
+	Resume Verb = "resume"
+
 	Preferences    Verb = "settings"
+	Secrets        Verb = "secrets"          // where passwords are kept
 	AppAtLogin     Verb = "app-at-login"     // start the app at login, or no longer
 	ServiceAtLogin Verb = "service-at-login" // start the service at login, or no longer
 )
@@ -108,6 +112,9 @@ func (a Row) same(b Row) bool {
 // the address.
 func Filter(rows []Row, query string) []Row {
 	words := strings.Fields(strings.ToLower(query))
+	if len(words) == 0 {
+		return rows
+	}
 	var found []Row
 	for _, r := range rows {
 		text := strings.ToLower(r.Name + " " + r.Address)
@@ -124,7 +131,7 @@ func (m *Model) row(d api.Drive, now time.Time) Row {
 		Notice: m.notice(d),
 	}
 	r.Status, r.Tone = m.status(d, now)
-	r.Working = d.State == api.Connecting || d.State == api.Mounted && d.Pending.Files > 0
+	r.Working = d.State == api.Connecting || d.State == api.Mounted && waits(d) > 0 && m.paused() == nil
 	mount := m.action(Mount, d, "do.mount")
 	unmount := m.action(Unmount, d, "do.unmount")
 	switch d.State {
@@ -137,8 +144,12 @@ func (m *Model) row(d api.Drive, now time.Time) Row {
 	case api.NeedsYou, api.Failed:
 		again := m.action(Mount, d, "do.retry")
 		r.Primary, r.Toggle = again, again
-		if needsSecret(d) {
+		switch {
+		case needsSecret(d):
 			r.Primary = m.action(SignIn, d, "do.sign-in")
+			r.Menu = append(r.Menu, again)
+		case lacksKeeper(d):
+			r.Primary = m.action(Secrets, d, "accounts.unlock")
 			r.Menu = append(r.Menu, again)
 		}
 		if d.State == api.NeedsYou { // the service may hold on to a half-made mount
@@ -215,8 +226,14 @@ func (m *Model) step(step string) string {
 }
 
 func (m *Model) mounted(d api.Drive) (string, Tone) {
-	if d.Pending.Files > 0 {
-		return m.texts.Count("state.uploading", d.Pending.Files, Bytes(d.Pending.Bytes)), Busy
+	if n := waits(d); n > 0 {
+		if m.paused() != nil {
+			return m.texts.Count("pause.state", n, Bytes(d.Pending.Bytes)), Quiet
+		}
+		return m.texts.Count("state.uploading", n, Bytes(d.Pending.Bytes)), Busy
+	}
+	if d.Pending.Parked > 0 { // nothing is under way until the person has done something
+		return m.texts.Get("upload.parked"), Warn
 	}
 	parts := []string{m.texts.Get("state.mounted")}
 	if d.Dir != "" {
@@ -240,6 +257,9 @@ func (m *Model) notice(d api.Drive) Notice {
 	}
 	if r, ok := m.refused[d.Name]; ok {
 		p, tone, action = &r, Bad, m.action(Dismiss, d, "do.dismiss")
+		if ofKeeper(r) {
+			action = m.action(Secrets, d, "accounts.unlock")
+		}
 	}
 	if p == nil || p.What == "" {
 		return Notice{}

@@ -30,6 +30,8 @@ type TrayItem struct {
 	Label string
 	Verb  Verb
 	Drive string
+
+	Checked bool
 }
 
 // Bounds of the tray's menu: desktops cut long menus and long lines.
@@ -55,6 +57,8 @@ func (m *Model) tray(drives []api.Drive) Tray {
 			verb := Reveal
 			if needsSecret(d) {
 				verb = SignIn
+			} else if lacksKeeper(d) {
+				verb = Secrets
 			}
 			items = append(items, TrayItem{
 				Label: m.texts.Get("tray.problem", cut(d.Name, trayName), cut(what, trayText)),
@@ -76,7 +80,11 @@ func (m *Model) tray(drives []api.Drive) Tray {
 	}
 	items = separate(items)
 	items = append(items, TrayItem{Label: m.texts.Get("tray.add"), Verb: Add})
-	if len(m.Active()) > 0 {
+	if m.link == Up && (len(drives) > 0 || m.paused() != nil) {
+		a := m.pauseAction()
+		items = append(items, TrayItem{Label: a.Label, Verb: a.Verb, Checked: a.Checked})
+	}
+	if len(active(drives)) > 0 {
 		items = append(items, TrayItem{Label: m.texts.Get("tray.unmount-all"), Verb: UnmountAll})
 	}
 	t.Items = append(items,
@@ -142,8 +150,14 @@ func (m *Model) trayDrive(d api.Drive) TrayItem {
 		glyph, more, verb = "◐", "tray.connecting", Reveal
 	case api.Mounted:
 		glyph, verb = "●", Open
-		if d.Pending.Files > 0 {
+		switch {
+		case waits(d) > 0:
 			glyph, more = "↑", "tray.uploading"
+			if m.paused() != nil {
+				glyph, more = "●", "pause.tray"
+			}
+		case d.Pending.Parked > 0:
+			glyph, more = "⚠", "upload.parked"
 		}
 	case api.Degraded:
 		glyph, more, verb = "◌", "tray.offline", Open
@@ -164,7 +178,7 @@ func (m *Model) light(drives []api.Drive) Light {
 		return Offline
 	case c.attention > 0:
 		return Attention
-	case c.busy > 0 || c.uploading > 0 || m.link != Up:
+	case c.busy > 0 || c.uploading > 0 && m.paused() == nil || m.link != Up:
 		return Working
 	case c.offline > 0:
 		return Offline

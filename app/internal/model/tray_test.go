@@ -46,6 +46,7 @@ func TestTrayMenu(t *testing.T) {
 		"✕ usb",
 		"--",
 		"Add drive…",
+		"Pause transfers",
 		"Unmount all",
 		"--",
 		"Open window",

@@ -62,7 +62,8 @@ type addSheet struct {
 	asked   question // what tried is about
 	tried   *model.Tried
 	looking bool
-	hurry   bool // the person wants to go on as soon as there is something to be seen
+	busy    *widget.Activity // of the page in view, or nil
+	hurry   bool             // the person wants to go on as soon as there is something to be seen
 
 	// Of the third.
 	name     *sheetEntry
@@ -95,6 +96,7 @@ func newAddSheet(c fyne.Canvas, o addOptions) *addSheet {
 			s.callOff(i)
 		}
 		s.forget()
+		s.rest()
 		s.prospect = model.Prospect{}
 		o.closed()
 	})
@@ -157,6 +159,7 @@ func (s *addSheet) answer(what, turn int, f func()) {
 func (s *addSheet) page(step int, above, rest fyne.CanvasObject, buttons []fyne.CanvasObject, focus fyne.Focusable) {
 	s.step = step
 	s.steps.set(step)
+	s.rest()
 	s.fitRoom(0)
 	s.fill([]fyne.CanvasObject{inset(s.steps), container.NewStack(s.room, container.NewBorder(above, nil, nil, nil, rest))}, buttons, focus)
 }
@@ -176,6 +179,14 @@ func (s *addSheet) tell(p *api.Problem) {
 	}
 	s.fitRoom(told)
 	s.fit()
+}
+
+// rest stops what turns on the page before; the toolkit would draw it for another minute.
+func (s *addSheet) rest() {
+	if s.busy != nil {
+		s.busy.Stop()
+		s.busy = nil
+	}
 }
 
 // line puts the first button at the left, the others at the right.

@@ -83,7 +83,6 @@ func (s *addSheet) hurryOn() {
 // waits shows that it is looked.
 func (s *addSheet) waits() {
 	busy := widget.NewActivity()
-	busy.Start()
 	text := widget.NewLabelWithStyle(s.texts.Get("add.looking"), fyne.TextAlignCenter, fyne.TextStyle{})
 	s.next = s.button(s.texts.Get("add.next"), widget.HighImportance, s.third)
 	s.canvas.Unfocus()
@@ -91,6 +90,8 @@ func (s *addSheet) waits() {
 		container.NewCenter(container.NewVBox(container.NewCenter(container.NewGridWrap(fyne.NewSquareSize(28), busy)), text)),
 		s.line(s.button(s.texts.Get("add.back"), widget.MediumImportance, s.back),
 			s.button(s.texts.Get("add.stop"), widget.MediumImportance, s.stopped), s.next), nil)
+	s.busy = busy
+	s.busy.Start()
 	s.enable()
 }
 

@@ -98,9 +98,11 @@ func TestSettingsSheet(t *testing.T) {
 			set := model.Setup{Version: "v0.4.0", AppCan: true, AppOn: true, ServiceCan: true, Service: &api.Service{Version: "v0.4.1"}}
 			f.with(func(m *model.Model) { m.SetUp(set, nil) }, drives()...)
 			f.shoot("settings-" + name)
+			f.press("About")
 			if !f.reads("v0.4.0") || !f.reads("v0.4.1") || !f.reads("BSD 3-Clause") {
 				t.Error("the versions are not told")
 			}
+			f.press("General")
 			c := f.sheetChecks()
 			if len(c) != 2 || !c[0].Checked || c[1].Checked {
 				t.Fatalf("%d switches", len(c))
@@ -137,6 +139,7 @@ func TestBundleIsShownBeforeItIsSaved(t *testing.T) {
 				{Name: "service.log", Text: strings.Repeat("time=2026-03-05T12:30:00Z level=INFO msg=\"mounted\" drive=photos dir=/home/ann/Moorage/photos\n", 40)},
 			}}
 			f.ui.Do(model.Action{Verb: model.Preferences})
+			f.press("About")
 			f.press("Save diagnostics…")
 			if !f.reads("made    2026-03-05T12:30:00Z\napp    v0.4.0\nsystem    linux amd64\n") {
 				t.Error("the first file is not shown")

@@ -2,8 +2,7 @@ package ui
 
 import (
 	"image/color"
-	"io"
-	"strings"
+	"reflect"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
@@ -17,27 +16,152 @@ import (
 	"github.com/moorage/moorage/daemon/api"
 )
 
+// SetupActions change how the service is set up. They return at once; done is called
+// from any goroutine with nil, or with what to tell the person.
+type SetupActions interface {
+	EditSettings(e api.EditSettings, done func(*api.Problem))
+	ForgetSecret(id string, done func(*api.Problem))
+	Unlock(passphrase string, done func(*api.Problem)) // "": the keyring
+	CreateSecretFile(passphrase string, done func(*api.Problem))
+	ChangePassphrase(old, passphrase string, done func(*api.Problem))
+}
+
+// Preferences are what this app keeps for itself.
+type Preferences struct {
+	Look        Look // that of now
+	SetLook     func(Look)
+	Language    string // as assets.Languages; "": that of the system
+	SetLanguage func(string)
+}
+
+// The sections of the settings, in their order.
+const (
+	sectionGeneral = iota
+	sectionCache
+	sectionNetwork
+	sectionAccounts
+	sectionAbout
+)
+
+// Sizes of the settings.
+const (
+	settingsWidth  = 720
+	settingsHeight = 400 // of a section
+	settingsNav    = 150
+)
+
 // settingsSheet shows how the app and the service are set up.
 type settingsSheet struct {
 	*sheet
-	parts            *fyne.Container
-	scroll           *container.Scroll
-	app, service     *switchLine
-	version, running *fact
-	settings         model.Settings
+	texts    assets.Texts
+	edit     func(e api.EditSettings, done func(*api.Problem))
+	nav      []*navButton
+	sections []*fyne.Container
+	scroll   *container.Scroll
+	settings model.Settings
+	told     bool // settings were told
+	closed   bool
+
+	app, service           *switchLine
+	version, running, used *fact
+	absent                 []*widget.Label
+	mount                  *textLine
+	place                  *textLine
+	limit                  *choiceLine
+	later                  *widget.Label
+	upload, download       *choiceLine
+	proxy                  *proxyLine
+	accounts               *accountsPart
 }
 
-func newSettingsSheet(c fyne.Canvas, texts assets.Texts, do func(model.Action), look Look, setLook func(Look), diagnose, onClose func()) *settingsSheet {
-	s := &settingsSheet{}
-	s.sheet = newSheet(c, texts.Get("settings.title"), onClose)
+// settingsActions is what the settings can have done.
+type settingsActions struct {
+	do       func(model.Action)
+	edit     func(e api.EditSettings, done func(*api.Problem))
+	diagnose func()
+	forget   func(model.Account)
+	prefs    Preferences
+}
+
+func newSettingsSheet(c fyne.Canvas, texts assets.Texts, a settingsActions, first int, onClose func()) *settingsSheet {
+	s := &settingsSheet{texts: texts, edit: a.edit}
+	s.sheet = newSheetOf(settingsWidth, c, texts.Get("settings.title"), func() {
+		s.closed = true
+		onClose()
+	})
 	s.show = func(v model.View) { s.set(v.Settings) }
 	s.page = true
-	app, service := s.check(texts.Get("settings.app")), s.check(texts.Get("settings.service"))
-	s.app, s.service = newSwitchLineOf(&app.Check, app, do), newSwitchLineOf(&service.Check, service, do)
-	s.version, s.running = newFact(texts.Get("settings.version")), newFact(texts.Get("settings.service.name"))
-	licence := newFact(texts.Get("settings.licence"))
-	licence.set(texts.Get("settings.licence.name"))
-	align(s.version, s.running, licence)
+	s.sections = []*fyne.Container{s.general(a), s.cache(), s.network(), s.accountsOf(a), s.about(a)}
+
+	column := container.New(layout.NewCustomPaddedVBoxLayout(2))
+	for i, part := range []struct {
+		label string
+		icon  fyne.ThemeIconName
+	}{
+		{"settings.general", theme.IconNameSettings}, {"settings.cache", theme.IconNameStorage},
+		{"settings.network", theme.IconNameUpload}, {"accounts.title", theme.IconNameAccount}, {"settings.about", theme.IconNameInfo},
+	} {
+		b := &navButton{move: func(step int) { s.choose(i+step, true) }}
+		b.escape = s.close
+		b.Text, b.Icon, b.Alignment = texts.Get(part.label), theme.Icon(part.icon), widget.ButtonAlignLeading
+		b.OnTapped = func() { s.choose(i, false) }
+		b.ExtendBaseWidget(b)
+		s.nav = append(s.nav, b)
+		column.Add(b)
+	}
+	wide := canvas.NewRectangle(color.Transparent)
+	wide.SetMinSize(fyne.NewSize(settingsNav, 0))
+	left := container.New(layout.NewCustomPaddedLayout(0, 0, theme.InnerPadding(), 4), container.NewStack(wide, column))
+
+	s.scroll = container.NewVScroll(container.NewVBox())
+	s.scroll.SetMinSize(fyne.NewSize(0, roomFor(c, settingsHeight, 190)))
+	done := s.button(texts.Get("settings.done"), widget.HighImportance, s.close)
+	s.fill([]fyne.CanvasObject{container.NewBorder(nil, nil, left, nil, s.scroll)},
+		[]fyne.CanvasObject{layout.NewSpacer(), done}, s.nav[first])
+	s.choose(first, true)
+	return s
+}
+
+// choose brings a section into view.
+func (s *settingsSheet) choose(i int, focus bool) {
+	i = min(max(i, 0), len(s.nav)-1)
+	for n, b := range s.nav {
+		b.Importance = widget.LowImportance
+		if n == i {
+			b.Importance = widget.MediumImportance
+		}
+		b.Refresh()
+	}
+	s.tell(nil)
+	s.scroll.Content = s.sections[i]
+	s.scroll.ScrollToTop()
+	s.scroll.Refresh()
+	if focus {
+		s.canvas.Focus(s.nav[i])
+	}
+}
+
+// navButton is one of a column of buttons, among which the arrows go up and down.
+type navButton struct {
+	sheetButton
+	move func(step int)
+}
+
+func (b *navButton) TypedKey(e *fyne.KeyEvent) {
+	switch e.Name {
+	case fyne.KeyUp:
+		b.move(-1)
+	case fyne.KeyDown:
+		b.move(1)
+	default:
+		b.sheetButton.TypedKey(e)
+	}
+}
+
+func (s *settingsSheet) general(a settingsActions) *fyne.Container {
+	t := s.texts
+	app, service := s.check(t.Get("settings.app")), s.check(t.Get("settings.service"))
+	s.app, s.service = newSwitchLineOf(&app.Check, app, a.do), newSwitchLineOf(&service.Check, service, a.do)
 
 	looks := container.NewGridWithColumns(3)
 	var buttons []*sheetButton
@@ -52,38 +176,111 @@ func newSettingsSheet(c fyne.Canvas, texts assets.Texts, do func(model.Action), 
 		}
 	}
 	for _, l := range lookOrder {
-		b := s.button(texts.Get("settings.look."+string(l)), widget.MediumImportance, func() {
+		b := s.button(t.Get("settings.look."+string(l)), widget.MediumImportance, func() {
 			choose(l)
-			setLook(l)
+			a.prefs.SetLook(l)
 		})
 		buttons = append(buttons, b)
 		looks.Add(b)
 	}
-	choose(look)
+	choose(a.prefs.Look)
 
-	save := s.button(texts.Get("settings.diagnostics"), widget.MediumImportance, diagnose)
-	done := s.button(texts.Get("do.understood"), widget.HighImportance, s.close)
-	s.parts = container.NewVBox(
-		heading(texts.Get("settings.general")),
-		container.New(layout.NewCustomPaddedLayout(-10, 0, 0, 0),
+	s.mount = s.text(func(dir string) api.EditSettings { return api.EditSettings{MountDir: &dir} })
+	return container.NewVBox(
+		container.New(layout.NewCustomPaddedLayout(-6, 0, 0, 0),
 			container.New(layout.NewCustomPaddedVBoxLayout(-8), s.app.root, s.service.root)),
-		field(texts.Get("settings.look"), "", looks),
-		section(container.New(layout.NewCustomPaddedVBoxLayout(-6),
-			heading(texts.Get("settings.about")), s.version.root, s.running.root, licence.root)),
-		inset(container.NewHBox(save)),
-		container.New(layout.NewCustomPaddedLayout(-8, 0, 0, 0), hint(texts.Get("settings.diagnostics.help"))),
+		field(t.Get("settings.look"), "", looks),
+		field(t.Get("settings.language"), t.Get("settings.language.help"), s.languages(a.prefs)),
+		field(t.Get("settings.mount"), t.Get("settings.mount.help"), s.mount.root),
 	)
-	s.scroll = container.NewVScroll(s.parts)
-	s.fill([]fyne.CanvasObject{s.scroll}, []fyne.CanvasObject{layout.NewSpacer(), done}, done)
-	return s
 }
 
-// fit gives the parts all the height that they need, as far as the window has it.
-func (s *settingsSheet) fit() {
-	s.sheet.fit() // wrapped text knows its height only once it has a width
-	others := s.popup.Content.MinSize().Height - s.scroll.MinSize().Height
-	s.scroll.SetMinSize(fyne.NewSize(0, roomFor(s.canvas, s.parts.MinSize().Height, others+8)))
-	s.sheet.fit()
+// languageNames are what languages are called by those who speak them.
+var languageNames = map[string]string{"de": "Deutsch", "en": "English", "es": "Español", "fr": "Français", "ja": "日本語", "zh": "中文"}
+
+func (s *settingsSheet) languages(p Preferences) fyne.CanvasObject {
+	names := []string{s.texts.Get("settings.language.system")}
+	tags := []string{""}
+	now := 0
+	for _, tag := range assets.Languages() {
+		if tag == p.Language {
+			now = len(tags)
+		}
+		tags, names = append(tags, tag), append(names, languageNames[tag])
+	}
+	l := s.selection(nil)
+	l.Options = names
+	l.SetSelectedIndex(now)
+	l.OnChanged = func(string) { p.SetLanguage(tags[l.SelectedIndex()]) }
+	return l
+}
+
+func (s *settingsSheet) cache() *fyne.Container {
+	t := s.texts
+	s.used = newFact(t.Get("settings.cache.used"))
+	s.limit = s.choice(func(n int64) api.EditSettings { return api.EditSettings{CacheLimit: &n} })
+	s.place = s.text(func(dir string) api.EditSettings { return api.EditSettings{CacheDir: &dir} })
+	s.later = hint("")
+	s.later.Importance = widget.WarningImportance
+	s.later.Hide()
+	return container.NewVBox(s.missing(), s.used.root,
+		field(t.Get("settings.cache.limit"), t.Get("settings.cache.limit.help"), s.limit.root),
+		field(t.Get("settings.cache.dir"), t.Get("settings.cache.dir.help"), s.place.root),
+		s.later)
+}
+
+func (s *settingsSheet) network() *fyne.Container {
+	t := s.texts
+	s.upload = s.choice(func(n int64) api.EditSettings { return api.EditSettings{UploadLimit: &n} })
+	s.download = s.choice(func(n int64) api.EditSettings { return api.EditSettings{DownloadLimit: &n} })
+	s.proxy = s.proxyOf()
+	return container.NewVBox(s.missing(),
+		field(t.Get("settings.upload"), "", s.upload.root),
+		field(t.Get("settings.download"), t.Get("settings.limits.help"), s.download.root),
+		field(t.Get("settings.proxy"), t.Get("settings.proxy.help"), s.proxy.root))
+}
+
+func (s *settingsSheet) accountsOf(a settingsActions) *fyne.Container {
+	s.accounts = newAccountsPart(s.sheet, s.texts, a.do, a.forget)
+	return container.NewVBox(s.missing(), s.accounts.root)
+}
+
+func (s *settingsSheet) about(a settingsActions) *fyne.Container {
+	t := s.texts
+	s.version, s.running = newFact(t.Get("settings.version")), newFact(t.Get("settings.service.name"))
+	licence := newFact(t.Get("settings.licence"))
+	licence.set(t.Get("settings.licence.name"))
+	align(s.version, s.running, licence)
+	save := s.button(t.Get("settings.diagnostics"), widget.MediumImportance, a.diagnose)
+	return container.NewVBox(
+		container.New(layout.NewCustomPaddedVBoxLayout(-6), s.version.root, s.running.root, licence.root),
+		inset(container.NewHBox(save)),
+		container.New(layout.NewCustomPaddedLayout(-8, 0, 0, 0), hint(t.Get("settings.diagnostics.help"))),
+	)
+}
+
+// missing says that the service does not answer, in a section that needs it.
+func (s *settingsSheet) missing() *widget.Label {
+	l := hint("")
+	l.Hide()
+	s.absent = append(s.absent, l)
+	return l
+}
+
+// change has a setting changed, and calls back with whether it is.
+func (s *settingsSheet) change(e api.EditSettings, back func(ok bool)) {
+	s.tell(nil)
+	s.edit(e, func(p *api.Problem) {
+		fyne.Do(func() {
+			if s.closed {
+				return
+			}
+			back(p == nil)
+			if p != nil {
+				s.tell(p)
+			}
+		})
+	})
 }
 
 func heading(text string) *widget.Label {
@@ -91,129 +288,30 @@ func heading(text string) *widget.Label {
 }
 
 func (s *settingsSheet) set(v model.Settings) {
-	if v == s.settings && s.version.value.Text == v.Version {
+	if s.told && reflect.DeepEqual(v, s.settings) {
 		return
 	}
-	s.settings = v
+	if v.Trouble != s.settings.Trouble {
+		s.trouble.set(v.Trouble)
+	}
+	s.settings, s.told = v, true
 	s.app.set(v.App)
 	s.service.set(v.Service)
 	s.version.set(v.Version)
 	s.running.set(v.Running)
-	s.trouble.set(v.Trouble)
+	for _, l := range s.absent {
+		l.SetText(v.Absent)
+		show(l, v.Absent != "")
+	}
+	s.mount.set(v.Wire.MountDir, v.Wire.MountDefault, v.Known && v.Wire.MountDir != "")
+	s.used.set(v.Used)
+	s.limit.set(v.Caches, v.Wire.CacheLimit, v.Known)
+	s.place.set(v.Wire.CacheDir, v.Wire.CacheDefault, v.Known)
+	s.later.SetText(v.Later)
+	show(s.later, v.Later != "")
+	s.upload.set(v.Uploads, v.Wire.UploadLimit, v.Known)
+	s.download.set(v.Received, v.Wire.DownloadLimit, v.Known)
+	s.proxy.set(v.Wire.Proxy, v.Known)
+	s.accounts.set(v.Accounts, v.Known)
 	s.fit()
 }
-
-// bundleSheet shows what is in a bundle, before it is saved.
-type bundleSheet struct {
-	*sheet
-	texts  assets.Texts
-	bundle model.Bundle
-	busy   *noticeBox
-	files  *sheetSelect
-	text   *widget.Label
-	scroll *container.Scroll
-	ok     *sheetButton
-	closed bool
-}
-
-func newBundleSheet(c fyne.Canvas, texts assets.Texts, collect func(func(model.Bundle)),
-	save func(name string, write func(io.Writer) error, done func(place string, err error)), onClose func(),
-) *bundleSheet {
-	s := &bundleSheet{texts: texts}
-	s.sheet = newWideSheet(c, texts.Get("bundle.title"), func() {
-		s.closed = true
-		onClose()
-	})
-	s.busy = newNoticeBox(false, func(model.Action) {})
-	s.busy.set(model.Notice{What: texts.Get("bundle.working"), Tone: model.Busy})
-	s.text = widget.NewLabelWithStyle("", fyne.TextAlignLeading, fyne.TextStyle{Monospace: true})
-	s.text.SizeName = theme.SizeNameCaptionText
-	s.scroll = container.NewScroll(s.text)
-	s.files = s.selection(s.choose)
-	s.files.Disable()
-	room := canvas.NewRectangle(color.Transparent)
-	room.SetMinSize(fyne.NewSize(0, roomFor(c, 280, 300)))
-	s.ok = s.button(texts.Get("bundle.save"), widget.HighImportance, func() {
-		s.tell(nil)
-		save(s.bundle.Name(), s.bundle.Zip, func(place string, err error) { fyne.Do(func() { s.saved(place, err) }) })
-	})
-	s.ok.Disable()
-	back := s.button(texts.Get("bundle.back"), widget.MediumImportance, s.close)
-	s.fill([]fyne.CanvasObject{
-		hint(texts.Get("bundle.help")), inset(s.busy), inset(s.files),
-		inset(container.NewStack(newWell(), room, container.New(layout.NewCustomPaddedLayout(2, 2, 2, 2), s.scroll))),
-	}, []fyne.CanvasObject{layout.NewSpacer(), back, s.ok}, back)
-	collect(func(b model.Bundle) { fyne.Do(func() { s.set(b) }) })
-	return s
-}
-
-func (s *bundleSheet) set(b model.Bundle) {
-	if s.closed {
-		return
-	}
-	s.bundle = b
-	var names []string
-	for _, f := range b.Files {
-		names = append(names, f.Name)
-	}
-	s.busy.set(model.Notice{})
-	s.files.Options = names
-	s.files.Enable()
-	if len(names) > 0 {
-		s.files.SetSelectedIndex(0)
-	}
-	s.ok.Enable()
-	s.fit()
-}
-
-// shownOfFile bounds what a label has to lay out; of a longer file the end is
-// shown, which is the latest.
-const shownOfFile = 64 << 10
-
-func (s *bundleSheet) choose(name string) {
-	for _, f := range s.bundle.Files {
-		if f.Name != name {
-			continue
-		}
-		text := strings.ToValidUTF8(f.Text[max(len(f.Text)-shownOfFile, 0):], "")
-		if len(text) < len(f.Text) {
-			text = "…\n" + text
-		}
-		s.text.SetText(strings.ReplaceAll(text, "\t", "    "))
-		s.scroll.ScrollToTop()
-		s.scroll.Refresh()
-	}
-}
-
-// saved says how it went; place "" is that of a person who thought better of it.
-func (s *bundleSheet) saved(place string, err error) {
-	switch {
-	case s.closed || place == "" && err == nil:
-	case err != nil:
-		s.tell(&api.Problem{What: s.texts.Get("bundle.failed", err), Do: s.texts.Get("bundle.failed.do")})
-	default:
-		s.trouble.set(model.Notice{What: s.texts.Get("bundle.saved", place), Tone: model.Good})
-		s.fit()
-	}
-}
-
-// well is the ground of a text that is only looked at. It follows the theme.
-type well struct {
-	widget.BaseWidget
-	rect *canvas.Rectangle
-}
-
-func newWell() *well {
-	w := &well{rect: canvas.NewRectangle(paint(theme.ColorNameInputBackground))}
-	w.rect.CornerRadius, w.rect.StrokeWidth = 8, 1
-	w.ExtendBaseWidget(w)
-	w.Refresh()
-	return w
-}
-
-func (w *well) Refresh() {
-	w.rect.FillColor, w.rect.StrokeColor = paint(theme.ColorNameInputBackground), paint(theme.ColorNameInputBorder)
-	w.BaseWidget.Refresh()
-}
-
-func (w *well) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(w.rect) }

@@ -47,6 +47,9 @@ type Window struct {
 	copy    func(string)
 	save    func(name string, write func(io.Writer) error, done func(place string, err error))
 	setLook func(Look)
+	setup   SetupActions
+	tongue  string       // Options.Language
+	speak   func(string) // Options.SetLanguage
 
 	prospects Prospects
 	visit     func(address string) error
@@ -68,6 +71,7 @@ type Window struct {
 	detail *detailPane
 	split  *fyne.Container
 
+	settled bool        // sheet is that of the settings
 	leaving *quitSheet  // in view, or nil
 	awaited func() bool // done when true; nil: nothing
 }
@@ -88,6 +92,10 @@ type Options struct {
 	Copy    func(string) // to the clipboard
 	Look    Look         // that of now
 	SetLook func(Look)   // changes and keeps it
+	Setup   SetupActions
+	// Language is the one that is kept for the next start, "" for that of the system.
+	Language    string
+	SetLanguage func(string)
 	// Save lets the person choose a place and writes there; done is called from
 	// any goroutine, with the place, or "" if the person chose none.
 	Save func(name string, write func(io.Writer) error, done func(place string, err error))
@@ -97,7 +105,7 @@ type Options struct {
 func New(o Options) *Window {
 	w := &Window{
 		win: o.Window, texts: o.Texts, actions: o.Actions, times: o.Times, now: o.Clock, hide: o.Hide, quit: o.Quit, copy: o.Copy,
-		look: o.Look, setLook: o.SetLook, save: o.Save, prospects: o.Prospects, visit: o.Visit,
+		look: o.Look, setLook: o.SetLook, save: o.Save, prospects: o.Prospects, visit: o.Visit, setup: o.Setup, tongue: o.Language, speak: o.SetLanguage,
 	}
 	w.win.SetTitle(w.texts.Get("app.name"))
 	w.win.SetIcon(Icon("moorage"))
@@ -174,7 +182,9 @@ func (w *Window) Show(v model.View) {
 	w.view = v
 	if changed {
 		w.banner.set(v.Banner)
-		w.root.Refresh() // the rest has more room or less
+		for range 2 { // wrapped text knows its height only once it has a width
+			w.root.Refresh()
+		}
 	}
 	if w.footer.Text != v.Summary {
 		w.footer.SetText(v.Summary)
@@ -215,8 +225,8 @@ func (w *Window) arrange() {
 	show(w.empty, len(w.view.Rows) == 0 && w.view.Banner.What == "")
 	show(w.split, len(w.view.Rows) > 0)
 	nothing := len(rows) == 0 && len(w.view.Rows) > 0
-	if nothing {
-		w.none.SetText(w.texts.Get("search.none", w.search.Text))
+	if text := w.texts.Get("search.none", w.search.Text); nothing && w.none.Text != text {
+		w.none.SetText(text)
 	}
 	show(w.none, nothing)
 }
@@ -270,6 +280,8 @@ func (w *Window) Do(a model.Action) {
 		w.doctor()
 	case model.Preferences:
 		w.settings()
+	case model.Secrets:
+		w.secrets()
 	default:
 		w.actions.Do(a.Verb, a.Drive)
 	}
@@ -292,8 +304,11 @@ func (w *Window) menu() {
 	item := func(verb model.Verb, label string, icon fyne.Resource) *fyne.MenuItem {
 		return fyne.NewMenuItemWithIcon(w.texts.Get(label), icon, func() { w.Do(model.Action{Verb: verb}) })
 	}
+	p := w.view.Pause
+	pause := fyne.NewMenuItemWithIcon(p.Label, theme.MediaPauseIcon(), func() { w.Do(p) })
+	pause.Checked = p.Checked
 	showBelow(w.more, w.win.Canvas(), fyne.NewMenu("",
-		item(model.Preferences, "menu.settings", theme.SettingsIcon()), item(model.Examine, "menu.doctor", theme.SearchIcon()),
+		pause, fyne.NewMenuItemSeparator(), item(model.Preferences, "menu.settings", theme.SettingsIcon()), item(model.Examine, "menu.doctor", theme.SearchIcon()),
 		fyne.NewMenuItemSeparator(), item(model.Quit, "menu.quit", theme.LogoutIcon()),
 	))
 }
@@ -324,13 +339,63 @@ func (w *Window) turn() {
 
 func (w *Window) examine(a model.Action) { w.actions.Do(a.Verb, a.Drive) }
 
-func (w *Window) settings() {
+func (w *Window) settings() { w.settingsAt(sectionGeneral) }
+
+// settingsAt opens the settings at a section.
+func (w *Window) settingsAt(section int) {
 	w.turn()
 	if w.opens(func() *sheet {
-		return newSettingsSheet(w.win.Canvas(), w.texts, w.Do, w.look, w.setLooks, w.diagnose, w.closed).sheet
+		w.settled = true
+		return newSettingsSheet(w.win.Canvas(), w.texts, settingsActions{
+			do: w.Do, edit: w.setup.EditSettings, diagnose: w.diagnose, forget: w.forget,
+			prefs: Preferences{Look: w.look, SetLook: w.setLooks, Language: w.tongue, SetLanguage: w.setTongue},
+		}, section, func() {
+			w.settled = false
+			w.closed()
+		}).sheet
 	}) {
 		w.actions.Do(model.Preferences, "")
 	}
+}
+
+// secrets shows where passwords are kept, over the settings if they are in view.
+func (w *Window) secrets() {
+	closed := w.closed
+	if w.settled {
+		closed = func() {
+			w.closed()
+			w.settingsAt(sectionAccounts)
+		}
+	}
+	w.turn()
+	if w.opens(func() *sheet { return newSecretsSheet(w.win.Canvas(), w.texts, w.setup, closed).sheet }) {
+		w.actions.Do(model.Secrets, "")
+	}
+}
+
+// forget asks before a password is taken away, and comes back to the settings.
+func (w *Window) forget(a model.Account) {
+	w.turn()
+	w.open(func() *sheet {
+		return newQuestion(w.win.Canvas(), w.texts.Get("accounts.forget.title", a.Drive), w.texts.Get("accounts.forget.text"),
+			w.texts.Get("accounts.forget.yes"), w.texts.Get("no"), func() {
+				w.setup.ForgetSecret(a.ID, func(p *api.Problem) {
+					fyne.Do(func() {
+						if p != nil && w.sheet != nil && w.settled {
+							w.sheet.tell(p)
+						}
+					})
+				})
+			}, func() {
+				w.closed()
+				w.settingsAt(sectionAccounts)
+			})
+	})
+}
+
+func (w *Window) setTongue(language string) {
+	w.tongue = language
+	w.speak(language)
 }
 
 func (w *Window) setLooks(l Look) {

@@ -24,6 +24,11 @@ func (f *fixture) press(label string) {
 				test.Tap(b)
 				return
 			}
+		case *navButton:
+			if b.Text == label {
+				test.Tap(b)
+				return
+			}
 		case *sheetButton:
 			if b.Text == label {
 				test.Tap(b)
