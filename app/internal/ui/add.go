@@ -97,7 +97,7 @@ func newAddSheet(c fyne.Canvas, o addOptions) *addSheet {
 		}
 		s.forget()
 		s.rest()
-		s.prospect = model.Prospect{}
+		s.prospect, s.of, s.address.Text = model.Prospect{}, "", "" // there may be a password in it
 		o.closed()
 	})
 	s.enter = s.hurryOn

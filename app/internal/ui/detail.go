@@ -190,7 +190,7 @@ func (p *detailPane) menu() {
 func setButton(b *widget.Button, a model.Action) {
 	b.Text, b.Icon = a.Label, verbIcon(a.Verb)
 	b.Importance = widget.MediumImportance
-	if a.Verb == model.Open || a.Verb == model.SignIn {
+	if a.Verb == model.Open || a.Verb == model.SignIn || a.Verb == model.Secrets {
 		b.Importance = widget.HighImportance
 	}
 	show(b, a.Verb != "")
