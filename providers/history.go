@@ -6,8 +6,9 @@ import (
 )
 
 // Reviser is a remote with a history: it shows one revision, and may show another.
-// A revision is named as in [URL.Revision]; "" is the default branch.
 type Reviser interface {
+	Historian
+
 	// Shown tells which revision that is. It does no I/O.
 	Shown() Shown
 
@@ -18,7 +19,11 @@ type Reviser interface {
 	// cannot be the name of one, ErrNotExist and ErrNotDir if the revision has no
 	// such subfolder, ErrOffline.
 	Turn(ctx context.Context, revision string) (Version, error)
+}
 
+// Historian tells of a history. A revision is named as in [URL.Revision]; "" is the
+// default branch.
+type Historian interface {
 	// Refs names what there is. While the remote cannot be reached, what it said
 	// last; ErrOffline if that is not known.
 	Refs(ctx context.Context) (Refs, error)

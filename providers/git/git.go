@@ -7,7 +7,8 @@
 // Opening asks for the revision and begins to fetch the commit and all its
 // trees, without history and without files; listings are answered while they
 // arrive. Files are fetched when they are opened, those of a folder together
-// when their sizes are asked for. Servers that cannot leave files out send
+// when their sizes are asked for. The history is asked for when somebody looks at it,
+// some generations of commits at a time. Servers that cannot leave files out send
 // the whole revision, in the background. Everything is kept in a folder; what
 // is there lists and reads while the remote is away, also after a restart.
 //
@@ -96,7 +97,6 @@ type Remote struct {
 	large      largeFiles
 	history    commitLog
 	saving     sync.Mutex // held while the state is written
-	turning    sync.Mutex // held while another revision takes the place of the one that is shown; before mu
 
 	mu     sync.Mutex
 	url    providers.URL // of what is shown
@@ -122,6 +122,19 @@ const (
 // ErrNoRevision, ErrNotExist and ErrNotDir for the subfolder, ErrUnsupported,
 // *RateLimitedError.
 func Open(ctx context.Context, u providers.URL, o Options) (*Remote, error) {
+	r, err := prepare(u, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.begin(ctx); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("open git repository: %w", err)
+	}
+	return r, nil
+}
+
+// prepare makes a Remote that shows nothing yet. It asks no server.
+func prepare(u providers.URL, o Options) (*Remote, error) {
 	if u.Kind != providers.KindGit {
 		return nil, fmt.Errorf("open git repository: a URL of kind %q", u.Kind)
 	}
@@ -147,10 +160,6 @@ func Open(ctx context.Context, u providers.URL, o Options) (*Remote, error) {
 	if r.store, err = store.Open(o.CacheDir, store.Options{Limit: o.CacheLimit, Clock: o.Clock, Logger: o.Logger}); err != nil {
 		r.wire.Close()
 		r.web.Close()
-		return nil, fmt.Errorf("open git repository: %w", err)
-	}
-	if err := r.begin(ctx); err != nil {
-		r.Close()
 		return nil, fmt.Errorf("open git repository: %w", err)
 	}
 	return r, nil

@@ -305,3 +305,71 @@ func TestTurnInSubfolder(t *testing.T) {
 		t.Errorf("%q of %v", got, r.Shown())
 	}
 }
+
+// A history that is looked at for itself, where the revision of the URL is not there any
+// more.
+func TestHistoryAlone(t *testing.T) {
+	home(t)
+	repo, ids := history(t)
+	s := serveHTTP(t, repo, nil)
+	h, err := OpenHistory(s.remoteURL(t, "@gone#folder"), testOptions(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	refs, err := h.Refs(t.Context())
+	if err != nil || refs.Default != "main" || len(refs.Branches) != 4 {
+		t.Errorf("%+v, %v", refs, err)
+	}
+	page, err := h.Commits(t.Context(), "", "")
+	if err != nil || len(page.Commits) != 3 || page.Commits[2].ID != ids[0] {
+		t.Errorf("%+v, %v", page, err)
+	}
+	if page, err := h.Commits(t.Context(), "nested", ""); err != nil || len(page.Commits) != 2 {
+		t.Errorf("of a tag: %+v, %v", page, err)
+	}
+	if page, err := h.Commits(t.Context(), "tree", ""); !errors.Is(err, providers.ErrNoRevision) {
+		t.Errorf("of a tag that is about no commit: %+v, %v", page, err)
+	}
+	if c, err := h.CommitAt(t.Context(), "", time.Unix(commitTime+150, 0)); err != nil || c.ID != ids[1] {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := h.Commits(t.Context(), "gone", ""); !errors.Is(err, providers.ErrNoRevision) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A long way back takes few requests, and no more memory than it may.
+func TestLongWayBack(t *testing.T) {
+	home(t)
+	const n = 45_000
+	repo := newRepo(t)
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "commit refs/heads/main\ncommitter A <a@example.org> %d +0000\ndata 1\nm\n", commitTime+i)
+		if i == 0 {
+			b.WriteString("M 100644 inline f\ndata 1\nx\n")
+		}
+		b.WriteByte('\n')
+	}
+	fastImport(t, repo, b.String())
+	s := serveHTTP(t, repo, nil)
+	r := open(t, s.remoteURL(t, ""), testOptions(t))
+	before := s.requests.Load()
+	want := runGit(t, repo, "rev-list", "--max-parents=0", "main")
+	c, err := r.CommitAt(t.Context(), "", time.Unix(commitTime, 0))
+	if err != nil || c.ID != want {
+		t.Errorf("%+v, %v, want %s", c, err, want)
+	}
+	if n := s.requests.Load() - before; n > 12 {
+		t.Errorf("%d requests", n)
+	}
+	if n := len(r.history.commits); n > 2*maxKnown {
+		t.Errorf("%d commits are kept", n)
+	}
+	// What is listed afterwards is right all the same.
+	page, err := r.Commits(t.Context(), "main", "")
+	if err != nil || len(page.Commits) != logPage || page.Commits[0].ID != r.Shown().Commit {
+		t.Errorf("%d commits, %v", len(page.Commits), err)
+	}
+}

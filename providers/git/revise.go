@@ -26,6 +26,41 @@ const (
 	refsCount = 10 * time.Second
 )
 
+// History is a repository that is looked at for its history alone: of which no revision is
+// shown, as that of its URL may not be there any more.
+type History struct{ r *Remote }
+
+var _ providers.Historian = (*History)(nil)
+
+// OpenHistory opens the history of the repository that u names, whatever the revision.
+// Options.CacheDir is for what does not fit into memory. The caller closes it. It asks no
+// server.
+func OpenHistory(u providers.URL, o Options) (*History, error) {
+	u.Revision, u.Subdir, u.SplitOpen = "", "", false
+	r, err := prepare(u, o)
+	if err != nil {
+		return nil, err
+	}
+	r.snap = &snapshot{}
+	return &History{r}, nil
+}
+
+// Refs implements [providers.Historian].
+func (h *History) Refs(ctx context.Context) (providers.Refs, error) { return h.r.Refs(ctx) }
+
+// Commits implements [providers.Historian].
+func (h *History) Commits(ctx context.Context, revision, cursor string) (providers.CommitPage, error) {
+	return h.r.Commits(ctx, revision, cursor)
+}
+
+// CommitAt implements [providers.Historian].
+func (h *History) CommitAt(ctx context.Context, revision string, at time.Time) (providers.Commit, error) {
+	return h.r.CommitAt(ctx, revision, at)
+}
+
+// Close lets go of all connections.
+func (h *History) Close() error { return h.r.Close() }
+
 // address is the URL of what is shown.
 func (r *Remote) address() providers.URL {
 	r.mu.Lock()
@@ -110,11 +145,11 @@ func (r *Remote) Turn(ctx context.Context, revision string) (providers.Version, 
 		if snap, err = r.next(ctx, old, t); err != nil {
 			return err
 		}
-		r.turning.Lock()
-		defer r.turning.Unlock()
-		snap.eras = nil
-		snap.follow(r.snapshot()) // which a probe may have renewed
-		r.show(u, snap)
+		for from := old; !r.show(from, u, snap); { // a probe has renewed it meanwhile
+			from = r.snapshot()
+			snap.eras = nil
+			snap.follow(from)
+		}
 		r.log.Info("turned to another revision", "revision", revision, "from", old.version(), "to", snap.version())
 		return nil
 	})

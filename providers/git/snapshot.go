@@ -76,7 +76,7 @@ func (r *Remote) begin(ctx context.Context) error {
 		return err
 	}
 	snap.follow(old)
-	r.show(u, snap)
+	r.show(nil, u, snap)
 	return nil
 }
 
@@ -88,15 +88,21 @@ func (r *Remote) base(old *snapshot) object.ID {
 	return old.commit
 }
 
-// show turns to snap, which u names, and remembers it.
-func (r *Remote) show(u providers.URL, snap *snapshot) {
+// show turns from old to snap, which u names, and remembers it; false: something else is
+// shown by now.
+func (r *Remote) show(old *snapshot, u providers.URL, snap *snapshot) bool {
 	r.mu.Lock()
+	if r.snap != old {
+		r.mu.Unlock()
+		return false
+	}
 	r.snap, r.url = snap, u
 	r.filter = filterDepthAndSize // try anew: it may have been a file that was missing
 	r.mu.Unlock()
 	if err := r.saveState(); err != nil {
 		r.log.Warn("cannot remember the revision", "err", err)
 	}
+	return true
 }
 
 func (r *Remote) snapshot() *snapshot {
@@ -252,13 +258,9 @@ func (r *Remote) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.turning.Lock()
-	defer r.turning.Unlock()
-	if now, _ := r.shown(); now != old {
-		return nil // Turn was here meanwhile
+	if r.show(old, u, snap) { // else Turn was here meanwhile
+		r.log.Info("the remote moved", "from", old.version(), "to", snap.version())
 	}
-	r.show(u, snap)
-	r.log.Info("the remote moved", "from", old.version(), "to", snap.version())
 	return nil
 }
 

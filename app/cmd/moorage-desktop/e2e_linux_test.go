@@ -18,8 +18,8 @@ import (
 	"github.com/moorage/moorage/daemon/client"
 )
 
-// build makes the two programs as a person has them: side by side. In a guest
-// that has a kernel and no compiler they are made already.
+// build makes the programs as a person has them: side by side. In a guest, which
+// has another kernel and little time, they are made already.
 func build(t *testing.T) (bin string) {
 	t.Helper()
 	if bin := os.Getenv("MOORAGE_PROGRAMS"); bin != "" {
@@ -27,7 +27,7 @@ func build(t *testing.T) (bin string) {
 	}
 	bin = t.TempDir()
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin+string(filepath.Separator),
-		"github.com/moorage/moorage/app/cmd/moorage-desktop", "github.com/moorage/moorage/daemon/cmd/mooraged")
+		"github.com/moorage/moorage/app/cmd/moorage-desktop", "github.com/moorage/moorage/app/cmd/moorage", "github.com/moorage/moorage/daemon/cmd/mooraged")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
@@ -42,6 +42,8 @@ func TestDesktop(t *testing.T) {
 	program := filepath.Join(build(t), "moorage-desktop")
 	t.Run("tray", func(t *testing.T) { firstMinutes(t, program) })
 	t.Run("no tray", func(t *testing.T) { noTray(t, program) })
+	t.Run("idle", func(t *testing.T) { idle(t, program) })
+	t.Run("demo", func(t *testing.T) { demo(t, program) })
 	t.Run("tray alone", func(t *testing.T) { trayAlone(t, program) })
 }
 
@@ -148,6 +150,31 @@ func firstMinutes(t *testing.T, program string) {
 	s.focus()
 	s.keys("ctrl+w", "Return")
 	s.ends(ended)
+}
+
+// demo is what packaging/run starts: the window, and a drive to play with.
+func demo(t *testing.T, program string) {
+	needMounts(t)
+	s := newSession(t, true)
+	s.env = append(s.env, "FYNE_THEME=light")
+	service := s.service()
+	app, ended := s.start(program)
+	tray := s.trayOf(app.Process.Pid)
+	tray.await("Add drive…")
+	said, err := s.output(filepath.Join(filepath.Dir(program), "moorage"), "demo")
+	if err != nil || !strings.HasPrefix(said, "demo is mounted at ") {
+		t.Fatalf("%v: %s", err, said)
+	}
+	tray.await("● demo")
+	d, err := service.Drive(s.ctx, "demo")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(d.Dir, "hello"), []byte("hello"), 0o644)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	s.shoot("demo")
+	tray.quit(ended)
 }
 
 // noTray is a desktop without a session bus, and an app without a service: the

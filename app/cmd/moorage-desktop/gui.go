@@ -47,6 +47,8 @@ type gui struct {
 	session    *tray.Desktop // nil: none to put a tray into
 	tray       *tray.Tray    // nil without a session
 	ending     atomic.Bool   // nothing is drawn any more
+	hidden     bool          // the window; nothing is drawn into it
+	behind     bool          // it shows what was when it was hidden
 	news       chan model.News
 	log        *slog.Logger
 	stop       chan struct{}
@@ -127,7 +129,7 @@ func (g *gui) run(hidden bool) {
 		}()
 	})
 	g.ui.Show(g.controller.View())
-	if !hidden {
+	if g.hidden = hidden; !hidden {
 		g.window.Show()
 	}
 	g.app.Run()
@@ -156,7 +158,9 @@ func (g *gui) follow() {
 				}
 			}
 			g.draw(func() {
-				g.ui.Show(v)
+				if g.behind = g.hidden && !g.ui.Leaving(); !g.behind {
+					g.ui.Show(v)
+				}
 				if g.tray != nil {
 					g.tray.Show(v.Tray)
 				}
@@ -238,7 +242,18 @@ func (g *gui) save(name string, write func(io.Writer) error, done func(place str
 	d.Resize(fyne.NewSize(760, 520))
 }
 
+// catchUp has the window show what is. It is not done while the window is hidden,
+// for whose widgets the toolkit takes memory and gives none back.
+func (g *gui) catchUp() {
+	if g.behind {
+		g.behind = false
+		g.ui.Show(g.controller.View())
+	}
+}
+
 func (g *gui) show() {
+	g.hidden = false
+	g.catchUp()
 	g.window.Show()
 	g.window.RequestFocus()
 }
@@ -247,6 +262,7 @@ func (g *gui) show() {
 // or ends where there is none to come back from.
 func (g *gui) hide() {
 	if g.session != nil && g.session.ShowsTray() {
+		g.hidden = true
 		g.window.Hide()
 		return
 	}
@@ -261,6 +277,7 @@ func (g *gui) hide() {
 // fromTray does what was chosen in the tray's menu; what needs the window
 // opens it.
 func (g *gui) fromTray(i model.TrayItem) {
+	g.catchUp() // what is asked may depend on it
 	switch i.Verb {
 	case model.Window, model.Add, model.Reveal, model.SignIn, model.Examine, model.Preferences, model.Secrets:
 		g.show()

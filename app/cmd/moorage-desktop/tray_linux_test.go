@@ -247,6 +247,8 @@ func quitChoices(s *session, program string, service *client.Client, b *bucket, 
 	_, ended = waiting("after")
 	asks("quit-after")
 	s.keys("Tab", "Return")
+	s.shootWhen("quit-leaving", "what is waited for", func(path string) bool { return brightness(s.t, path) > 0.4 })
+	s.hide() // it waits all the same
 	if b.has("after", "after") {
 		s.t.Error("it was uploaded to a server that does not answer")
 	}

@@ -37,6 +37,7 @@ type fakeService struct {
 	mount    []func(d *api.Drive) *api.Error // what the next mounts do; then all succeed
 	unmount  []*api.Error                    // what the next unmounts fail with
 	sync     func(ctx context.Context, wait bool) (api.Synced, *api.Error)
+	history  func(query string) (api.Revisions, *api.Error)
 	pin      func(verb, path string) (api.Pin, *api.Error)
 	checks   []api.Check
 	treated  []api.Check // what the doctor says when it was asked to mend
@@ -109,6 +110,13 @@ func newFake(t *testing.T, drives ...api.Drive) *fakeService {
 	mux.HandleFunc("POST /v1/drives/{name}/sync", f.doSync)
 	mux.HandleFunc("POST /v1/drives/{name}/pin", f.doPin("pin"))
 	mux.HandleFunc("POST /v1/drives/{name}/unpin", f.doPin("unpin"))
+	mux.HandleFunc("GET /v1/drives/{name}/revisions", func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		history := f.history
+		f.mu.Unlock()
+		l, e := history(r.URL.RawQuery)
+		f.answer(w, l, e)
+	})
 	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) { f.answer(w, f.kept, nil) })
 	mux.HandleFunc("POST /v1/secrets/unlock", f.doUnlock)
 	mux.HandleFunc("POST /v1/secrets/file", f.doSecretFile)
@@ -195,7 +203,10 @@ func (f *fakeService) add(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d := api.Drive{Name: a.Name, URL: a.URL, Kind: "git", Dir: a.Dir, ReadOnly: a.ReadOnly, Auto: a.Auto, Remembered: a.Remember, State: api.Stopped, Since: since}
-	if d.Name == "" {
+	switch {
+	case a.Beside != "":
+		d.Name = a.Beside + " @ " + a.Revision
+	case d.Name == "":
 		d.Name = filepath.Base(a.URL)
 	}
 	if a.URL == "mem:" {

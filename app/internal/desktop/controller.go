@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -218,6 +220,7 @@ func (c *Controller) Add(a api.AddDrive, done func(*api.Problem)) {
 	c.run(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
 		defer cancel()
+		a.Dir = c.expand(a.Dir)
 		d, err := c.o.Service.Add(ctx, a)
 		if c.ctx.Err() != nil {
 			return
@@ -227,6 +230,15 @@ func (c *Controller) Add(a api.AddDrive, done func(*api.Problem)) {
 			c.Do(model.Mount, d.Name)
 		}
 	})
+}
+
+// expand puts the person's home in the place of a "~" at the beginning of a path, which
+// the app shows there.
+func (c *Controller) expand(path string) string {
+	if rest, ok := strings.CutPrefix(path, "~"); ok && c.o.Home != "" && (rest == "" || rest[0] == '/' || rest[0] == filepath.Separator) {
+		return filepath.Join(c.o.Home, rest)
+	}
+	return path
 }
 
 // SetSecret hands a password or token to the service, which keeps it in the

@@ -116,6 +116,8 @@ func (r *remote) Edit(_ context.Context, name string, e api.EditDrive) (api.Driv
 		return api.Drive{}, r.call("edit %s auto=%v", name, *e.Auto)
 	case e.ReadOnly != nil:
 		return api.Drive{}, r.call("edit %s read-only=%v", name, *e.ReadOnly)
+	case e.Revision != nil:
+		return api.Drive{Name: name}, r.call("edit %s revision=%q", name, *e.Revision)
 	}
 	return api.Drive{Name: *e.Name}, r.call("edit %s name=%s", name, *e.Name)
 }

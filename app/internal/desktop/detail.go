@@ -131,6 +131,10 @@ func (c *Controller) Edit(drive string, e api.EditDrive, done func(*api.Problem)
 	c.run(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, askTimeout)
 		defer cancel()
+		if e.Dir != nil {
+			dir := c.expand(*e.Dir)
+			e.Dir = &dir
+		}
 		d, err := c.o.Service.Edit(ctx, drive, e)
 		if c.ctx.Err() != nil {
 			return

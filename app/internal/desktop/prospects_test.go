@@ -109,3 +109,14 @@ func TestDropped(t *testing.T) {
 		}
 	}
 }
+
+// The app shows the person's home as "~", so that she may write it like that.
+func TestHomeInPlaces(t *testing.T) {
+	home := t.TempDir()
+	g := newRig(t, &remote{running: true}, Backoff{}, func(o *Options) { o.Home = home })
+	for dir, want := range map[string]string{"~/x/y": filepath.Join(home, "x", "y"), "~": home, "~ann/x": "~ann/x", "/x/~": "/x/~", "": "", "Z:": "Z:"} {
+		if got := g.expand(dir); got != want {
+			t.Errorf("%q is %q, want %q", dir, got, want)
+		}
+	}
+}

@@ -88,7 +88,7 @@ func (m *Model) detail(now time.Time) Detail {
 	}
 	t := Detail{Row: m.row(d, now), Moment: m.moment(d, now), Filled: -1}
 	t.Place = m.place(d.Dir)
-	if d.State == api.Mounted && d.Pending.Files == 0 && t.Tone == Good { // the rest is in the facts
+	if d.State == api.Mounted && t.Tone == Good { // the rest is in the facts
 		t.Status = m.texts.Get("state.mounted")
 		if d.ReadOnly {
 			t.Status += " · " + m.texts.Get("state.read-only")

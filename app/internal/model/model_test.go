@@ -12,7 +12,7 @@ import (
 
 var noon = time.Date(2026, 3, 5, 12, 30, 0, 0, time.UTC)
 
-func newModel(t *testing.T, drives ...api.Drive) *Model {
+func newModel(t testing.TB, drives ...api.Drive) *Model {
 	t.Helper()
 	texts, err := assets.English()
 	if err != nil {

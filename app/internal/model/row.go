@@ -112,6 +112,9 @@ func (a Row) same(b Row) bool {
 // the address.
 func Filter(rows []Row, query string) []Row {
 	words := strings.Fields(strings.ToLower(query))
+	if len(words) == 0 {
+		return rows
+	}
 	var found []Row
 	for _, r := range rows {
 		text := strings.ToLower(r.Name + " " + r.Address)
@@ -128,7 +131,7 @@ func (m *Model) row(d api.Drive, now time.Time) Row {
 		Notice: m.notice(d),
 	}
 	r.Status, r.Tone = m.status(d, now)
-	r.Working = d.State == api.Connecting || d.State == api.Mounted && d.Pending.Files > 0 && m.paused() == nil
+	r.Working = d.State == api.Connecting || d.State == api.Mounted && waits(d) > 0 && m.paused() == nil
 	mount := m.action(Mount, d, "do.mount")
 	unmount := m.action(Unmount, d, "do.unmount")
 	switch d.State {
@@ -223,11 +226,14 @@ func (m *Model) step(step string) string {
 }
 
 func (m *Model) mounted(d api.Drive) (string, Tone) {
-	if d.Pending.Files > 0 && m.paused() != nil {
-		return m.texts.Count("pause.state", d.Pending.Files, Bytes(d.Pending.Bytes)), Quiet
+	if n := waits(d); n > 0 {
+		if m.paused() != nil {
+			return m.texts.Count("pause.state", n, Bytes(d.Pending.Bytes)), Quiet
+		}
+		return m.texts.Count("state.uploading", n, Bytes(d.Pending.Bytes)), Busy
 	}
-	if d.Pending.Files > 0 {
-		return m.texts.Count("state.uploading", d.Pending.Files, Bytes(d.Pending.Bytes)), Busy
+	if d.Pending.Parked > 0 { // nothing is under way until the person has done something
+		return m.texts.Get("upload.parked"), Warn
 	}
 	parts := []string{m.texts.Get("state.mounted")}
 	if d.Dir != "" {

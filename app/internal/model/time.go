@@ -329,6 +329,9 @@ func revisionName(texts assets.Texts, revision string) string {
 	return short(revision)
 }
 
+// maxBack is how much of a branch's name a button has room for.
+const maxBack = 24
+
 // moment writes a time with its day, in the order that every language reads.
 func moment(t, now time.Time) string { return t.In(now.Location()).Format("2006-01-02 15:04") }
 
@@ -362,7 +365,7 @@ func (m *Model) moment(d api.Drive, now time.Time) Moment {
 		t.Stays = m.texts.Get("time.stays")
 	}
 	if s.Back != nil {
-		t.Back = Action{Verb: GoBack, Drive: d.Name, Label: m.texts.Get("time.back", revisionName(m.texts, *s.Back))}
+		t.Back = Action{Verb: GoBack, Drive: d.Name, Label: m.texts.Get("time.back", cut(revisionName(m.texts, *s.Back), maxBack))}
 	}
 	if s.Turning != nil {
 		t.Stays = m.turning(s)

@@ -84,7 +84,7 @@ func (m *Model) tray(drives []api.Drive) Tray {
 		a := m.pauseAction()
 		items = append(items, TrayItem{Label: a.Label, Verb: a.Verb, Checked: a.Checked})
 	}
-	if len(m.Active()) > 0 {
+	if len(active(drives)) > 0 {
 		items = append(items, TrayItem{Label: m.texts.Get("tray.unmount-all"), Verb: UnmountAll})
 	}
 	t.Items = append(items,
@@ -150,11 +150,14 @@ func (m *Model) trayDrive(d api.Drive) TrayItem {
 		glyph, more, verb = "◐", "tray.connecting", Reveal
 	case api.Mounted:
 		glyph, verb = "●", Open
-		if d.Pending.Files > 0 {
+		switch {
+		case waits(d) > 0:
 			glyph, more = "↑", "tray.uploading"
 			if m.paused() != nil {
 				glyph, more = "●", "pause.tray"
 			}
+		case d.Pending.Parked > 0:
+			glyph, more = "⚠", "upload.parked"
 		}
 	case api.Degraded:
 		glyph, more, verb = "◌", "tray.offline", Open

@@ -59,10 +59,11 @@ type addSheet struct {
 	user    *sheetEntry // nil: there is none
 	secret  *sheetEntry
 	fields  []*addField
-	asked   api.Try // what tried is about
+	asked   question // what tried is about
 	tried   *model.Tried
 	looking bool
-	hurry   bool // the person wants to go on as soon as there is something to be seen
+	busy    *widget.Activity // of the page in view, or nil
+	hurry   bool             // the person wants to go on as soon as there is something to be seen
 
 	// Of the third.
 	name     *sheetEntry
@@ -73,7 +74,8 @@ type addSheet struct {
 	summary  *widget.Label
 	working  bool
 
-	next  *sheetButton // of the step in view
+	room  *canvas.Rectangle // that all steps have
+	next  *sheetButton      // of the step in view
 	inits [inquiries]func()
 	turns [inquiries]int
 }
@@ -94,10 +96,12 @@ func newAddSheet(c fyne.Canvas, o addOptions) *addSheet {
 			s.callOff(i)
 		}
 		s.forget()
+		s.rest()
 		s.prospect = model.Prospect{}
 		o.closed()
 	})
 	s.enter = s.hurryOn
+	s.room = canvas.NewRectangle(color.Transparent)
 	s.steps = newStepBar()
 	s.known = newKindLine()
 	s.address = s.entry(s.texts.Get("add.address.placeholder"))
@@ -155,9 +159,34 @@ func (s *addSheet) answer(what, turn int, f func()) {
 func (s *addSheet) page(step int, above, rest fyne.CanvasObject, buttons []fyne.CanvasObject, focus fyne.Focusable) {
 	s.step = step
 	s.steps.set(step)
-	room := canvas.NewRectangle(color.Transparent)
-	room.SetMinSize(fyne.NewSize(0, roomFor(s.canvas, 366, 190)))
-	s.fill([]fyne.CanvasObject{inset(s.steps), container.NewStack(room, container.NewBorder(above, nil, nil, nil, rest))}, buttons, focus)
+	s.rest()
+	s.fitRoom(0)
+	s.fill([]fyne.CanvasObject{inset(s.steps), container.NewStack(s.room, container.NewBorder(above, nil, nil, nil, rest))}, buttons, focus)
+}
+
+// fitRoom makes room for a step beside what is told below it, so that the sheet stays as it
+// is, as far as it can.
+func (s *addSheet) fitRoom(told float32) {
+	s.room.SetMinSize(fyne.NewSize(0, roomFor(s.canvas, max(366-told, 260), 190+told)))
+}
+
+// tell shows a problem below the step in view; nil takes it away.
+func (s *addSheet) tell(p *api.Problem) {
+	s.sheet.tell(p)
+	told := float32(0)
+	if p != nil {
+		told = s.trouble.MinSize().Height + theme.Padding()
+	}
+	s.fitRoom(told)
+	s.fit()
+}
+
+// rest stops what turns on the page before; the toolkit would draw it for another minute.
+func (s *addSheet) rest() {
+	if s.busy != nil {
+		s.busy.Stop()
+		s.busy = nil
+	}
 }
 
 // line puts the first button at the left, the others at the right.
@@ -232,7 +261,7 @@ func (s *addSheet) recognised(text string, p model.Prospect) {
 func (s *addSheet) forget() {
 	s.secret.SetText("")
 	s.callOff(trying)
-	s.looking, s.tried, s.asked, s.user, s.fields = false, nil, api.Try{}, nil, nil
+	s.looking, s.tried, s.asked, s.user, s.fields = false, nil, question{}, nil, nil
 }
 
 // goOn leaves the first step, as soon as it is known what was typed.

@@ -108,7 +108,15 @@ func TestAddWithEverything(t *testing.T) {
 		test.Type(s[2], "v1.2")
 		test.Tap(f.sheetChecks()[1])
 		f.shoot("add-3-" + name)
+		f.press("Back") // to another revision
+		if n := len(f.service.prospects.tried); n != 4 {
+			t.Errorf("tried %d times", n)
+		}
+		f.press("Next")
 		f.press("Back")
+		if n := len(f.service.prospects.tried); n != 4 {
+			t.Errorf("what is known is asked again: tried %d times", n)
+		}
 		f.press("Next")
 		f.press("Add drive")
 		f.added(api.AddDrive{URL: "https://ann@example.org/project.git@v1.2", Name: "work", Dir: "/home/ann/work", Auto: true, Remember: true, Secret: "hush"})
@@ -230,6 +238,25 @@ func TestAddLooksNoLongerThanThePersonWants(t *testing.T) {
 	}
 }
 
+// Who has to sign in after all sees first what is there.
+func TestAddHurriesPastNoSignIn(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.show()
+	p := f.service.prospects
+	p.wantsSignIn("hush")
+	p.hold = true
+	f.addTo(2, "https://example.org/project.git")
+	f.key(fyne.KeyReturn)
+	p.hold = false
+	p.held()
+	f.win.Canvas().Focus(f.ui.adding.secret)
+	f.enter("hush")
+	f.key(fyne.KeyReturn)
+	if f.at(2); !f.reads("4 folders, 30 files") {
+		t.Error("what is there is not told")
+	}
+}
+
 // A password in an address is taken out of sight, and goes to nobody else.
 func TestAddKeepsPasswordsToWhomTheyAreFor(t *testing.T) {
 	f := newFixture(t, theme.VariantLight)
@@ -256,7 +283,7 @@ func TestAddKeepsPasswordsToWhomTheyAreFor(t *testing.T) {
 	}
 	s.secret.SetText("hush")
 	f.key(fyne.KeyEscape)
-	if s.secret.Text != "" || s.prospect.Secret != "" || s.asked.Secret != "" {
+	if s.secret.Text != "" || s.prospect.Secret != "" || s.asked.secret != "" {
 		t.Error("a closed sheet keeps a password")
 	}
 }
@@ -428,4 +455,31 @@ func TestDropOntoTheWindow(t *testing.T) {
 	if f.at(2); f.ui.adding.address.Text != "https://example.org/project.git" {
 		t.Error("a later step gets another address")
 	}
+}
+
+// In a small window no step is cut off.
+func TestAddInASmallWindow(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.service.prospects.found = finds
+	f.win.Resize(fyne.NewSize(680, 440))
+	f.show(drives()...)
+	f.service.prospects.answers[""] = &api.Problem{Code: api.CodeOffline, What: "example.org cannot be reached: dial tcp: connection refused.",
+		Do: "Check the network and the address, then try again."}
+	fits := func(name string) {
+		t.Helper()
+		f.shoot(name)
+		if sheet, room := f.ui.adding.popup.Content.Size(), f.win.Canvas().Size(); sheet.Height > room.Height || sheet.Width > room.Width {
+			t.Errorf("%s: the sheet is %v, the window %v", name, sheet, room)
+		}
+	}
+	f.ui.Add()
+	fits("small-1-light")
+	f.enter("https://example.org/project.git")
+	f.press("Next")
+	fits("small-2-light")
+	f.press("Go on anyway")
+	fits("small-3-light")
+	f.service.refuse = &api.Problem{Code: api.CodeDirNotEmpty, What: "The folder ~/Moorage/project is not empty.", Means: "What is in it would be hidden while the drive is mounted.", Do: "Choose an empty folder."}
+	f.press("Add drive")
+	fits("small-3-refused-light")
 }

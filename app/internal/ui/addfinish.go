@@ -30,12 +30,17 @@ func (s *addSheet) third() {
 	if len(s.fields) > 0 {
 		form.Add(s.grid())
 	}
-	form.Add(beside(option(s.readOnly, only), option(s.auto, s.texts.Get("add.auto.help"))))
+	form.Add(inset(beside(flush(option(s.readOnly, only)), flush(option(s.auto, s.texts.Get("add.auto.help"))))))
 	form.Add(s.summary)
 	s.page(3, s.known.root, container.NewVScroll(form),
 		s.line(s.button(s.texts.Get("add.back"), widget.MediumImportance, s.back), s.next), s.name)
 	s.sum()
 	s.enable()
+}
+
+// flush lines the box of a check up with entries.
+func flush(check fyne.CanvasObject) fyne.CanvasObject {
+	return container.New(layout.NewCustomPaddedLayout(0, 0, -theme.InnerPadding()/2-theme.InputBorderSize(), 0), check)
 }
 
 // option is a box to tick with a word on what it does.

@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"fmt"
+
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/layout"
@@ -14,15 +16,18 @@ import (
 // second shows what is at the address, and looks if nobody has.
 func (s *addSheet) second() {
 	s.hurry = false
-	if s.tried == nil || s.asked != s.request(s.prospect) {
+	if s.tried == nil || s.asked != s.question() {
 		s.look()
 		return
 	}
 	s.seen()
 }
 
-func (s *addSheet) request(p model.Prospect) api.Try {
-	return api.Try{URL: p.URL, Secret: s.secret.Text}
+// question is all that an answer to a look depends on.
+type question struct{ url, with, secret string }
+
+func (s *addSheet) question() question {
+	return question{s.prospect.URL, fmt.Sprint(s.with()), s.secret.Text}
 }
 
 // look has the service look what is there.
@@ -31,16 +36,16 @@ func (s *addSheet) look() {
 		return
 	}
 	s.tell(nil)
-	s.looking, s.tried = true, nil
+	s.looking, s.tried, s.asked = true, nil, s.question()
 	s.waits()
 	s.resolve(func(p model.Prospect) {
 		if p.Problem != nil {
-			s.looked(api.Try{}, model.Tried{Problem: p.Problem})
+			s.looked(model.Tried{Problem: p.Problem})
 			return
 		}
-		t := s.request(p)
+		t := api.Try{URL: p.URL, Secret: s.secret.Text}
 		s.inquire(trying, func(turn int) func() {
-			return s.o.prospects.Try(t, func(a model.Tried) { s.answer(trying, turn, func() { s.looked(t, a) }) })
+			return s.o.prospects.Try(t, func(a model.Tried) { s.answer(trying, turn, func() { s.looked(a) }) })
 		})
 	})
 }
@@ -55,16 +60,17 @@ func (s *addSheet) stop() {
 	s.looking, s.hurry = false, false
 }
 
-func (s *addSheet) looked(t api.Try, a model.Tried) {
-	s.looking, s.asked, s.tried = false, t, &a
-	if s.step != 2 {
-		return
-	}
-	if s.hurry && a.Problem == nil {
+func (s *addSheet) looked(a model.Tried) {
+	s.looking, s.tried = false, &a
+	hurry := s.hurry && a.Problem == nil
+	s.hurry = false
+	switch {
+	case s.step != 2:
+	case hurry:
 		s.third()
-		return
+	default:
+		s.seen()
 	}
-	s.seen()
 }
 
 // hurryOn is what Enter means while nothing has the keyboard.
@@ -77,7 +83,6 @@ func (s *addSheet) hurryOn() {
 // waits shows that it is looked.
 func (s *addSheet) waits() {
 	busy := widget.NewActivity()
-	busy.Start()
 	text := widget.NewLabelWithStyle(s.texts.Get("add.looking"), fyne.TextAlignCenter, fyne.TextStyle{})
 	s.next = s.button(s.texts.Get("add.next"), widget.HighImportance, s.third)
 	s.canvas.Unfocus()
@@ -85,6 +90,8 @@ func (s *addSheet) waits() {
 		container.NewCenter(container.NewVBox(container.NewCenter(container.NewGridWrap(fyne.NewSquareSize(28), busy)), text)),
 		s.line(s.button(s.texts.Get("add.back"), widget.MediumImportance, s.back),
 			s.button(s.texts.Get("add.stop"), widget.MediumImportance, s.stopped), s.next), nil)
+	s.busy = busy
+	s.busy.Start()
 	s.enable()
 }
 

@@ -142,7 +142,7 @@ func (l *foundList) below(title string, other fyne.CanvasObject) fyne.CanvasObje
 	head := widget.NewLabelWithStyle(title, fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
 	l.root = container.NewBorder(container.New(layout.NewCustomPaddedLayout(0, -6, 0, 0), head), nil, nil, nil,
 		container.New(layout.NewCustomPaddedLayout(0, 4, theme.InnerPadding(), theme.InnerPadding()),
-			container.NewStack(newCard(), container.New(layout.NewCustomPaddedLayout(4, 4, 4, 4), container.NewThemeOverride(l, plain{})))))
+			container.NewStack(newCard(), container.New(layout.NewCustomPaddedLayout(4, 4, 4, 4), l))))
 	show(l.root, len(l.all) > 0)
 	return container.NewStack(container.NewVBox(other), l.root)
 }

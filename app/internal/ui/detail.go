@@ -225,6 +225,20 @@ func align(facts ...*fact) {
 	}
 }
 
+// belowValue lines an object up with the value of a fact.
+type belowValue struct{ of *fact }
+
+func (b belowValue) indent() float32 { return b.of.root.Layout.(*names).width() }
+
+func (b belowValue) MinSize(objects []fyne.CanvasObject) fyne.Size {
+	return objects[0].MinSize().AddWidthHeight(b.indent(), 0)
+}
+
+func (b belowValue) Layout(objects []fyne.CanvasObject, size fyne.Size) {
+	objects[0].Move(fyne.NewPos(b.indent(), 0))
+	objects[0].Resize(fyne.NewSize(max(size.Width-b.indent(), 0), size.Height))
+}
+
 // names is the layout of facts, for the widest of their names.
 type names []*widget.Label
 

@@ -15,6 +15,7 @@ type driveList struct {
 	widget.List
 	rows   []model.Row
 	chosen string
+	drawn  map[*driveRow]int // widgets, and the row that each showed last
 
 	do      func(model.Action)
 	choose  func(drive string)
@@ -23,7 +24,7 @@ type driveList struct {
 }
 
 func newDriveList(do func(model.Action), choose func(string), key func(*fyne.KeyEvent)) *driveList {
-	l := &driveList{do: do, choose: choose, key: key}
+	l := &driveList{do: do, choose: choose, key: key, drawn: map[*driveRow]int{}}
 	l.HideSeparators = true
 	l.Length = func() int { return len(l.rows) }
 	l.CreateItem = func() fyne.CanvasObject {
@@ -33,18 +34,10 @@ func newDriveList(do func(model.Action), choose func(string), key func(*fyne.Key
 		})
 	}
 	l.UpdateItem = func(i widget.ListItemID, o fyne.CanvasObject) {
-		if i >= len(l.rows) {
-			return
+		if i < len(l.rows) {
+			l.drawn[o.(*driveRow)] = i
+			l.draw(o.(*driveRow), i)
 		}
-		edge := float32(0)
-		switch {
-		case l.rows[i].Name != l.chosen:
-		case l.focused:
-			edge = 2
-		default:
-			edge = 1
-		}
-		o.(*driveRow).set(l.rows[i], edge)
 	}
 	l.OnSelected = func(i widget.ListItemID) {
 		l.UnselectAll() // the rows are marked by themselves
@@ -61,8 +54,34 @@ func (l *driveList) show(rows []model.Row, chosen string) {
 	if chosen == l.chosen && slices.EqualFunc(rows, l.rows, model.Row.Equal) {
 		return
 	}
+	same := slices.EqualFunc(rows, l.rows, func(a, b model.Row) bool { return a.Name == b.Name })
 	l.rows, l.chosen = rows, chosen
+	if same { // each stays where it is
+		l.redraw()
+		return
+	}
+	clear(l.drawn) // those that are still in view are told anew
 	l.Refresh()
+}
+
+// redraw draws what has changed of the rows in view. A Refresh would draw all of
+// them and more.
+func (l *driveList) redraw() {
+	for w, i := range l.drawn {
+		l.draw(w, i)
+	}
+}
+
+func (l *driveList) draw(w *driveRow, i int) {
+	edge := float32(0)
+	switch {
+	case l.rows[i].Name != l.chosen:
+	case l.focused:
+		edge = 2
+	default:
+		edge = 1
+	}
+	w.set(l.rows[i], edge)
 }
 
 // index is where a drive is in the list, -1 if it is not.
@@ -72,12 +91,12 @@ func (l *driveList) index(drive string) int {
 
 func (l *driveList) FocusGained() {
 	l.focused = true
-	l.Refresh()
+	l.redraw()
 }
 
 func (l *driveList) FocusLost() {
 	l.focused = false
-	l.Refresh()
+	l.redraw()
 }
 
 // TypedKey does what the keys of the chosen drive do.

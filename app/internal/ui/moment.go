@@ -25,9 +25,9 @@ func newMomentLine(name string, do func(model.Action)) *momentLine {
 	l := &momentLine{fact: newFact(name), stays: hint("")}
 	l.change = widget.NewButton("", func() { do(l.moment.Change) })
 	l.back = widget.NewButton("", func() { do(l.moment.Back) })
-	l.below = container.New(layout.NewCustomPaddedVBoxLayout(0),
-		container.New(layout.NewCustomPaddedLayout(-8, 0, 88, 0), l.stays),
-		container.New(layout.NewCustomPaddedLayout(0, 8, 88+theme.InnerPadding(), 0), container.NewHBox(l.back)))
+	l.below = container.New(belowValue{l.fact}, container.New(layout.NewCustomPaddedVBoxLayout(0),
+		container.New(layout.NewCustomPaddedLayout(-8, 0, 0, 0), l.stays),
+		container.New(layout.NewCustomPaddedLayout(0, 8, theme.InnerPadding(), 0), container.NewHBox(l.back))))
 	l.root = container.New(layout.NewCustomPaddedVBoxLayout(0), container.NewBorder(nil, nil, nil, container.New(layout.NewCustomPaddedLayout(-5, -5, 0, 0), l.change), l.fact.root), l.below)
 	l.root.Hide()
 	return l

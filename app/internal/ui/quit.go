@@ -34,6 +34,10 @@ func (w *Window) Quit() bool {
 	return true
 }
 
+// Leaving says whether it asks how, or ends the app as soon as all is uploaded, which
+// it sees in what is shown.
+func (w *Window) Leaving() bool { return w.leaving != nil }
+
 // quitSheet asks how to end the app while uploads wait.
 type quitSheet struct {
 	*sheet

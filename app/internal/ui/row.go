@@ -38,6 +38,7 @@ type stateLine struct {
 	mark   *widget.Icon
 	busy   *widget.Activity
 	status *widget.Label
+	tone   model.Tone
 }
 
 func newStateLine() *stateLine {
@@ -56,8 +57,13 @@ func (l *stateLine) set(r model.Row) {
 	if r.Notice.What != "" && !r.Working {
 		text, tone = r.Notice.What, r.Notice.Tone
 	}
-	l.mark.SetResource(toneMark(tone))
-	l.status.SetText(text)
+	if l.mark.Resource == nil || l.tone != tone {
+		l.tone = tone
+		l.mark.SetResource(toneMark(tone))
+	}
+	if l.status.Text != text {
+		l.status.SetText(text)
+	}
 	if r.Working {
 		l.busy.Show()
 		l.busy.Start()
@@ -105,14 +111,21 @@ func (w *driveRow) set(r model.Row, edge float32) {
 		w.icon.Resource = Icon("kind-" + r.Kind)
 		w.icon.Refresh()
 	}
+	was := w.row
 	w.row = r
-	w.name.SetText(r.Name)
-	w.source.SetText(r.Source)
+	if was.Name != r.Name {
+		w.name.SetText(r.Name)
+	}
+	if was.Source != r.Source {
+		w.source.SetText(r.Source)
+	}
 	w.state.set(r)
+	if was.Primary.Verb == r.Primary.Verb && was.Primary.Label == r.Primary.Label {
+		return
+	}
 	setButton(w.primary, r.Primary)
 	if r.Primary.Verb == model.Open { // a list of loud buttons says nothing
 		w.primary.Importance = widget.MediumImportance
-		w.primary.Refresh()
 	}
 	w.body.Refresh() // the button may be of another width
 }

@@ -84,6 +84,38 @@ func refuses(p api.Problem) func(*fixture) {
 	return func(f *fixture) { f.service.refuse = &p }
 }
 
+// found is a step: this computer has what may become drives.
+func found(f *fixture) { f.service.prospects.found = finds }
+
+// signIn is a step: remotes want a sign-in.
+func signIn(f *fixture) { f.service.prospects.wantsSignIn("hush") }
+
+// adds is the way to a step of the sheet for a new drive.
+func adds(step int) func(*fixture) {
+	return func(f *fixture) { f.ui.Add(); f.enter("https://example.org/project.git"); f.next(step) }
+}
+
+// next goes on to a step of the sheet for a new drive.
+func (f *fixture) next(step int) {
+	for f.ui.adding.step < step {
+		f.press(f.texts.Get("add.next"))
+	}
+}
+
+// gitWindow is the state of a window with a repository that has a history.
+func gitWindow(f *fixture) {
+	f.service.history.older = true
+	f.pane(gitDrive(nil), drives()[4])
+}
+
+// pinned is a drive that stays at a moment of its history.
+func pinned() api.Drive {
+	main := ""
+	return gitDrive(func(s *api.Shown) {
+		s.Revision, s.Branch, s.Commit, s.Back, s.Time = id(3), "", id(3), &main, noon.AddDate(0, 0, -33)
+	})
+}
+
 func pane(f *fixture) fyne.CanvasObject   { return f.ui.detail.root }
 func window(f *fixture) fyne.CanvasObject { return f.win.Content() }
 
@@ -115,6 +147,8 @@ var (
 	setup = wellSet()
 	gone  = api.Problem{What: "The Moorage service could not be started.", Means: "Without it no drive can be mounted.",
 		Do: "Install Moorage again, or put mooraged beside this program."}
+	away = api.Problem{Code: api.CodeOffline, What: "example.org cannot be reached: no route to host.",
+		Do: "Check the network and the address, then try again."}
 	busy = api.Problem{Code: api.CodeBusy, What: "The drive is in use.",
 		Means: "2 programs have files open on it: vlc (4711) and bash (1234).", Do: "Close them and try again."}
 	bundle = model.Bundle{Made: noon, Files: []model.BundleFile{
@@ -199,16 +233,41 @@ var shots = []shot{
 
 	// The sheet for a new drive.
 	{name: "add-1", show: then(chosen("photos"), does(model.Add, ""))},
-	{name: "add-1-2x", light: true, show: then(chosen("photos"), does(model.Add, ""), enters("sftp://nas.local/photos")), scale: 2},
-	{name: "add-2", show: then(chosen("photos"), does(model.Add, ""), enters("sftp://nas.local/photos"), presses("add.next"))},
-	{name: "add-2-german", light: true, language: "de", show: then(chosen("photos"), does(model.Add, ""), enters("sftp://nas.local/photos"), presses("add.next"))},
-	{name: "add-2-large-text", light: true, text: 1.6, size: fyne.NewSize(1100, 900),
-		show: then(chosen("photos"), does(model.Add, ""), enters("sftp://nas.local/photos"), presses("add.next"))},
-	{name: "add-3", show: then(chosen("photos"), does(model.Add, ""), enters("sftp://nas.local/photos"), presses("add.next"),
-		presses("add.needs-secret"), enters("hush"))},
-	{name: "add-refused", light: true, show: then(chosen("photos"), does(model.Add, ""), enters("htp:/x"), presses("add.next"),
-		refuses(api.Problem{Code: api.CodeBadURL, What: "“htp:/x” is not an address that Moorage knows.",
-			Do: "Write it as in https://github.com/owner/project, hf://org/model or /some/folder."}), presses("add.finish"))},
+	{name: "add-1-found", show: then(chosen("photos"), found, does(model.Add, ""), func(f *fixture) { f.key(fyne.KeyDown) })},
+	{name: "add-1-typed-2x", light: true, scale: 2, show: then(chosen("photos"), found, does(model.Add, ""), enters("https://example.org/project.git"))},
+	{name: "add-1-refused", light: true, show: then(chosen("photos"), does(model.Add, ""), func(f *fixture) {
+		f.service.prospects.refuse = &api.Problem{Code: api.CodeBadURL, What: "“htp:/x” is not an address that Moorage knows.",
+			Do: "Write it as in https://github.com/owner/project, hf://org/model or /some/folder."}
+	}, enters("htp:/x"), presses("add.next"))},
+	{name: "add-2-looking", show: then(chosen("photos"), does(model.Add, ""), func(f *fixture) { f.service.prospects.hold = true },
+		enters("https://example.org/project.git"), presses("add.next"))},
+	{name: "add-2-listed", show: then(chosen("photos"), adds(2))},
+	{name: "add-2-sign-in", show: then(chosen("photos"), signIn, adds(2))},
+	{name: "add-2-sign-in-german", light: true, language: "de", show: then(chosen("photos"), signIn, adds(2))},
+	{name: "add-2-away", show: then(chosen("photos"), func(f *fixture) { f.service.prospects.answers[""] = &away }, adds(2))},
+	{name: "add-3", show: then(chosen("photos"), adds(3))},
+	{name: "add-3-refused", light: true, show: then(chosen("photos"), adds(3), refuses(api.Problem{Code: api.CodeDirNotEmpty,
+		What: "~/Moorage/project has files in it.", Do: "Choose another place."}), presses("add.finish"))},
+	{name: "add-3-german", light: true, language: "de", show: then(chosen("photos"), adds(3))},
+	{name: "add-3-large-text", light: true, text: 1.6, size: fyne.NewSize(1100, 900), show: then(chosen("photos"), adds(3))},
+	{name: "add-3-small", light: true, size: fyne.NewSize(700, 480), of: window, show: then(chosen("photos"), adds(3))},
+
+	// The picker of revisions.
+	{name: "time-branches", show: then(gitWindow, presses("time.change"))},
+	{name: "time-commits", show: then(gitWindow, presses("time.change"), presses("time.commits"))},
+	{name: "time-waiting", light: true, show: then(gitWindow, func(f *fixture) { f.service.history.hold = true }, presses("time.change"))},
+	{name: "time-away", light: true, show: then(gitWindow, func(f *fixture) { f.service.history.fail = &away }, presses("time.change"))},
+	{name: "time-none", light: true, show: then(gitWindow, presses("time.change"), enters("nothing of the kind"))},
+	{name: "time-moving", light: true, show: then(gitWindow, presses("time.change"), func(f *fixture) { f.service.hold = true; f.key(fyne.KeyDown); f.key(fyne.KeyDown) }, presses("time.show"))},
+	{name: "time-german", light: true, language: "de", show: then(gitWindow, presses("time.change"))},
+	{name: "time-large-text", light: true, text: 1.6, size: fyne.NewSize(1100, 900), show: then(gitWindow, presses("time.change"))},
+	{name: "pane-git", of: pane, show: gitWindow},
+	{name: "pane-pinned", of: pane, show: func(f *fixture) { f.pane(pinned()) }},
+	{name: "pane-pinned-large-text", light: true, text: 1.6, size: fyne.NewSize(1100, 900), of: pane, show: func(f *fixture) { f.pane(pinned()) }},
+	{name: "pane-turning", light: true, of: pane, show: func(f *fixture) {
+		next := "v1.10"
+		f.pane(gitDrive(func(s *api.Shown) { s.Turning = &next }))
+	}},
 
 	// The doctor.
 	{name: "doctor-running", show: then(chosen("photos"), does(model.Examine, ""), told(func(m *model.Model) { m.Examining() }))},

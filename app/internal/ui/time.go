@@ -33,6 +33,7 @@ type timeSheet struct {
 	timeline *model.Timeline
 	offer    model.Offer
 	chosen   model.Choice // Name "" for none
+	older    int          // where older commits come, of which the first is to be chosen then; -1: none do
 	added    func()       // a drive beside was made
 	closed   bool
 	working  bool
@@ -50,7 +51,7 @@ type timeSheet struct {
 }
 
 func newTimeSheet(c fyne.Canvas, texts assets.Texts, d api.Drive, t *model.Timeline, times Times, added, onClose func()) *timeSheet {
-	s := &timeSheet{texts: texts, times: times, drive: d.Name, timeline: t, added: added}
+	s := &timeSheet{texts: texts, times: times, drive: d.Name, timeline: t, added: added, older: -1}
 	s.sheet = newWideSheet(c, texts.Get("time.title", d.Name), func() {
 		s.closed = true
 		s.busy.Stop()
@@ -60,7 +61,7 @@ func newTimeSheet(c fyne.Canvas, texts assets.Texts, d api.Drive, t *model.Timel
 	s.search.Icon = theme.SearchIcon()
 	s.search.OnChanged = func(text string) {
 		s.timeline.Find(text)
-		s.chosen = model.Choice{}
+		s.chosen, s.older = model.Choice{}, -1
 		s.ask()
 	}
 	s.search.OnSubmitted = func(string) { s.submit() }
@@ -68,7 +69,7 @@ func newTimeSheet(c fyne.Canvas, texts assets.Texts, d api.Drive, t *model.Timel
 	for i := range 3 {
 		b := s.button("", widget.MediumImportance, func() {
 			s.timeline.Turn(model.Section(i))
-			s.chosen = model.Choice{}
+			s.chosen, s.older = model.Choice{}, -1
 			s.ask()
 			s.typeOn()
 		})
@@ -131,8 +132,16 @@ func (s *timeSheet) set(o model.Offer) {
 	if !offers(o.Choices, s.chosen) {
 		s.chosen = model.Choice{}
 	}
+	switch {
+	case s.older < 0 || o.Waiting:
+	case s.older < len(o.Choices) && !o.Choices[s.older].Older:
+		s.chosen = o.Choices[s.older]
+		fallthrough
+	default:
+		s.older = -1
+	}
 	for _, c := range o.Choices {
-		if s.chosen.Name == "" && (c.Now || s.search.Text != "" && !c.Older) {
+		if s.older < 0 && s.chosen.Name == "" && (c.Now || s.search.Text != "" && !c.Older) {
 			s.chosen = c
 		}
 	}
@@ -162,6 +171,7 @@ func offers(l []model.Choice, c model.Choice) bool {
 
 func (s *timeSheet) choose(c model.Choice) {
 	if c.Older {
+		s.chosen, s.older = model.Choice{}, len(s.offer.Choices)-1
 		s.timeline.Older()
 		s.ask()
 		return

@@ -192,6 +192,12 @@ func TestPickOlderCommits(t *testing.T) {
 	if n := len(f.choiceList().choices); n != 12 {
 		t.Errorf("%d commits are listed", n)
 	}
+	if l := f.choiceList(); l.chosen != 6 || l.choices[6].Revision != id(6) {
+		t.Errorf("of the older ones, %d is chosen", l.chosen)
+	}
+	f.shoot("time-older-light")
+	f.key(fyne.KeyReturn)
+	f.calls(fmt.Sprintf("revise notes %q", id(6)))
 }
 
 func (f *fixture) choiceList() *choiceList {

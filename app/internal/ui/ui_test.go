@@ -103,14 +103,14 @@ func (s *service) last() string {
 }
 
 type fixture struct {
-	t       *testing.T
+	t       testing.TB
 	win     fyne.Window
 	ui      *Window
 	service *service
 	texts   assets.Texts
 }
 
-func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
+func newFixture(t testing.TB, v fyne.ThemeVariant) *fixture {
 	t.Helper()
 	texts, err := assets.English()
 	if err != nil {
@@ -119,7 +119,7 @@ func newFixture(t *testing.T, v fyne.ThemeVariant) *fixture {
 	return newFixtureIn(t, variant{NewTheme(LookOfDesktop), v}, texts)
 }
 
-func newFixtureIn(t *testing.T, look fyne.Theme, texts assets.Texts) *fixture {
+func newFixtureIn(t testing.TB, look fyne.Theme, texts assets.Texts) *fixture {
 	test.NewTempApp(t).Settings().SetTheme(look)
 	f := &fixture{t: t, win: test.NewTempWindow(t, nil), service: &service{prospects: newProspects(texts)}, texts: texts}
 	f.ui = New(Options{

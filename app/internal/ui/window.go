@@ -225,8 +225,8 @@ func (w *Window) arrange() {
 	show(w.empty, len(w.view.Rows) == 0 && w.view.Banner.What == "")
 	show(w.split, len(w.view.Rows) > 0)
 	nothing := len(rows) == 0 && len(w.view.Rows) > 0
-	if nothing {
-		w.none.SetText(w.texts.Get("search.none", w.search.Text))
+	if text := w.texts.Get("search.none", w.search.Text); nothing && w.none.Text != text {
+		w.none.SetText(text)
 	}
 	show(w.none, nothing)
 }

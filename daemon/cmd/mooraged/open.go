@@ -43,6 +43,8 @@ type kind struct {
 	open openFunc
 	look lookFunc
 	form func(u providers.URL) providers.Form // nil: nothing
+
+	history historyFunc // nil: there is none
 }
 
 // kinds opens drives by the kind of their URL. This file and no other names
@@ -60,10 +62,10 @@ const onTheirWay = memoryLimit / 2
 func newOpener(network providers.Network) kinds {
 	budget := reader.NewBudget(onTheirWay)
 	return kinds{
-		providers.KindMem:    {openMem, lookMem, nil},
-		providers.KindFolder: {openFolder, lookFolder, nil},
-		providers.KindGit:    {remote(openGit(network), budget), lookRemote(openGit(network)), git.Form},
-		providers.KindS3:     {remote(openS3(network), budget), lookRemote(openS3(network)), s3.Form},
+		providers.KindMem:    {openMem, lookMem, nil, nil},
+		providers.KindFolder: {openFolder, lookFolder, nil, nil},
+		providers.KindGit:    {remote(openGit(network), budget), lookRemote(openGit(network)), git.Form, openGitHistory(network)},
+		providers.KindS3:     {remote(openS3(network), budget), lookRemote(openS3(network)), s3.Form, nil},
 	}
 }
 
@@ -74,7 +76,7 @@ func (k kinds) Parse(raw string) (mounts.Location, error) {
 		return mounts.Location{}, err
 	}
 	loc := mounts.Location{URL: u.String(), Kind: u.Kind, Name: u.DefaultName(), Secret: secret}
-	historyOf(u, &loc)
+	k.revisionOf(u, &loc)
 	if k[u.Kind].open == nil {
 		return loc, &providers.ComingError{Kind: u.Kind}
 	}
@@ -293,30 +295,40 @@ const maxHost = 32
 
 func openGit(network providers.Network) connectFunc {
 	return func(ctx context.Context, u providers.URL, r mounts.Request) (providers.Provider, error) {
-		return git.Open(ctx, u, git.Options{
-			CacheDir:   filepath.Join(r.CacheDir, "git"),
-			CacheLimit: cacheLimit(r),
-			Logger:     r.Logger,
-			Network:    network,
-			Credential: func(ctx context.Context, q git.CredentialRequest) (git.Credential, error) {
-				// The repository may send us to another server for its large files.
-				host, _, err := net.SplitHostPort(q.Host)
-				if err != nil {
-					host = q.Host // without port
-				}
-				if !strings.EqualFold(strings.Trim(host, "[]"), u.Host) || q.Protocol != u.Transport {
-					return git.Credential{}, nil
-				}
-				s, err := r.Secret(ctx)
-				if errors.Is(err, secrets.ErrNotFound) {
-					return git.Credential{}, nil
-				}
-				if err != nil {
-					return git.Credential{}, err
-				}
-				return git.Credential{Username: u.User, Password: s}, nil
-			},
-		})
+		return git.Open(ctx, u, gitOptions(network, u, r))
+	}
+}
+
+func openGitHistory(network providers.Network) historyFunc {
+	return func(u providers.URL, r mounts.Request) (history, error) {
+		return git.OpenHistory(u, gitOptions(network, u, r))
+	}
+}
+
+func gitOptions(network providers.Network, u providers.URL, r mounts.Request) git.Options {
+	return git.Options{
+		CacheDir:   filepath.Join(r.CacheDir, "git"),
+		CacheLimit: cacheLimit(r),
+		Logger:     r.Logger,
+		Network:    network,
+		Credential: func(ctx context.Context, q git.CredentialRequest) (git.Credential, error) {
+			// The repository may send us to another server for its large files.
+			host, _, err := net.SplitHostPort(q.Host)
+			if err != nil {
+				host = q.Host // without port
+			}
+			if !strings.EqualFold(strings.Trim(host, "[]"), u.Host) || q.Protocol != u.Transport {
+				return git.Credential{}, nil
+			}
+			s, err := r.Secret(ctx)
+			if errors.Is(err, secrets.ErrNotFound) {
+				return git.Credential{}, nil
+			}
+			if err != nil {
+				return git.Credential{}, err
+			}
+			return git.Credential{Username: u.User, Password: s}, nil
+		},
 	}
 }
 

@@ -196,6 +196,14 @@ func TestTryIsCalledOff(t *testing.T) {
 	if l := h.left(); len(l) > 0 {
 		t.Errorf("left behind: %v", l)
 	}
+	// What a service that was killed leaves, the next one takes away.
+	if err := os.MkdirAll(filepath.Join(h.dir, ".cache", "moorage", "try-123", "cache"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.service()
+	if l := h.left(); len(l) > 0 {
+		t.Errorf("left behind: %v", l)
+	}
 }
 
 func TestFound(t *testing.T) {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/moorage/moorage/daemon/api"
 	"github.com/moorage/moorage/daemon/internal/drive"
@@ -11,9 +13,9 @@ import (
 	"github.com/moorage/moorage/providers"
 )
 
-// historyOf fills in what l says of revisions.
-func historyOf(u providers.URL, l *mounts.Location) {
-	if l.History = u.Kind == providers.KindGit; !l.History {
+// revisionOf fills in what l says of revisions.
+func (k kinds) revisionOf(u providers.URL, l *mounts.Location) {
+	if l.History = k[u.Kind].history != nil; !l.History {
 		return
 	}
 	l.Revision = u.Revision
@@ -39,6 +41,32 @@ func (k kinds) At(url, revision string) (mounts.Location, error) {
 	return k.Parse(u.String())
 }
 
+// history is one that can be looked at without a drive.
+type history interface {
+	providers.Historian
+	Close() error
+}
+
+// historyFunc opens the history of what u names. It asks no server.
+type historyFunc func(u providers.URL, r mounts.Request) (history, error)
+
+// Revisions implements mounts.Opener.
+func (k kinds) Revisions(ctx context.Context, r mounts.Request, q api.RevisionQuery) (api.Revisions, error) {
+	u, of, err := k.find(r.URL)
+	if err != nil {
+		return api.Revisions{}, err
+	}
+	if of.history == nil {
+		return api.Revisions{}, providers.ErrUnsupported
+	}
+	h, err := of.history(u, r)
+	if err != nil {
+		return api.Revisions{}, err
+	}
+	l, _, err := revisions(ctx, h, q)
+	return l, errors.Join(err, h.Close())
+}
+
 // reviser is a drive with a history.
 type reviser struct {
 	d *drive.Drive
@@ -59,38 +87,43 @@ func (r reviser) Turn(ctx context.Context, revision string) error { return r.d.T
 const maxRefs = 500
 
 func (r reviser) Revisions(ctx context.Context, q api.RevisionQuery) (api.Revisions, error) {
-	var out api.Revisions
+	l, asOf, err := revisions(ctx, r.r, q)
+	if !r.d.Status().Online {
+		l.AsOf = asOf
+	}
+	return l, err
+}
+
+// revisions asks h, and tells since when the answer is known, if it is about names.
+func revisions(ctx context.Context, h providers.Historian, q api.RevisionQuery) (out api.Revisions, asOf time.Time, err error) {
 	switch {
 	case !q.At.IsZero():
-		c, err := r.r.CommitAt(ctx, q.Of, q.At)
+		c, err := h.CommitAt(ctx, q.Of, q.At)
 		if err != nil {
-			return out, err
+			return out, asOf, err
 		}
 		out.Commits = []api.Commit{api.Commit(c)}
 	case q.Commits:
-		page, err := r.r.Commits(ctx, q.Of, q.Page)
+		page, err := h.Commits(ctx, q.Of, q.Page)
 		if err != nil {
-			return out, err
+			return out, asOf, err
 		}
 		for _, c := range page.Commits {
 			out.Commits = append(out.Commits, api.Commit(c))
 		}
 		out.Next = page.Next
 	default:
-		refs, err := r.r.Refs(ctx)
+		refs, err := h.Refs(ctx)
 		if err != nil {
-			return out, err
+			return out, asOf, err
 		}
-		out.Default = refs.Default
-		if !r.d.Status().Online {
-			out.AsOf = refs.AsOf
-		}
+		out.Default, asOf = refs.Default, refs.AsOf
 		var more int
 		out.Branches, more = pick(refs.Branches, q.Find)
 		out.Tags, out.More = pick(refs.Tags, q.Find)
 		out.More += more
 	}
-	return out, nil
+	return out, asOf, nil
 }
 
 // pick gives the refs in whose names find is, maxRefs at most, and how many it left out.

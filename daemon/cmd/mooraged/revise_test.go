@@ -173,8 +173,18 @@ func TestTimeMachine(t *testing.T) {
 	if _, err := h.client.Unmount(ctx, d.Name, api.UnmountDrive{Wait: true}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.client.Revisions(ctx, d.Name, api.RevisionQuery{}); code(err) != api.CodeNotMounted {
-		t.Errorf("revisions of a drive that is not mounted: %v", err)
+	gone := "gone"
+	if _, err := h.client.Edit(ctx, d.Name, api.EditDrive{Revision: &gone}); err != nil {
+		t.Error(err)
+	}
+	if _, err := h.client.Mount(ctx, d.Name, true); code(err) != api.CodeNoRevision {
+		t.Errorf("at a branch that is not there: %v", err)
+	}
+	if refs, err := h.client.Revisions(ctx, d.Name, api.RevisionQuery{}); err != nil || len(refs.Branches) != 2 || refs.Default != "main" {
+		t.Errorf("revisions of a drive that is not mounted: %+v, %v", refs, err)
+	}
+	if log, err := h.client.Revisions(ctx, d.Name, api.RevisionQuery{Commits: true, Of: "main"}); err != nil || len(log.Commits) != 3 {
+		t.Errorf("commits of a drive that is not mounted: %+v, %v", log, err)
 	}
 	v1 := "v1"
 	if d, err = h.client.Edit(ctx, d.Name, api.EditDrive{Revision: &v1}); err != nil || d.Shown.Revision != "v1" || d.Shown.Back == nil || *d.Shown.Back != "" {

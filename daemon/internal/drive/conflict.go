@@ -135,7 +135,7 @@ func (d *Drive) parentGone(ctx context.Context, n nodes.Node, cause error) error
 			p.State &^= nodes.Moved
 			p.RParent, p.RName = 0, ""
 		}
-		p.State |= nodes.Created
+		remake(&p)
 		tx.Put(p)
 		return d.pend(tx, p.ID)
 	})
@@ -198,7 +198,7 @@ func (d *Drive) conflict(ctx context.Context, at nodes.Node, there providers.Ent
 			tx.DeleteTomb(p.ID, was) // what it stood for is not there any more
 		}
 		if n.State&nodes.Moved == 0 {
-			n.State |= nodes.Created
+			remake(&n)
 			n.Version = ""
 		}
 		n.Name = name
@@ -439,8 +439,9 @@ func (d *Drive) parentGoneFor(n nodes.Node) error {
 		}
 		tx.DeleteUpload(n.ID)
 		tx.DeleteTomb(now.RParent, now.RName)
-		now.State = now.State&^nodes.Moved | nodes.Created
+		now.State &^= nodes.Moved
 		now.RParent, now.RName = 0, ""
+		remake(&now)
 		tx.Put(now)
 		return nil
 	})

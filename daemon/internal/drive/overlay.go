@@ -91,13 +91,20 @@ func (d *Drive) keep(tx *nodes.Tx, n nodes.Node) (bool, error) {
 	if !below || err != nil {
 		return false, err
 	}
-	n.State |= nodes.Created
+	remake(&n)
 	tx.Put(n)
 	if err := d.pend(tx, n.ID); err != nil {
 		return true, err
 	}
 	d.pub.touch(nodeTask(n.ID), quietCommit)
 	return true, nil
+}
+
+// remake notes that a node is to be made anew on the remote. If it is a directory, what
+// was in it there is gone too.
+func remake(n *nodes.Node) {
+	n.State |= nodes.Created
+	n.ListRev, n.ListVersion, n.ListedAt = 0, "", time.Time{}
 }
 
 // isLocal reports whether a node stays on this computer, because of its name or

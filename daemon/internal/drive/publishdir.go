@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"time"
 
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/providers"
@@ -27,6 +28,7 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 		return errNow
 	}
 	at := path.Join(dir, n.Name)
+	made := true
 	if err := d.beginDir(n); err != nil {
 		return err
 	}
@@ -37,10 +39,10 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 		return err
 	})
 	if errors.Is(err, fs.ErrExist) {
-		var there providers.Entry
-		there, err = d.statDir(ctx, at)
-		if err == nil && !there.Mode.IsDir() {
-			return d.conflict(ctx, n, there)
+		made = false
+		e, err = d.statDir(ctx, at)
+		if err == nil && !e.Mode.IsDir() {
+			return d.conflict(ctx, n, e)
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, providers.ErrNotDir) {
@@ -50,7 +52,7 @@ func (d *Drive) publishDir(ctx context.Context, n nodes.Node) error {
 		return d.trouble(n, err)
 	}
 	d.step("mkdir done")
-	return d.madeDir(n.ID, n.Parent, n.Name, e)
+	return d.madeDir(n.ID, n.Parent, n.Name, e, made)
 }
 
 // makesDir is nodes.Upload.Moved of a directory that is made.
@@ -93,11 +95,12 @@ func (d *Drive) settleDir(ctx context.Context, id uint64, u nodes.Upload) error 
 	case err != nil:
 		return fmt.Errorf("find out whether %q was made: %w", u.Name, err)
 	}
-	return d.madeDir(id, u.Dir, u.Name, e)
+	return d.madeDir(id, u.Dir, u.Name, e, false)
 }
 
-// madeDir notes that the remote has the directory id at a name of parent.
-func (d *Drive) madeDir(id, parent uint64, name string, e providers.Entry) error {
+// madeDir notes that the remote has the directory id at a name of parent. empty says
+// that nothing is in it there.
+func (d *Drive) madeDir(id, parent uint64, name string, e providers.Entry, empty bool) error {
 	err := d.updateAnd(func(tx *nodes.Tx, after func(taskKey, quiet)) error {
 		tx.DeleteUpload(id)
 		d.turns.turn(parent, name)
@@ -121,11 +124,16 @@ func (d *Drive) madeDir(id, parent uint64, name string, e providers.Entry) error
 		if err != nil {
 			return err
 		}
+		known := empty && !now.ListedAt.IsZero()
 		now.State &^= nodes.Created
-		now.Version, now.RemoteTime, now.ListedAt = string(e.Version), e.ModTime, d.o.Clock()
+		now.Version, now.RemoteTime, now.ListedAt, now.ListRev, now.ListVersion = string(e.Version), e.ModTime, time.Time{}, 0, ""
+		d.stamps.update(id, func(s *stamp) { s.listAt, s.listRev = time.Time{}, 0 })
+		if known {
+			now.ListedAt = d.o.Clock()
+			d.stamps.update(id, func(s *stamp) { s.listAt, s.listRev = d.now() })
+		}
 		tx.Put(now)
 		tx.DeletePending(id)
-		d.stamps.update(id, func(s *stamp) { s.listAt, s.listRev = d.now() })
 		return nil
 	})
 	if err == nil {

@@ -130,8 +130,13 @@ func (d *drive) open(ctx context.Context, dir string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	return d.m.o.Opener.Open(ctx, d.request(dir, cache))
+}
+
+// request is what d is opened with, to be mounted at dir.
+func (d *drive) request(dir, cache string) Request {
 	st := d.settings()
-	return d.m.o.Opener.Open(ctx, Request{
+	return Request{
 		URL: st.URL, Dir: dir, StateDir: d.m.o.State.Dir(d.id), CacheDir: cache, CacheLimit: d.m.setup.Load().cacheLimit, ReadOnly: st.ReadOnly, Paused: d.m.isPaused(),
 		UID: OwnUID(), GID: OwnGID(), Private: true, Logger: d.log,
 		Secret: func(ctx context.Context) (string, error) {
@@ -140,7 +145,7 @@ func (d *drive) open(ctx context.Context, dir string) (*Source, error) {
 			}
 			return d.m.o.Secrets.Get(ctx, d.id)
 		},
-	})
+	}
 }
 
 // listen opens d's listener: one of the mount helper's, which has it for as long as

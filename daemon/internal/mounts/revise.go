@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 	"unicode"
@@ -50,17 +51,30 @@ func (m *Manager) Revisions(ctx context.Context, name string, q api.RevisionQuer
 	if !d.loc.History {
 		return api.Revisions{}, d.reviseProblem(errNoHistory, "")
 	}
-	r := d.reviser()
-	if r == nil {
-		return api.Revisions{}, d.reviseProblem(errNotOpen, "")
-	}
 	ctx, cancel := context.WithTimeout(ctx, reviseTimeout)
 	defer cancel()
-	l, err := r.Revisions(ctx, q)
+	var l api.Revisions
+	if r := d.reviser(); r != nil {
+		l, err = r.Revisions(ctx, q)
+	} else {
+		l, err = d.lookAtHistory(ctx, q)
+	}
 	if err != nil {
 		return l, d.reviseProblem(err, q.Of)
 	}
 	return l, nil
+}
+
+// lookAtHistory tells of the revisions of a drive that is not open.
+func (d *drive) lookAtHistory(ctx context.Context, q api.RevisionQuery) (api.Revisions, error) {
+	dir, err := os.MkdirTemp("", "moorage-history-")
+	if err != nil {
+		return api.Revisions{}, err
+	}
+	defer os.RemoveAll(dir)
+	r := d.request("", dir)
+	r.StateDir = dir
+	return d.m.o.Opener.Revisions(ctx, r, q)
 }
 
 // revise has d show another revision: one that is mounted at once, with the mount it
@@ -288,9 +302,6 @@ func (d *drive) reviseProblem(err error, revision string) error {
 	switch {
 	case errors.Is(err, errNoHistory):
 		return problem.New(api.ExitFailed, api.CodeUnsupported, fmt.Sprintf("%q has no branches, tags or commits to choose from.", st.Name), "", "Choose a drive of a git repository.")
-	case errors.Is(err, errNotOpen):
-		return problem.New(api.ExitFailed, api.CodeNotMounted, fmt.Sprintf("%q is not mounted, so its branches, tags and commits are not known.", st.Name),
-			"", fmt.Sprintf("Mount it: moorage mount %s. Or name the revision.", st.Name))
 	}
 	e := problem.Of(err, st.URL)
 	switch e.Problem.Code {

@@ -119,6 +119,24 @@ func TestTurning(t *testing.T) {
 	}
 }
 
+// What there is can be told before the drive is mounted, or when it cannot be any more.
+func TestRevisionsOfADriveThatIsNotMounted(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.add(api.AddDrive{URL: "fake:git@gone", Remember: true})
+	l, err := w.m.Revisions(t.Context(), "git", api.RevisionQuery{})
+	if err != nil || l.Default != "default of fake:git@gone" {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if _, err := os.Stat(l.Next); err == nil {
+		t.Errorf("%s is left behind", l.Next)
+	}
+	w.add(api.AddDrive{URL: "fake:other"})
+	if _, err := w.m.Revisions(t.Context(), "other", api.RevisionQuery{}); code(err) != api.CodeUnsupported {
+		t.Errorf("a drive without a history: %v", err)
+	}
+}
+
 func TestTurnFails(t *testing.T) {
 	f := &fakeHistory{}
 	w := historyWorld(t, f)

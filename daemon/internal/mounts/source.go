@@ -51,6 +51,10 @@ type Opener interface {
 	// canonical, shows. The error matches providers.ErrURL if that is no name of one, or if
 	// url does not tell.
 	At(url, revision string) (Location, error)
+	// Revisions tells what revisions there are of the remote of a drive that is not open,
+	// also where the one that the drive shows is not there any more. It leaves nothing
+	// behind but in the folders of r, and returns when ctx is done.
+	Revisions(ctx context.Context, r Request, q api.RevisionQuery) (api.Revisions, error)
 	// Open signs in and opens the drive. It returns when ctx is done.
 	Open(ctx context.Context, r Request) (*Source, error)
 	// Unpublished tells what a drive with this StateDir, which is not open,

@@ -285,6 +285,13 @@ func (o *opener) At(url, revision string) (mounts.Location, error) {
 	return o.Parse(base)
 }
 
+func (o *opener) Revisions(_ context.Context, r mounts.Request, _ api.RevisionQuery) (api.Revisions, error) {
+	if _, err := os.Stat(r.CacheDir); err != nil {
+		return api.Revisions{}, err
+	}
+	return api.Revisions{Default: "default of " + r.URL, Next: r.CacheDir}, nil
+}
+
 func (o *opener) Open(ctx context.Context, r mounts.Request) (*mounts.Source, error) {
 	o.mu.Lock()
 	fail, block, well, waves := o.fail, o.block, o.well, o.waves

@@ -2,9 +2,12 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/moorage/moorage/daemon/api"
@@ -78,15 +81,39 @@ func (s *Service) Try(ctx context.Context, t api.Try) (api.Tried, error) {
 	return out, nil
 }
 
-// lookAt looks at what a URL names with folders that are gone afterwards.
+// lookAt looks at what a URL names with folders that are gone afterwards. They are where
+// caches are: what is fetched meanwhile may be too much for a /tmp in memory.
 func (s *Service) lookAt(ctx context.Context, url string, most int, secret func(context.Context) (string, error)) (api.Tried, error) {
-	tmp, err := os.MkdirTemp("", "moorage-try-")
+	err := os.MkdirAll(s.o.Places.Cache, 0o700)
+	tmp := ""
+	if err == nil {
+		tmp, err = os.MkdirTemp(s.o.Places.Cache, tryPrefix)
+	}
 	if err != nil {
 		return api.Tried{}, fmt.Errorf("look at %s: %w", url, err)
 	}
 	defer os.RemoveAll(tmp)
 	return s.o.Prospects.Look(ctx, mounts.Request{URL: url, StateDir: filepath.Join(tmp, "state"), CacheDir: filepath.Join(tmp, "cache"), ReadOnly: true,
 		UID: mounts.OwnUID(), GID: mounts.OwnGID(), Private: true, Logger: s.o.Logger, Secret: secret}, most)
+}
+
+// tryPrefix begins the names of folders that nobody needs after a look.
+const tryPrefix = "try-"
+
+// forgetTries removes what a service that was killed has left of them.
+func forgetTries(o Options) {
+	all, err := os.ReadDir(o.Places.Cache)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	for _, e := range all {
+		if strings.HasPrefix(e.Name(), tryPrefix) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(o.Places.Cache, e.Name())))
+		}
+	}
+	if err != nil {
+		o.Logger.Warn("folders of an earlier run are left", "err", err)
+	}
 }
 
 // Found tells what on this computer may become a drive and is none.

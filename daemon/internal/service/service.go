@@ -134,6 +134,7 @@ func run(ctx context.Context, o Options, failed *api.Problem) (*successor, error
 		return nil, running(ctx, o, err)
 	}
 	defer recordCrashes(o)()
+	forgetTries(o)
 	store, err := state.Open(o.Places.Drives())
 	if err != nil {
 		l.Close()

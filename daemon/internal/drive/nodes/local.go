@@ -219,7 +219,8 @@ func (tx *Tx) DeleteUpload(id uint64) { tx.set(uploadKey(id), nil) }
 
 // PendingBelow reports whether a node in a directory or below it waited when the
 // transaction asked that first: all of them are looked at once, however many
-// directories are asked about.
+// directories are asked about. A node that is Gone waits to be forgotten, and is in no
+// directory any more.
 func (tx *Tx) PendingBelow(dir uint64) (bool, error) {
 	if tx.above != nil {
 		return tx.above[dir], nil
@@ -227,9 +228,9 @@ func (tx *Tx) PendingBelow(dir uint64) (bool, error) {
 	above := map[uint64]bool{}
 	var bad error
 	err := tx.s.AllPending(func(id uint64, _ Pending) bool {
-		for id != Root {
+		for pending := id; id != Root; {
 			n, err := tx.s.Get(id)
-			if errors.Is(err, ErrNotFound) {
+			if errors.Is(err, ErrNotFound) || err == nil && id == pending && n.State&Gone != 0 {
 				break
 			}
 			if bad = err; err != nil {

@@ -21,7 +21,7 @@ func TestDesktop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin := kerneltest.Build(t, "github.com/moorage/moorage/daemon/cmd/mooraged")
+	bin := kerneltest.Build(t, "github.com/moorage/moorage/daemon/cmd/mooraged", "github.com/moorage/moorage/app/cmd/moorage")
 	// The window takes cgo.
 	const app = "github.com/moorage/moorage/app/cmd/moorage-desktop"
 	for _, args := range [][]string{{"build", "-o", bin + "/", app}, {"test", "-c", "-o", filepath.Join(bin, "moorage-desktop.test"), app}} {
