@@ -99,17 +99,24 @@ func newSession(t *testing.T, tray bool) *session {
 	return s
 }
 
-// need skips the test, with the reason, where programs are missing.
+// need skips the test, with the reason, where programs of a session are missing.
 func need(t *testing.T) {
 	t.Helper()
+	needThese(t, needed)
+}
+
+// needThese skips the test where one of the programs is missing; it says which
+// packages have them.
+func needThese(t *testing.T, programs map[string]string) {
+	t.Helper()
 	var missing []string
-	for program, pkg := range needed {
+	for program, pkg := range programs {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, pkg)
 		}
 	}
 	if slices.Sort(missing); len(missing) > 0 {
-		reason := "a desktop to test on needs the packages " + strings.Join(missing, " ")
+		reason := "this test needs the packages " + strings.Join(missing, " ")
 		if os.Getenv("CI") == "true" {
 			t.Fatal(reason)
 		}
@@ -172,11 +179,13 @@ func (s *session) command(name string, args ...string) *exec.Cmd {
 }
 
 // begin starts cmd and ends it with the test. What it says is shown if the
-// test fails.
+// test fails, unless the caller takes it.
 func (s *session) begin(cmd *exec.Cmd) (ended <-chan error) {
 	s.t.Helper()
 	var said bytes.Buffer
-	cmd.Stderr = &said
+	if cmd.Stderr == nil {
+		cmd.Stderr = &said
+	}
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -210,7 +210,6 @@ func newFact(name string) *fact {
 	f.name.Truncation = fyne.TextTruncateOff
 	f.value.SizeName = theme.SizeNameCaptionText
 	f.value.Truncation = fyne.TextTruncateEllipsis
-	f.value.Selectable = true
 	f.root = container.New(&names{f.name}, f.name, f.value)
 	f.root.Hide()
 	return f

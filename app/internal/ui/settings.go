@@ -118,7 +118,7 @@ func newSettingsSheet(c fyne.Canvas, texts assets.Texts, a settingsActions, firs
 	scale := theme.TextSize() / theme.DefaultTheme().Size(theme.SizeNameText)
 	s.scroll.SetMinSize(fyne.NewSize(0, roomFor(c, settingsHeight*scale, 190*scale)))
 	done := s.button(texts.Get("settings.done"), widget.HighImportance, s.close)
-	s.fill([]fyne.CanvasObject{container.NewBorder(nil, nil, left, nil, s.scroll)},
+	s.fill([]fyne.CanvasObject{container.New(layout.NewBorderLayout(nil, nil, left, nil), left, s.scroll)}, // as the keyboard goes
 		[]fyne.CanvasObject{layout.NewSpacer(), done}, s.nav[first])
 	s.choose(first, true)
 	return s
