@@ -149,6 +149,7 @@ func TestRefs(t *testing.T) {
 	for _, v := range []string{"v1.9", "v1.10", "v1.2"} {
 		runGit(t, repo, "tag", v, ids[0])
 	}
+	runGit(t, repo, "branch", "nice\u202egpj.exe", ids[0]) // which reads "nice", then "exe.jpg"
 	s := serveHTTP(t, repo, nil)
 	r := open(t, s.remoteURL(t, ""), testOptions(t))
 	refs, err := r.Refs(t.Context())

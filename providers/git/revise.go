@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/moorage/moorage/providers"
 	"github.com/moorage/moorage/providers/git/internal/object"
@@ -218,7 +219,8 @@ func (r *Remote) learnRefs(ctx context.Context) error {
 	}
 	refs = slices.DeleteFunc(refs, func(ref wire.Ref) bool {
 		_, _, err := providers.ParseURL(r.at(strings.TrimPrefix(ref.Name, "refs/")).String())
-		return len(ref.Name) > maxNameLen || err != nil
+		// Nor are those offered that could look like others.
+		return len(ref.Name) > maxNameLen || err != nil || strings.ContainsFunc(ref.Name, func(c rune) bool { return !unicode.IsGraphic(c) })
 	})
 	refs = slices.Clip(refs[:min(len(refs), maxNames)])
 	now := r.clock()

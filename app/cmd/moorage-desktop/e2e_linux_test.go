@@ -95,6 +95,17 @@ func firstMinutes(t *testing.T, program string) {
 	}
 	s.shoot("window")
 
+	for _, want := range []bool{true, false} {
+		tray.click("Pause transfers")
+		s.until("transfers are paused, or go on", func() bool {
+			info, err := service.Service(s.ctx)
+			return err == nil && (info.Paused != nil) == want
+		})
+		if want {
+			s.shoot("paused")
+		}
+	}
+
 	tellsOnce(s, service, told)
 	pages(s, tray)
 

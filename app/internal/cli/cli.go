@@ -138,7 +138,7 @@ it, and what you look at is fetched when you look.`,
 			c.AddCommand(cmd)
 		}
 	}
-	add("drives", a.mountCommand(), a.unmountCommand(), a.statusCommand(), a.syncCommand(), a.pinCommand(), a.unpinCommand(), a.revisionsCommand(), a.showCommand(), a.openCommand(), a.demoCommand(), a.serveCommand())
+	add("drives", a.mountCommand(), a.unmountCommand(), a.statusCommand(), a.syncCommand(), a.pauseCommand(), a.resumeCommand(), a.pinCommand(), a.unpinCommand(), a.revisionsCommand(), a.showCommand(), a.openCommand(), a.demoCommand(), a.serveCommand())
 	add("remembered", a.addCommand(), a.editCommand(), a.removeCommand(), a.listCommand(), a.secretsCommand())
 	add("more", a.doctorCommand(), a.serviceCommand(), a.versionCommand())
 	c.SetHelpCommand(helpCommand())

@@ -123,7 +123,7 @@ mounted: how often, how much and how fast.`,
 				a.showPins(all[0])
 				a.showCalls(all[0].Calls)
 			}
-			return nil
+			return a.showPause(cmd.Context())
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON list of drives")

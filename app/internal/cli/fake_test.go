@@ -41,12 +41,19 @@ type fakeService struct {
 	pin      func(verb, path string) (api.Pin, *api.Error)
 	checks   []api.Check
 	treated  []api.Check // what the doctor says when it was asked to mend
+	paused   *api.Pause
 	kept     api.Secrets
 	unlock   []*api.Error // what the next unlocks fail with
 	watcher  chan api.Event
 	standing sync.Mutex
 	stands   *string // the path of the call at which it stops to answer; "": the first
 	still    bool    // it has
+}
+
+func (f *fakeService) service() api.Service {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return api.Service{Version: "v1.2.3", PID: 42, Started: since, Paused: f.paused}
 }
 
 var since = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -68,7 +75,22 @@ func newFake(t *testing.T, drives ...api.Drive) *fakeService {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/service", func(w http.ResponseWriter, r *http.Request) {
-		f.answer(w, api.Service{Version: "v1.2.3", PID: 42, Started: since}, nil)
+		f.answer(w, f.service(), nil)
+	})
+	mux.HandleFunc("POST /v1/pause", func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		var p api.PauseTransfers
+		f.read(r, &p)
+		f.paused = &api.Pause{Since: since, Until: p.Until}
+		f.mu.Unlock()
+		f.answer(w, f.service(), nil)
+	})
+	mux.HandleFunc("POST /v1/resume", func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		f.calls = append(f.calls, "resume")
+		f.paused = nil
+		f.mu.Unlock()
+		f.answer(w, f.service(), nil)
 	})
 	mux.HandleFunc("GET /v1/doctor", func(w http.ResponseWriter, r *http.Request) { f.answer(w, f.checks, nil) })
 	mux.HandleFunc("POST /v1/doctor", func(w http.ResponseWriter, r *http.Request) {

@@ -139,13 +139,9 @@ func (m *Model) Tried(try api.Try, a api.Tried, trouble *api.Problem) Tried {
 	if trouble != nil {
 		out := Tried{Problem: &api.Problem{Code: trouble.Code, What: m.brief(trouble.What), Means: m.brief(trouble.Means), Do: m.brief(trouble.Do)}}
 		if trouble.Code == api.CodeAuth {
-			who := try.URL
-			if u, err := url.Parse(strings.TrimPrefix(try.URL, "git+")); err == nil && u.Host != "" {
-				who = u.Host
-			}
-			out.SignIn = t.Get("add.sign-in", who)
+			out.SignIn = t.Get("add.sign-in", server(try.URL))
 			if try.Secret != "" {
-				out.SignIn = t.Get("add.sign-in.again", who)
+				out.SignIn = t.Get("add.sign-in.again", server(try.URL))
 			}
 		}
 		return out
@@ -182,6 +178,21 @@ func (m *Model) Tried(try api.Try, a api.Tried, trouble *api.Problem) Tried {
 		out.Others = t.Count("detail.more", n)
 	}
 	return out
+}
+
+// server is who wants a sign-in at an address, as people call it.
+func server(address string) string {
+	u, err := url.Parse(strings.TrimPrefix(address, "git+"))
+	switch {
+	case err != nil || u.Host == "":
+		return address
+	case u.Scheme != "s3":
+		return u.Host
+	}
+	if e, err := url.Parse(u.Query().Get("endpoint")); err == nil && e.Host != "" {
+		return e.Host
+	}
+	return "Amazon S3"
 }
 
 // Found is something on this computer that may become a drive.

@@ -75,7 +75,7 @@ func TestTried(t *testing.T) {
 	}
 	for try, want := range map[api.Try]string{
 		{URL: "git+https://me@h/r.git"}: "h wants to know who you are.", {URL: "git+https://h:8443/r.git", Secret: "x"}: "h:8443 did not accept that sign-in.",
-		{URL: "s3://b"}: "b wants to know who you are.",
+		{URL: "s3://me@b"}: "Amazon S3 wants to know who you are.", {URL: "s3://b?endpoint=https%3A%2F%2Fminio.local%3A9000"}: "minio.local:9000 wants to know who you are.",
 	} {
 		a := m.Tried(try, api.Tried{}, &api.Problem{Code: api.CodeAuth, What: "No."})
 		if a.SignIn != want || a.Problem == nil {

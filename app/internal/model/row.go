@@ -149,7 +149,7 @@ func (m *Model) row(d api.Drive, now time.Time) Row {
 			r.Primary = m.action(SignIn, d, "do.sign-in")
 			r.Menu = append(r.Menu, again)
 		case lacksKeeper(d):
-			r.Primary = m.action(Secrets, d, "accounts.unlock")
+			r.Primary = Remedy(m.texts, *d.Problem)
 			r.Menu = append(r.Menu, again)
 		}
 		if d.State == api.NeedsYou { // the service may hold on to a half-made mount
@@ -257,8 +257,8 @@ func (m *Model) notice(d api.Drive) Notice {
 	}
 	if r, ok := m.refused[d.Name]; ok {
 		p, tone, action = &r, Bad, m.action(Dismiss, d, "do.dismiss")
-		if ofKeeper(r) {
-			action = m.action(Secrets, d, "accounts.unlock")
+		if a := Remedy(m.texts, r); a.Verb != "" {
+			action = a
 		}
 	}
 	if p == nil || p.What == "" {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moorage/moorage/assets"
 	"github.com/moorage/moorage/daemon/api"
 )
 
@@ -237,6 +238,17 @@ func lacksKeeper(d api.Drive) bool {
 		return false
 	}
 	return ofKeeper(*d.Problem)
+}
+
+// Remedy is what the app can do about a problem.
+func Remedy(t assets.Texts, p api.Problem) Action {
+	switch {
+	case p.Code == api.CodeKeyring: // there is none
+		return Action{Verb: Secrets, Label: t.Get("accounts.manage")}
+	case ofKeeper(p):
+		return Action{Verb: Secrets, Label: t.Get("accounts.unlock")}
+	}
+	return Action{}
 }
 
 // ofKeeper says whether p is about what keeps passwords.

@@ -97,7 +97,7 @@ func newAddSheet(c fyne.Canvas, o addOptions) *addSheet {
 		}
 		s.forget()
 		s.rest()
-		s.prospect = model.Prospect{}
+		s.prospect, s.of, s.address.Text = model.Prospect{}, "", "" // there may be a password in it
 		o.closed()
 	})
 	s.enter = s.hurryOn
@@ -161,7 +161,9 @@ func (s *addSheet) page(step int, above, rest fyne.CanvasObject, buttons []fyne.
 	s.steps.set(step)
 	s.rest()
 	s.fitRoom(0)
-	s.fill([]fyne.CanvasObject{inset(s.steps), container.NewStack(s.room, container.NewBorder(above, nil, nil, nil, rest))}, buttons, focus)
+	// The keyboard goes through objects in this order.
+	s.fill([]fyne.CanvasObject{inset(s.steps), container.NewStack(s.room,
+		container.New(layout.NewBorderLayout(above, nil, nil, nil), above, rest))}, buttons, focus)
 }
 
 // fitRoom makes room for a step beside what is told below it, so that the sheet stays as it

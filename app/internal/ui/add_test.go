@@ -281,9 +281,11 @@ func TestAddKeepsPasswordsToWhomTheyAreFor(t *testing.T) {
 	if got := p.tried[1]; got != (api.Try{URL: "https://example.com/other.git"}) {
 		t.Errorf("tried %+v", got)
 	}
+	f.press("Back")
+	s.address.SetText("https://ghp_token@example.org/project.git")
 	s.secret.SetText("hush")
 	f.key(fyne.KeyEscape)
-	if s.secret.Text != "" || s.prospect.Secret != "" || s.asked.secret != "" {
+	if s.secret.Text != "" || s.address.Text != "" || s.of != "" || s.prospect.Secret != "" || s.asked.secret != "" {
 		t.Error("a closed sheet keeps a password")
 	}
 }
@@ -383,6 +385,31 @@ func TestAddWhatWasFound(t *testing.T) {
 	if f.open() {
 		t.Error("the sheet is still open")
 	}
+}
+
+// Tab goes through a step as it is read.
+func TestAddByTab(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.service.prospects.found = finds
+	f.show()
+	goes := func(want ...fyne.Focusable) {
+		t.Helper()
+		for i, w := range want {
+			if got := f.win.Canvas().Focused(); got != w {
+				t.Errorf("stop %d is %T, want %T", i, got, w)
+			}
+			f.win.Canvas().FocusNext()
+		}
+	}
+	f.ui.Add()
+	s := f.ui.adding
+	test.Type(s.address, "https://example.org/project.git")
+	goes(s.address, s.finds, s.buttons.Objects[0].(*sheetButton), s.next, s.address)
+	f.service.prospects.wantsSignIn("hush")
+	f.press("Next")
+	goes(s.user, s.secret)
+	f.press("Go on anyway")
+	goes(s.name, s.place)
 }
 
 func TestAddWithALetter(t *testing.T) {

@@ -269,20 +269,3 @@ func (r *foundRow) Refresh() {
 }
 
 func (r *foundRow) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(r.body) }
-
-// plain keeps the toolkit's own marks of rows out of view: ours are cards.
-// They follow the theme of the app, which may be replaced.
-type plain struct{}
-
-func (plain) app() fyne.Theme { return fyne.CurrentApp().Settings().Theme() }
-
-func (p plain) Color(name fyne.ThemeColorName, v fyne.ThemeVariant) color.Color {
-	if name == theme.ColorNameSelection {
-		return color.Transparent
-	}
-	return p.app().Color(name, v)
-}
-
-func (p plain) Font(s fyne.TextStyle) fyne.Resource        { return p.app().Font(s) }
-func (p plain) Icon(name fyne.ThemeIconName) fyne.Resource { return p.app().Icon(name) }
-func (p plain) Size(name fyne.ThemeSizeName) float32       { return p.app().Size(name) }

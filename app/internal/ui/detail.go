@@ -190,7 +190,7 @@ func (p *detailPane) menu() {
 func setButton(b *widget.Button, a model.Action) {
 	b.Text, b.Icon = a.Label, verbIcon(a.Verb)
 	b.Importance = widget.MediumImportance
-	if a.Verb == model.Open || a.Verb == model.SignIn {
+	if a.Verb == model.Open || a.Verb == model.SignIn || a.Verb == model.Secrets {
 		b.Importance = widget.HighImportance
 	}
 	show(b, a.Verb != "")
@@ -210,7 +210,6 @@ func newFact(name string) *fact {
 	f.name.Truncation = fyne.TextTruncateOff
 	f.value.SizeName = theme.SizeNameCaptionText
 	f.value.Truncation = fyne.TextTruncateEllipsis
-	f.value.Selectable = true
 	f.root = container.New(&names{f.name}, f.name, f.value)
 	f.root.Hide()
 	return f

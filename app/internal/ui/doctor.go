@@ -95,7 +95,6 @@ func newCheckLine(fix *sheetButton) *checkLine {
 	l.name = widget.NewLabelWithStyle("", fyne.TextAlignLeading, fyne.TextStyle{Bold: true})
 	l.name.Truncation = fyne.TextTruncateEllipsis
 	l.advice.SizeName = theme.SizeNameCaptionText
-	l.advice.Selectable, l.detail.Selectable = true, true
 	l.done.Importance = widget.SuccessImportance
 	l.rule = inset(widget.NewSeparator())
 	mark := container.New(layout.NewCustomPaddedLayout(8, 0, theme.InnerPadding(), 0),

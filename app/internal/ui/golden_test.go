@@ -54,8 +54,8 @@ func (t larger) Size(name fyne.ThemeSizeName) float32 {
 	return size
 }
 
-// draw takes the picture.
-func (s shot) draw(t *testing.T, v fyne.ThemeVariant) (*fixture, *image.NRGBA) {
+// fixture brings the state about.
+func (s shot) fixture(t *testing.T, v fyne.ThemeVariant) *fixture {
 	t.Helper()
 	texts, err := assets.For(s.language)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s shot) draw(t *testing.T, v fyne.ThemeVariant) (*fixture, *image.NRGBA) {
 		f.win.Resize(s.size)
 	}
 	s.show(f)
-	return f, f.capture(s.of)
+	return f
 }
 
 // capture draws one object of the window and a little of what is around it. With a
@@ -113,7 +113,8 @@ func TestGolden(t *testing.T) {
 			}
 			names[name+".png"] = true
 			t.Run(name, func(t *testing.T) {
-				f, got := s.draw(t, v)
+				f := s.fixture(t, v)
+				got := f.capture(s.of)
 				f.ownFonts()
 				path := filepath.Join("testdata", "golden", name+".png")
 				if *update {

@@ -30,8 +30,10 @@ func verbIcon(v model.Verb) fyne.Resource {
 		return theme.FolderOpenIcon()
 	case model.Unmount, model.Force:
 		return theme.MediaStopIcon()
-	case model.SignIn:
+	case model.SignIn, model.Secrets:
 		return theme.LoginIcon()
+	case model.Resume:
+		return theme.MediaPlayIcon()
 	case model.Edit:
 		return theme.DocumentCreateIcon()
 	case model.Publish:

@@ -27,7 +27,7 @@ type driveRow struct {
 	name    *widget.Label
 	source  *widget.Label
 	state   *stateLine
-	primary *widget.Button
+	primary *rowButton
 	body    *fyne.Container
 }
 
@@ -82,7 +82,9 @@ func newDriveRow(do func(model.Action)) *driveRow {
 	w.name.Truncation = fyne.TextTruncateEllipsis
 	w.source = caption()
 	w.state = newStateLine()
-	w.primary = widget.NewButton("", func() { w.do(w.row.Primary) })
+	w.primary = &rowButton{}
+	w.primary.OnTapped = func() { w.do(w.row.Primary) }
+	w.primary.ExtendBaseWidget(w.primary)
 	text := container.New(layout.NewCustomPaddedVBoxLayout(tight), w.name, w.source, w.state.root)
 	w.body = container.New(layout.NewCustomPaddedLayout(2, 2, 1, 7), container.NewStack(w.ground,
 		container.New(layout.NewCustomPaddedLayout(6, 8, 14, 8),
@@ -90,6 +92,13 @@ func newDriveRow(do func(model.Action)) *driveRow {
 	w.ExtendBaseWidget(w)
 	return w
 }
+
+// rowButton is the button of a row. The keyboard does not stop at each of them: the list
+// is one stop, where Enter does what the button of the chosen drive does.
+type rowButton struct{ widget.Button }
+
+// Disabled keeps the keyboard away. The button itself asks its own method.
+func (b *rowButton) Disabled() bool { return true }
 
 func caption() *widget.Label {
 	l := widget.NewLabel("")
@@ -123,7 +132,7 @@ func (w *driveRow) set(r model.Row, edge float32) {
 	if was.Primary.Verb == r.Primary.Verb && was.Primary.Label == r.Primary.Label {
 		return
 	}
-	setButton(w.primary, r.Primary)
+	setButton(&w.primary.Button, r.Primary)
 	if r.Primary.Verb == model.Open { // a list of loud buttons says nothing
 		w.primary.Importance = widget.MediumImportance
 	}

@@ -73,7 +73,7 @@ func TestNothingIsDrawnWhenNothingHasChanged(t *testing.T) {
 		"remove":   does(model.Remove, "photos"),
 		"doctor":   does(model.Examine, ""),
 		"settings": does(model.Preferences, ""),
-		"bundle":   then(does(model.Preferences, ""), presses("settings.diagnostics")),
+		"bundle":   then(does(model.Preferences, ""), presses("settings.about"), presses("settings.diagnostics")),
 		"quit":     does(model.Quit, ""),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,6 +32,7 @@ func newSecretsSheet(c fyne.Canvas, texts assets.Texts, actions SetupActions, on
 		onClose()
 	})
 	s.show = func(v model.View) { s.set(v.Settings) }
+	s.remedy = func(api.Problem) model.Action { return model.Action{} } // it is this
 	s.how = newNoticeBox(false, func(model.Action) {})
 	done := s.button(texts.Get("accounts.close"), widget.MediumImportance, s.close)
 	s.fill([]fyne.CanvasObject{hint(texts.Get("settings.looking"))}, []fyne.CanvasObject{layout.NewSpacer(), done}, done)

@@ -65,6 +65,7 @@ type settingsSheet struct {
 	app, service           *switchLine
 	version, running, used *fact
 	absent                 []*widget.Label
+	places                 *fyne.Container // around mount
 	mount                  *textLine
 	place                  *textLine
 	limit                  *choiceLine
@@ -114,9 +115,10 @@ func newSettingsSheet(c fyne.Canvas, texts assets.Texts, a settingsActions, firs
 	left := container.New(layout.NewCustomPaddedLayout(0, 0, theme.InnerPadding(), 4), container.NewStack(wide, column))
 
 	s.scroll = container.NewVScroll(container.NewVBox())
-	s.scroll.SetMinSize(fyne.NewSize(0, roomFor(c, settingsHeight, 190)))
+	scale := theme.TextSize() / theme.DefaultTheme().Size(theme.SizeNameText)
+	s.scroll.SetMinSize(fyne.NewSize(0, roomFor(c, settingsHeight*scale, 190*scale)))
 	done := s.button(texts.Get("settings.done"), widget.HighImportance, s.close)
-	s.fill([]fyne.CanvasObject{container.NewBorder(nil, nil, left, nil, s.scroll)},
+	s.fill([]fyne.CanvasObject{container.New(layout.NewBorderLayout(nil, nil, left, nil), left, s.scroll)}, // as the keyboard goes
 		[]fyne.CanvasObject{layout.NewSpacer(), done}, s.nav[first])
 	s.choose(first, true)
 	return s
@@ -185,13 +187,15 @@ func (s *settingsSheet) general(a settingsActions) *fyne.Container {
 	}
 	choose(a.prefs.Look)
 
+	s.places = container.NewVBox()
 	s.mount = s.text(func(dir string) api.EditSettings { return api.EditSettings{MountDir: &dir} })
+	s.places.Add(field(t.Get("settings.mount"), t.Get("settings.mount.help"), s.mount.root))
 	return container.NewVBox(
 		container.New(layout.NewCustomPaddedLayout(-6, 0, 0, 0),
 			container.New(layout.NewCustomPaddedVBoxLayout(-8), s.app.root, s.service.root)),
 		field(t.Get("settings.look"), "", looks),
 		field(t.Get("settings.language"), t.Get("settings.language.help"), s.languages(a.prefs)),
-		field(t.Get("settings.mount"), t.Get("settings.mount.help"), s.mount.root),
+		s.places,
 	)
 }
 
@@ -303,6 +307,7 @@ func (s *settingsSheet) set(v model.Settings) {
 		l.SetText(v.Absent)
 		show(l, v.Absent != "")
 	}
+	show(s.places, !v.Known || v.Wire.MountDir != "") // elsewhere drives get letters
 	s.mount.set(v.Wire.MountDir, v.Wire.MountDefault, v.Known && v.Wire.MountDir != "")
 	s.used.set(v.Used)
 	s.limit.set(v.Caches, v.Wire.CacheLimit, v.Known)

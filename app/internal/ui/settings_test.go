@@ -382,3 +382,31 @@ func TestPauseIsShown(t *testing.T) {
 		})
 	}
 }
+
+// Who signs in without a keyring is led to another place for the password, and finds
+// back with what was written.
+func TestSignInWithoutAKeyring(t *testing.T) {
+	f := newFixture(t, theme.VariantLight)
+	f.show(drives()...)
+	f.ui.Do(model.Action{Verb: model.SignIn, Drive: "notes"})
+	f.write(f.sheetEntries()[0], "hush")
+	f.service.refuse = &api.Problem{Code: api.CodeKeyring, What: "There is no keyring."}
+	f.press("Save")
+	f.press("How they are kept…")
+	f.calls("secrets ")
+	f.with(func(m *model.Model) { m.SetUp(keptIn(api.KeyringAbsent, api.SecretFileAbsent), nil) }, drives()...)
+	f.service.refuse = nil
+	e := f.sheetEntries()
+	f.write(e[0], "one")
+	f.write(e[1], "one")
+	f.press("Create the file")
+	f.calls(`create "one"`)
+	if e := f.sheetEntries(); len(e) != 1 || e[0].Text != "hush" {
+		t.Fatalf("%d entries", len(e))
+	}
+	f.press("Save")
+	f.calls("secret notes hush")
+	if f.open() {
+		t.Error("the sheet is still open")
+	}
+}

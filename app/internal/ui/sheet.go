@@ -36,6 +36,9 @@ type sheet struct {
 	enter   func()           // Enter with the keyboard nowhere; nil: nothing
 	show    func(model.View) // what it shows of that; nil: nothing
 	page    bool             // nothing is lost when it gives way to another
+
+	remedy func(api.Problem) model.Action // what the app can do about a problem; nil: nothing
+	act    func(model.Action)             // does that
 }
 
 func newSheet(c fyne.Canvas, title string, onClose func()) *sheet {
@@ -59,7 +62,7 @@ func newSheetOf(across float32, c fyne.Canvas, title string, onClose func()) *sh
 	s.title.Truncation = fyne.TextTruncateEllipsis
 	s.body = container.NewVBox()
 	s.buttons = container.New(layout.NewCustomPaddedHBoxLayout(buttonGap))
-	s.trouble = newNoticeBox(false, func(model.Action) {})
+	s.trouble = newNoticeBox(false, func(a model.Action) { s.act(a) })
 	width := canvas.NewRectangle(color.Transparent)
 	width.SetMinSize(fyne.NewSize(max(min(across, c.Size().Width-60), sheetWidth), 0))
 	s.popup = widget.NewModalPopUp(container.New(layout.NewCustomPaddedLayout(10, 14, 14, 14),
@@ -100,6 +103,9 @@ func (s *sheet) tell(p *api.Problem) {
 	n := model.Notice{}
 	if p != nil {
 		n = model.Notice{What: p.What, Means: p.Means, Do: p.Do, Tone: model.Bad}
+		if s.remedy != nil {
+			n.Action = s.remedy(*p)
+		}
 	}
 	s.trouble.set(n)
 	s.fit()

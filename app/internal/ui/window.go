@@ -358,13 +358,21 @@ func (w *Window) settingsAt(section int) {
 	}
 }
 
-// secrets shows where passwords are kept, over the settings if they are in view.
+// secrets shows where passwords are kept. What is in view comes back afterwards.
 func (w *Window) secrets() {
 	closed := w.closed
-	if w.settled {
+	switch under := w.sheet; {
+	case w.settled:
 		closed = func() {
 			w.closed()
 			w.settingsAt(sectionAccounts)
+		}
+	case under != nil && !under.page: // what was written there stays
+		under.popup.Hide()
+		w.sheet = nil
+		closed = func() {
+			w.sheet = under
+			under.tell(nil)
 		}
 	}
 	w.turn()
@@ -481,6 +489,10 @@ func (w *Window) opens(sheet func() *sheet) bool {
 		return false
 	}
 	w.sheet = sheet()
+	w.sheet.act = w.Do
+	if w.sheet.remedy == nil {
+		w.sheet.remedy = func(p api.Problem) model.Action { return model.Remedy(w.texts, p) }
+	}
 	if w.sheet.show != nil {
 		w.sheet.show(w.view)
 	}

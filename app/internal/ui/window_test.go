@@ -34,6 +34,11 @@ func (f *fixture) press(label string) {
 				test.Tap(b)
 				return
 			}
+		case *rowButton:
+			if b.Text == label {
+				test.Tap(b)
+				return
+			}
 		}
 	}
 	f.t.Fatalf("no button %q", label)

@@ -6,11 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
-	"io"
 	"io/fs"
-	"net/http"
-	"net/http/cgi"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,19 +22,6 @@ import (
 
 	"github.com/moorage/moorage/daemon/api"
 )
-
-// need makes sure that a program is there.
-func need(t *testing.T, names ...string) {
-	t.Helper()
-	for _, n := range names {
-		if _, err := exec.LookPath(n); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatalf("%s is needed in CI: %v", n, err)
-			}
-			t.Skipf("%s is not installed (apt install dbus gnome-keyring libsecret-tools git util-linux)", n)
-		}
-	}
-}
 
 // session starts a D-Bus session of its own with an unlocked keyring in the home.
 func (h *home) session() *dbus.Conn {
@@ -70,28 +53,6 @@ func (h *home) session() *dbus.Conn {
 			h.t.Fatalf("the keyring does not come:\n%s", r.stderr.String())
 		}
 	}
-}
-
-// privateGit serves repo by git http-backend to who knows the password of "me".
-func privateGit(t *testing.T, repo, password string) string {
-	t.Helper()
-	need(t, "git")
-	core, err := exec.Command("git", "--exec-path").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if u, p, _ := r.BasicAuth(); u != "me" || p != password {
-			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		r.Header.Del("Authorization") // else it would be in the backend's environment
-		(&cgi.Handler{Path: filepath.Join(strings.TrimSpace(string(core)), "git-http-backend"), Stderr: io.Discard,
-			Env: []string{"GIT_PROJECT_ROOT=" + filepath.Dir(repo), "GIT_HTTP_EXPORT_ALL=1", "GIT_PROTOCOL=" + r.Header.Get("Git-Protocol")}}).ServeHTTP(w, r)
-	}))
-	t.Cleanup(s.Close)
-	return s.URL
 }
 
 // canary is a secret, and the forms in which it could come up.

@@ -1,6 +1,8 @@
 package drive
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
 	"github.com/moorage/moorage/daemon/internal/drive/drivetest/rough"
@@ -61,6 +63,54 @@ func TestMovedIntoAFolderThatIsGone(t *testing.T) {
 			s.wantRemote(map[string]string{"d/": "", "d/f": "mine"})
 			if got := s.find("d/f").ID; got != id {
 				t.Errorf("the file has another id, %d and not %d", got, id)
+			}
+		})
+	}
+}
+
+// Files are moved out of a folder that somebody else then removes: what was written here
+// stays, and nothing waits for ever.
+func TestMovedOutOfAFolderThatIsGone(t *testing.T) {
+	for _, kind := range []rough.Kind{rough.Full, rough.Objects, rough.Still} {
+		t.Run(kind.String(), func(t *testing.T) {
+			s := newSender(t, kind, map[string]string{"d/f": "mine", "d/g": "theirs", "d/e/x": "deep"}, nil)
+			for _, p := range []string{"d/f", "d/g", "d/e/x"} {
+				s.find(p)
+			}
+			s.names("d")
+			s.names("d/e")
+			s.write("d/f", "MINE", 0)
+			s.rename("d/f", "f")
+			s.rename("d/g", "g")
+			s.rename("d/e", "e")
+			for _, p := range []string{"d/f", "d/g", "d/e/x", "d/e", "d"} {
+				if err := s.remote.Delete(p); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.soon("the folder is gone", func() bool { return !slices.Contains(s.names(""), "d") })
+			s.publish()
+			s.wantRemote(map[string]string{"f": "MINE", "e/": ""})
+			s.soon("what was taken away does not show", func() bool { return slices.Equal(s.names(""), []string{"e", "f"}) && len(s.names("e")) == 0 })
+			s.holds("f", "MINE")
+
+			// Of this one, the rest cannot be had any more.
+			s.remote.Mkdir("d")
+			s.edit("d/part", "0123456789")
+			s.soon("the file is there", func() bool {
+				_, err := walk(t.Context(), s.d, "d/part")
+				return err == nil
+			})
+			s.write("d/part", "x", 0)
+			s.rename("d/part", "part")
+			for _, p := range []string{"d/part", "d"} {
+				if err := s.remote.Delete(p); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.soon("the folder is gone", func() bool { return !slices.Contains(s.names(""), "d") })
+			if err := s.d.Sync(t.Context()); !errors.Is(err, ErrBaseGone) {
+				t.Errorf("sync: %v", err)
 			}
 		})
 	}

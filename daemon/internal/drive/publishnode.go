@@ -56,6 +56,12 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 	if err := d.parentsFirst(n); err != nil {
 		return err
 	}
+	if gone, err := d.sourceGone(n); gone || err != nil {
+		if err == nil {
+			err = d.withoutSource(ctx, n)
+		}
+		return err
+	}
 	if err := d.claim(k, n); err != nil {
 		return err
 	}

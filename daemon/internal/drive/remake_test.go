@@ -1,6 +1,7 @@
 package drive
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -22,19 +23,20 @@ func (s *sender) names(dir string) (all []string) {
 	return all
 }
 
-// showsSoon waits until a directory shows these names, as the drive learns of what the
-// remote has.
-func (s *sender) showsSoon(dir string, want ...string) {
+// soon waits for what the drive has to learn from the remote.
+func (s *sender) soon(what string, is func() bool) {
 	s.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		got := s.names(dir)
-		if slices.Equal(got, want) {
-			return
-		}
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			s.Fatalf("%q shows %v, want %v", dir, got, want)
+			s.Fatalf("%s: not within a minute; the root shows %v", what, s.names(""))
 		}
 	}
+}
+
+// showsSoon waits until a directory shows these names.
+func (s *sender) showsSoon(dir string, want ...string) {
+	s.Helper()
+	s.soon(fmt.Sprintf("%q shows %v", dir, want), func() bool { return slices.Equal(s.names(dir), want) })
 }
 
 // A folder that somebody else removed stays away, though a file in it was removed here a

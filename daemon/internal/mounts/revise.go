@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -302,6 +303,8 @@ func (d *drive) reviseProblem(err error, revision string) error {
 	switch {
 	case errors.Is(err, errNoHistory):
 		return problem.New(api.ExitFailed, api.CodeUnsupported, fmt.Sprintf("%q has no branches, tags or commits to choose from.", st.Name), "", "Choose a drive of a git repository.")
+	case errors.Is(err, fs.ErrClosed):
+		return problem.New(api.ExitFailed, api.CodeStopping, fmt.Sprintf("%q was unmounted meanwhile.", st.Name), "It shows what it did when it is mounted again.", "")
 	}
 	e := problem.Of(err, st.URL)
 	switch e.Problem.Code {
@@ -310,6 +313,8 @@ func (d *drive) reviseProblem(err error, revision string) error {
 		e.Problem.Do = "Check the spelling, or choose one of its branches, tags and commits."
 	case api.CodeOffline, api.CodeTimeout:
 		e.Problem.Means = "The drive shows what it did."
+	case api.CodeMounted: // it has no file system yet that could turn
+		return problem.New(api.ExitFailed, api.CodeMounted, fmt.Sprintf("%q is about to be mounted.", st.Name), "It cannot show another revision yet.", "Try again in a moment.")
 	}
 	return e
 }

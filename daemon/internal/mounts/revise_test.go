@@ -51,6 +51,9 @@ func (f *fakeHistory) Turn(ctx context.Context, revision string) error {
 			return ctx.Err()
 		}
 	}
+	if revision == "closed" {
+		return fmt.Errorf("turn: %w", providers.ErrClosed)
+	}
 	if revision == "none" {
 		return fmt.Errorf("look: %w", providers.ErrNoRevision)
 	}
@@ -131,6 +134,13 @@ func TestRevisionsOfADriveThatIsNotMounted(t *testing.T) {
 	if _, err := os.Stat(l.Next); err == nil {
 		t.Errorf("%s is left behind", l.Next)
 	}
+	w.opener.set(func(o *opener) { o.block = true })
+	if _, err := w.m.Mount(t.Context(), "git", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.m.Edit(t.Context(), "git", to("v1")); code(err) != api.CodeMounted {
+		t.Errorf("about to be mounted: %v", err)
+	}
 	w.add(api.AddDrive{URL: "fake:other"})
 	if _, err := w.m.Revisions(t.Context(), "other", api.RevisionQuery{}); code(err) != api.CodeUnsupported {
 		t.Errorf("a drive without a history: %v", err)
@@ -142,6 +152,9 @@ func TestTurnFails(t *testing.T) {
 	w := historyWorld(t, f)
 	if _, err := w.m.Edit(t.Context(), "git", to("none")); code(err) != api.CodeNoRevision {
 		t.Errorf("no such revision: %v", err)
+	}
+	if _, err := w.m.Edit(t.Context(), "git", to("closed")); code(err) != api.CodeStopping {
+		t.Errorf("unmounted meanwhile: %v", err)
 	}
 	if _, err := w.m.Revisions(t.Context(), "git", api.RevisionQuery{Find: "slow"}); code(err) != api.CodeTimeout {
 		t.Errorf("a remote that is slow: %v", err)
