@@ -44,6 +44,8 @@ func TestDesktop(t *testing.T) {
 	t.Run("no tray", func(t *testing.T) { noTray(t, program) })
 	t.Run("idle", func(t *testing.T) { idle(t, program) })
 	t.Run("demo", func(t *testing.T) { demo(t, program) })
+	t.Run("git by mouse", func(t *testing.T) { gitDrive(t, program, true) })
+	t.Run("git by keyboard", func(t *testing.T) { gitDrive(t, program, false) })
 	t.Run("tray alone", func(t *testing.T) { trayAlone(t, program) })
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/moorage/moorage/daemon/internal/kerneltest"
 )
 
-// programs are those of a desktop, and a server with a bucket.
-var programs = []string{"Xvfb", "openbox", "dbus-daemon", "xfce4-panel", "xfconf-query", "xdotool", "import", "versitygw"}
+// programs are those of a desktop, and of servers with a bucket and a repository.
+var programs = []string{"Xvfb", "openbox", "dbus-daemon", "xfce4-panel", "xfconf-query", "xdotool", "import", "versitygw", "git"}
 
 func TestDesktop(t *testing.T) {
 	if testing.Short() {
@@ -21,7 +21,7 @@ func TestDesktop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin := kerneltest.Build(t, "github.com/moorage/moorage/daemon/cmd/mooraged", "github.com/moorage/moorage/app/cmd/moorage")
+	bin := kerneltest.Build(t, "github.com/moorage/moorage/daemon/cmd/mooraged", "github.com/moorage/moorage/app/cmd/moorage", "../testdata/githttpd")
 	// The window takes cgo.
 	const app = "github.com/moorage/moorage/app/cmd/moorage-desktop"
 	for _, args := range [][]string{{"build", "-o", bin + "/", app}, {"test", "-c", "-o", filepath.Join(bin, "moorage-desktop.test"), app}} {
