@@ -170,7 +170,7 @@ func (m *Model) Tried(try api.Try, a api.Tried, trouble *api.Problem) Tried {
 	for _, e := range a.Entries {
 		l := TriedLine{Name: e.Name, Folder: e.Folder}
 		if !e.Folder && e.Size >= 0 {
-			l.Size = Bytes(e.Size)
+			l.Size = Bytes(t, e.Size)
 		}
 		out.Lines = append(out.Lines, l)
 	}

@@ -95,14 +95,14 @@ func (m *Model) detail(now time.Time) Detail {
 		}
 	}
 	if d.Cache.Used > 0 || d.Cache.Limit > 0 {
-		t.Cache = Bytes(d.Cache.Used)
+		t.Cache = Bytes(m.texts, d.Cache.Used)
 		if d.Cache.Limit > 0 {
-			t.Cache = m.texts.Get("detail.cache.of", Bytes(d.Cache.Used), Bytes(d.Cache.Limit))
+			t.Cache = m.texts.Get("detail.cache.of", Bytes(m.texts, d.Cache.Used), Bytes(m.texts, d.Cache.Limit))
 			t.Filled = min(float64(d.Cache.Used)/float64(d.Cache.Limit), 1)
 		}
 	}
 	if d.Traffic.Fetched > 0 || d.Traffic.Published > 0 {
-		t.Traffic = m.texts.Get("detail.traffic", Bytes(d.Traffic.Fetched), Bytes(d.Traffic.Published))
+		t.Traffic = m.texts.Get("detail.traffic", Bytes(m.texts, d.Traffic.Fetched), Bytes(m.texts, d.Traffic.Published))
 	}
 	idle := d.State == api.Stopped || d.State == api.Failed || d.State == api.NeedsYou
 	t.Auto = Switch{On: d.Auto, Can: d.Remembered, Why: m.texts.Get("add.auto.help"), Action: m.action(Auto, d, "do.auto")}
@@ -142,9 +142,9 @@ func (m *Model) offline(d api.Drive) Switch {
 		case p.Problem != nil:
 			s.Why = m.brief(strings.TrimSpace(p.Problem.What + " " + p.Problem.Do))
 		case p.State == api.PinKept:
-			s.Why = m.texts.Get("detail.offline.kept", Bytes(p.Here))
+			s.Why = m.texts.Get("detail.offline.kept", Bytes(m.texts, p.Here))
 		default:
-			s.Why = m.texts.Get("detail.offline.fetching", Bytes(p.Here), Bytes(p.Total))
+			s.Why = m.texts.Get("detail.offline.fetching", Bytes(m.texts, p.Here), Bytes(m.texts, p.Total))
 		}
 	}
 	return s
@@ -174,13 +174,13 @@ func (m *Model) uploads(d api.Drive, t *Detail, now time.Time) {
 
 func (m *Model) upload(u api.Upload, now time.Time) Line {
 	l := Line{Path: u.Path, Share: -1}
-	size := Bytes(u.Total)
+	size := Bytes(m.texts, u.Total)
 	switch u.State {
 	case api.UploadRunning:
 		l.Tone, l.Status = Busy, m.texts.Get("upload.running")
 		if u.Total > 0 {
 			l.Share = min(float64(u.Done)/float64(u.Total), 1)
-			l.Status = m.texts.Get("upload.running.of", Bytes(u.Done), size)
+			l.Status = m.texts.Get("upload.running.of", Bytes(m.texts, u.Done), size)
 		}
 	case api.UploadDone:
 		l.Tone, l.Status = Good, m.texts.Get("upload.done", clock(u.Since, now))

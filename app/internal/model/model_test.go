@@ -255,11 +255,22 @@ func TestRowEqual(t *testing.T) {
 }
 
 func TestBytes(t *testing.T) {
+	english, err := assets.English()
+	if err != nil {
+		t.Fatal(err)
+	}
+	german, err := assets.For("de")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Bytes(german, 12_400_000); got != "12,4 MB" {
+		t.Errorf("in German: %q", got)
+	}
 	for n, want := range map[int64]string{
 		-1: "0 B", 0: "0 B", 999: "999 B", 1000: "1.0 kB", 99_949: "99.9 kB", 99_950: "100 kB", 999_499: "999 kB", 999_500: "1.0 MB",
 		1_500_000_000: "1.5 GB", 1<<63 - 1: "9.2 EB",
 	} {
-		if got := Bytes(n); got != want {
+		if got := Bytes(english, n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}
 	}

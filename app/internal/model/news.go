@@ -207,7 +207,7 @@ func (m *Model) backlog(drives []api.Drive) (w Backlog) {
 	if w.Files == 0 {
 		return w
 	}
-	w.Text = m.texts.Count("quit.waiting", w.Files, Bytes(bytes))
+	w.Text = m.texts.Count("quit.waiting", w.Files, Bytes(m.texts, bytes))
 	switch {
 	case m.paused() != nil:
 		w.Text += " " + m.texts.Get("pause.quit")

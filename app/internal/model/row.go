@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moorage/moorage/assets"
 	"github.com/moorage/moorage/daemon/api"
 )
 
@@ -228,9 +229,9 @@ func (m *Model) step(step string) string {
 func (m *Model) mounted(d api.Drive) (string, Tone) {
 	if n := waits(d); n > 0 {
 		if m.paused() != nil {
-			return m.texts.Count("pause.state", n, Bytes(d.Pending.Bytes)), Quiet
+			return m.texts.Count("pause.state", n, Bytes(m.texts, d.Pending.Bytes)), Quiet
 		}
-		return m.texts.Count("state.uploading", n, Bytes(d.Pending.Bytes)), Busy
+		return m.texts.Count("state.uploading", n, Bytes(m.texts, d.Pending.Bytes)), Busy
 	}
 	if d.Pending.Parked > 0 { // nothing is under way until the person has done something
 		return m.texts.Get("upload.parked"), Warn
@@ -243,7 +244,7 @@ func (m *Model) mounted(d api.Drive) (string, Tone) {
 		parts = append(parts, m.texts.Get("state.read-only"))
 	}
 	if d.Cache.Used > 0 {
-		parts = append(parts, m.texts.Get("state.kept", Bytes(d.Cache.Used)))
+		parts = append(parts, m.texts.Get("state.kept", Bytes(m.texts, d.Cache.Used)))
 	}
 	return strings.Join(parts, " · "), Good
 }
@@ -351,8 +352,8 @@ func clock(t, now time.Time) string {
 }
 
 // Bytes writes a size in the units of file managers: powers of 1000, at most
-// three digits.
-func Bytes(n int64) string {
+// three digits, with the decimal point of the language.
+func Bytes(texts assets.Texts, n int64) string {
 	if n < 1000 {
 		return fmt.Sprintf("%d B", max(n, 0))
 	}
@@ -365,5 +366,6 @@ func Bytes(n int64) string {
 	if v >= 99.95 {
 		format = "%.0f %s"
 	}
-	return fmt.Sprintf(format, v, [...]string{"B", "kB", "MB", "GB", "TB", "PB", "EB"}[unit])
+	size := fmt.Sprintf(format, v, [...]string{"B", "kB", "MB", "GB", "TB", "PB", "EB"}[unit])
+	return strings.Replace(size, ".", texts.Get("number.point"), 1)
 }

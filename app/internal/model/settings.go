@@ -127,11 +127,11 @@ func (m *Model) wire(v *Settings) {
 		return
 	}
 	v.Known, v.Wire = true, *s.Wire
-	v.Used = m.texts.Get("settings.cache.used.value", Bytes(s.Wire.CacheUsed))
+	v.Used = m.texts.Get("settings.cache.used.value", Bytes(m.texts, s.Wire.CacheUsed))
 	if l := s.Wire.CacheLater; len(l) > 0 {
 		v.Later = m.texts.Get("settings.cache.later", strings.Join(l, ", "))
 	}
-	v.Caches = choices(s.Wire.CacheLimit, cacheLimits, binary)
+	v.Caches = choices(s.Wire.CacheLimit, cacheLimits, m.binary)
 	for i, c := range v.Caches {
 		if c.Value == usualCache {
 			v.Caches[i].Label = m.texts.Get("settings.default", c.Label)
@@ -141,7 +141,7 @@ func (m *Model) wire(v *Settings) {
 		if n == 0 {
 			return m.texts.Get("settings.unlimited")
 		}
-		return m.texts.Get("settings.rate", Bytes(n))
+		return m.texts.Get("settings.rate", Bytes(m.texts, n))
 	}
 	v.Uploads = choices(s.Wire.UploadLimit, rates, rate)
 	v.Received = choices(s.Wire.DownloadLimit, rates, rate)
@@ -159,13 +159,13 @@ var (
 
 // binary writes a size in powers of 1024 where that is a whole number, as in what is
 // offered.
-func binary(n int64) string {
+func (m *Model) binary(n int64) string {
 	for i, unit := range []string{"TiB", "GiB", "MiB"} {
 		if size := int64(1) << (40 - 10*i); n >= size && n%size == 0 {
 			return strconv.FormatInt(n/size, 10) + " " + unit
 		}
 	}
-	return Bytes(n)
+	return Bytes(m.texts, n)
 }
 
 func choices(now int64, offered []int64, label func(int64) string) []Amount {
