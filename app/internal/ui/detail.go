@@ -369,24 +369,9 @@ func (l *uploadLine) set(n model.Line) {
 	}
 	l.line = n
 	l.path.SetText(n.Path)
-	l.status.Importance = toneImportance(n.Tone)
+	_, l.status.Importance, _ = toneLook(n.Tone)
 	l.status.SetText(n.Status)
 	l.why.SetText(n.Why)
 	show(l.why, n.Why != "")
 	l.bar.set(n.Share)
-}
-
-// toneImportance is the colour of a label that is meant so.
-func toneImportance(t model.Tone) widget.Importance {
-	switch t {
-	case model.Good:
-		return widget.SuccessImportance
-	case model.Busy:
-		return widget.HighImportance
-	case model.Warn:
-		return widget.WarningImportance
-	case model.Bad:
-		return widget.DangerImportance
-	}
-	return widget.LowImportance
 }

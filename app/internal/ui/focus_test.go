@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/test"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 )
@@ -102,12 +103,13 @@ func (f *fixture) around(all []fyne.Focusable) {
 // TestTabs: through the window and every sheet in every state; and Esc closes a sheet from
 // wherever the keyboard is.
 func TestTabs(t *testing.T) {
+	test.NewTempApp(t).Settings().SetTheme(shot{}.theme(theme.VariantLight))
 	for _, s := range shots {
 		if s.language != "" || s.scale > 0 || s.text > 0 {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
-			f := s.fixture(t, theme.VariantLight)
+			f := s.fixture(t)
 			sheet := f.ui.sheet
 			if sheet == nil {
 				if f.win.Canvas().Overlays().Top() == nil { // a menu has keys of its own

@@ -18,6 +18,7 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/test"
 	"fyne.io/fyne/v2/theme"
 
 	"github.com/moorage/moorage/assets"
@@ -54,18 +55,14 @@ func (t larger) Size(name fyne.ThemeSizeName) float32 {
 	return size
 }
 
-// fixture brings the state about.
-func (s shot) fixture(t *testing.T, v fyne.ThemeVariant) *fixture {
+// fixture brings the state about, in the app that there is.
+func (s shot) fixture(t *testing.T) *fixture {
 	t.Helper()
 	texts, err := assets.For(s.language)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var look fyne.Theme = variant{NewTheme(LookOfDesktop), v}
-	if s.text > 0 {
-		look = larger{look, s.text}
-	}
-	f := newFixtureIn(t, look, texts)
+	f := newWindow(t, texts)
 	if s.scale > 0 {
 		f.win.Canvas().(interface{ SetScale(float32) }).SetScale(s.scale)
 	}
@@ -90,7 +87,7 @@ func (f *fixture) capture(of func(*fixture) fyne.CanvasObject) *image.NRGBA {
 	part := img.Bounds()
 	if object != nil {
 		at, size, scale := fyne.CurrentApp().Driver().AbsolutePositionForObject(object), object.Size(), f.win.Canvas().Scale()
-		const around = 8
+		const around = 4
 		part = image.Rect(int((at.X-around)*scale), int((at.Y-around)*scale),
 			int((at.X+size.Width+around)*scale), int((at.Y+size.Height+around)*scale)).Intersect(part)
 	}
@@ -99,11 +96,23 @@ func (f *fixture) capture(of func(*fixture) fyne.CanvasObject) *image.NRGBA {
 	return n
 }
 
+// theme is that of the app for the picture.
+func (s shot) theme(v fyne.ThemeVariant) fyne.Theme {
+	var look fyne.Theme = variant{NewTheme(LookOfDesktop), v}
+	if s.text > 0 {
+		look = larger{look, s.text}
+	}
+	return look
+}
+
 // TestGolden: every view looks in every state as it did when somebody looked at it last.
 func TestGolden(t *testing.T) {
 	names := map[string]bool{}
-	for _, s := range shots {
-		for look, v := range variants {
+	settings := test.NewTempApp(t).Settings()
+	for _, look := range []string{"light", "dark"} {
+		v := variants[look]
+		text := float32(-1) // of the theme; each has its fonts loaded, which takes long
+		for _, s := range slices.SortedStableFunc(slices.Values(shots), func(a, b shot) int { return cmp.Compare(a.text, b.text) }) {
 			if s.light && v == theme.VariantDark {
 				continue
 			}
@@ -112,8 +121,12 @@ func TestGolden(t *testing.T) {
 				t.Fatalf("there are two pictures %s", name)
 			}
 			names[name+".png"] = true
+			if s.text != text {
+				text = s.text
+				settings.SetTheme(s.theme(v))
+			}
 			t.Run(name, func(t *testing.T) {
-				f := s.fixture(t, v)
+				f := s.fixture(t)
 				got := f.capture(s.of)
 				f.ownFonts()
 				path := filepath.Join("testdata", "golden", name+".png")

@@ -6,6 +6,7 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
 
 	"github.com/moorage/moorage/app/internal/model"
 	"github.com/moorage/moorage/assets"
@@ -50,34 +51,26 @@ func verbIcon(v model.Verb) fyne.Resource {
 	return nil
 }
 
-// toneColor is the colour that a tone is told in.
-func toneColor(t model.Tone) fyne.ThemeColorName {
+// toneLook is how a tone is told: in a colour, which a label has by its importance, and
+// by a shape.
+func toneLook(t model.Tone) (fyne.ThemeColorName, widget.Importance, fyne.Resource) {
 	switch t {
 	case model.Good:
-		return theme.ColorNameSuccess
+		return theme.ColorNameSuccess, widget.SuccessImportance, theme.ConfirmIcon()
 	case model.Busy:
-		return theme.ColorNamePrimary
+		return theme.ColorNamePrimary, widget.HighImportance, theme.ViewRefreshIcon()
 	case model.Warn:
-		return theme.ColorNameWarning
+		return theme.ColorNameWarning, widget.WarningImportance, theme.WarningIcon()
 	case model.Bad:
-		return theme.ColorNameError
+		return theme.ColorNameError, widget.DangerImportance, theme.ErrorIcon()
 	}
-	return theme.ColorNamePlaceHolder
+	return theme.ColorNamePlaceHolder, widget.LowImportance, theme.RadioButtonIcon()
 }
 
 // toneMark is the shape that a tone is told by, in its colour.
 func toneMark(t model.Tone) fyne.Resource {
-	switch t {
-	case model.Good:
-		return theme.NewSuccessThemedResource(theme.ConfirmIcon())
-	case model.Busy:
-		return theme.NewPrimaryThemedResource(theme.ViewRefreshIcon())
-	case model.Warn:
-		return theme.NewWarningThemedResource(theme.WarningIcon())
-	case model.Bad:
-		return theme.NewErrorThemedResource(theme.ErrorIcon())
-	}
-	return theme.NewDisabledResource(theme.RadioButtonIcon())
+	color, _, mark := toneLook(t)
+	return theme.NewColoredResource(mark, color)
 }
 
 // paint is the colour of name in the app's look of this moment.

@@ -100,7 +100,7 @@ func (b *noticeBox) set(n model.Notice) {
 
 // Refresh takes up the colours of the theme and of the tone.
 func (b *noticeBox) Refresh() {
-	tone := toneColor(b.notice.Tone)
+	tone, _, _ := toneLook(b.notice.Tone)
 	b.ground.FillColor = tint(tone)
 	b.bar.FillColor = paint(tone)
 	b.BaseWidget.Refresh()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/test"
 
 	"github.com/moorage/moorage/app/internal/model"
 	"github.com/moorage/moorage/daemon/api"
@@ -45,11 +46,13 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	settings := test.NewTempApp(t).Settings()
 	for _, s := range readmeShots {
 		for look, v := range variants {
 			path := "assets/readme/" + s.name + "-" + look + ".png"
 			t.Run(s.name+"-"+look, func(t *testing.T) {
-				got := s.fixture(t, v).capture(s.of)
+				settings.SetTheme(s.theme(v))
+				got := s.fixture(t).capture(s.of)
 				if file := filepath.Join(root, path); *readme {
 					write(t, file, coarse(got))
 				} else if had := read(t, file); had.Bounds() != got.Bounds() {

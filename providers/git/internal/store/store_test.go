@@ -290,6 +290,25 @@ func FuzzLog(f *testing.F) {
 
 // A file that is fetched anew while its old copy is still open is evicted like
 // any other, once.
+func TestLimitThatChanges(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	s := open(t, t.TempDir(), Options{Limit: 10_000, Clock: func() time.Time { return now }})
+	var keys []Key
+	for i := range 9 {
+		keys = append(keys, blob(t, s, fmt.Sprint(i, strings.Repeat("x", 1000))))
+		now = now.Add(time.Minute)
+	}
+	s.SetLimit(20_000)
+	if !s.HasFile(keys[0]) {
+		t.Error("a larger limit took something away")
+	}
+	now = now.Add(time.Hour)
+	s.SetLimit(5000)
+	if s.Used() > 5000 || s.HasFile(keys[0]) || !s.HasFile(keys[8]) {
+		t.Errorf("%d bytes used; the oldest is there: %v, the newest: %v", s.Used(), s.HasFile(keys[0]), s.HasFile(keys[8]))
+	}
+}
+
 func TestEvictAfterRefetch(t *testing.T) {
 	now := time.Now()
 	s := open(t, t.TempDir(), Options{Limit: 1000, Clock: func() time.Time { return now }})
