@@ -24,6 +24,7 @@ type accountsPart struct {
 
 func newAccountsPart(s *sheet, texts assets.Texts, do func(model.Action), forget func(model.Account)) *accountsPart {
 	p := &accountsPart{sheet: s, texts: texts, forget: forget, keeper: newNoticeBox(true, do), list: container.NewVBox()}
+	p.keeper.escape = s.close
 	p.none = hint(texts.Get("accounts.none"))
 	p.none.Hide()
 	p.root = container.NewVBox(inset(p.keeper), p.none, p.list)

@@ -25,7 +25,6 @@ type bundleSheet struct {
 	busy   *noticeBox
 	files  *sheetSelect
 	text   *widget.Label
-	scroll *container.Scroll
 	ok     *sheetButton
 	closed bool
 }

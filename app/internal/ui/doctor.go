@@ -19,7 +19,6 @@ type doctorSheet struct {
 	doctor  model.Doctor
 	verdict *noticeBox
 	lines   *fyne.Container
-	scroll  *container.Scroll
 	checks  []*checkLine
 	report  *sheetButton
 	again   *sheetButton

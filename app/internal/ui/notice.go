@@ -29,8 +29,9 @@ type noticeBox struct {
 	what   *widget.Label
 	means  *widget.Label
 	remedy *widget.Label
-	action *widget.Button
-	other  *widget.Button
+	action *sheetButton
+	other  *sheetButton
+	escape func()          // what Esc does at a button; nil: nothing
 	below  *fyne.Container // around action, if that is below the text
 }
 
@@ -46,12 +47,23 @@ func newNoticeBox(narrow bool, do func(model.Action)) *noticeBox {
 	b.what = sentence(fyne.TextStyle{Bold: true})
 	b.means = sentence(fyne.TextStyle{})
 	b.remedy = sentence(fyne.TextStyle{})
-	b.action = widget.NewButton("", func() { b.do(b.notice.Action) })
-	b.other = widget.NewButton("", func() { b.do(b.notice.Other) })
+	b.action = b.button(func() { b.do(b.notice.Action) })
+	b.other = b.button(func() { b.do(b.notice.Other) })
 	b.body = b.build()
 	b.ExtendBaseWidget(b)
 	b.Hide()
 	return b
+}
+
+func (b *noticeBox) button(tapped func()) *sheetButton {
+	n := &sheetButton{escape: func() {
+		if b.escape != nil {
+			b.escape()
+		}
+	}}
+	n.OnTapped = tapped
+	n.ExtendBaseWidget(n)
+	return n
 }
 
 func sentence(style fyne.TextStyle) *widget.Label {
@@ -78,7 +90,7 @@ func (b *noticeBox) set(n model.Notice) {
 			label.Show()
 		}
 	}
-	for button, a := range map[*widget.Button]model.Action{b.action: n.Action, b.other: n.Other} {
+	for button, a := range map[*sheetButton]model.Action{b.action: n.Action, b.other: n.Other} {
 		button.Text, button.Icon = a.Label, verbIcon(a.Verb)
 		button.Refresh()
 		show(button, a.Verb != "")

@@ -61,6 +61,18 @@ func TestDoctorSheet(t *testing.T) {
 					t.Errorf("%q is not told", text)
 				}
 			}
+			f.win.Canvas().Focus(f.ui.sheet.buttons.Objects[3].(fyne.Focusable))
+			f.key(fyne.KeyPageDown)
+			if f.ui.sheet.scroll.Offset.Y <= 0 {
+				t.Error("the keyboard does not scroll")
+			}
+			for range 3 {
+				f.key(fyne.KeyUp)
+				f.key(fyne.KeyPageUp)
+			}
+			if f.ui.sheet.scroll.Offset.Y != 0 {
+				t.Error("the keyboard does not scroll back")
+			}
 			f.press("Fix")
 			f.calls("treat login")
 			f.press("Copy report")

@@ -43,7 +43,7 @@ type stateLine struct {
 
 func newStateLine() *stateLine {
 	l := &stateLine{status: caption(), mark: widget.NewIcon(nil), busy: widget.NewActivity()}
-	side := fyne.NewSquareSize(14)
+	side := fyne.NewSquareSize(theme.CaptionTextSize() + 2)
 	l.root = container.NewBorder(nil, nil,
 		container.New(layout.NewCustomPaddedLayout(0, 0, theme.InnerPadding()-3, -theme.InnerPadding()+1),
 			container.NewCenter(container.NewStack(container.NewGridWrap(side, l.mark), container.NewGridWrap(side, l.busy)))),

@@ -57,7 +57,6 @@ type settingsSheet struct {
 	edit     func(e api.EditSettings, done func(*api.Problem))
 	nav      []*navButton
 	sections []*fyne.Container
-	scroll   *container.Scroll
 	settings model.Settings
 	told     bool // settings were told
 	closed   bool

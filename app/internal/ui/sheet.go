@@ -32,6 +32,7 @@ type sheet struct {
 	body    *fyne.Container
 	buttons *fyne.Container
 	trouble *noticeBox
+	scroll  *container.Scroll // what the keys for it move; nil: nothing
 	onClose func()
 	enter   func()           // Enter with the keyboard nowhere; nil: nothing
 	show    func(model.View) // what it shows of that; nil: nothing
@@ -63,6 +64,7 @@ func newSheetOf(across float32, c fyne.Canvas, title string, onClose func()) *sh
 	s.body = container.NewVBox()
 	s.buttons = container.New(layout.NewCustomPaddedHBoxLayout(buttonGap))
 	s.trouble = newNoticeBox(false, func(a model.Action) { s.act(a) })
+	s.trouble.escape = s.close
 	width := canvas.NewRectangle(color.Transparent)
 	width.SetMinSize(fyne.NewSize(max(min(across, c.Size().Width-60), sheetWidth), 0))
 	s.popup = widget.NewModalPopUp(container.New(layout.NewCustomPaddedLayout(10, 14, 14, 14),
@@ -118,7 +120,7 @@ func (s *sheet) close() {
 
 // button makes one that closes the sheet on Esc.
 func (s *sheet) button(label string, importance widget.Importance, tapped func()) *sheetButton {
-	b := &sheetButton{escape: s.close}
+	b := &sheetButton{escape: s.close, scroll: s.scrolls}
 	b.Text, b.Importance, b.OnTapped = label, importance, tapped
 	b.ExtendBaseWidget(b)
 	return b
@@ -169,6 +171,23 @@ func (l *sheetSelect) TypedKey(e *fyne.KeyEvent) {
 type sheetButton struct {
 	widget.Button
 	escape func()
+	scroll func(fyne.KeyName) bool // whether that was a key for it; nil: there is none
+}
+
+// scrolls moves what scrolls in the sheet.
+func (s *sheet) scrolls(key fyne.KeyName) bool {
+	if s.scroll == nil {
+		return false
+	}
+	step, page := theme.TextSize()*3, s.scroll.Size().Height-theme.TextSize()*2
+	by, ok := map[fyne.KeyName]float32{
+		fyne.KeyDown: step, fyne.KeyUp: -step, fyne.KeyPageDown: page, fyne.KeyPageUp: -page,
+	}[key]
+	if ok {
+		most := max(s.scroll.Content.Size().Height-s.scroll.Size().Height, 0)
+		s.scroll.ScrollToOffset(fyne.NewPos(0, min(max(s.scroll.Offset.Y+by, 0), most)))
+	}
+	return ok
 }
 
 func (b *sheetButton) TypedKey(e *fyne.KeyEvent) {
@@ -180,7 +199,9 @@ func (b *sheetButton) TypedKey(e *fyne.KeyEvent) {
 			b.OnTapped()
 		}
 	default:
-		b.Button.TypedKey(e)
+		if b.scroll == nil || !b.scroll(e.Name) {
+			b.Button.TypedKey(e)
+		}
 	}
 }
 

@@ -292,6 +292,9 @@ var shots = []shot{
 	{name: "settings-network", light: true, show: then(chosen("photos"), does(model.Preferences, ""), presses("settings.network"), told(func(m *model.Model) { m.SetUp(setup, nil) }))},
 	{name: "settings-accounts", show: then(chosen("photos"), does(model.Preferences, ""), presses("accounts.title"), told(func(m *model.Model) { m.SetUp(setup, nil) }))},
 	{name: "settings-cache-french", light: true, language: "fr", show: then(chosen("photos"), does(model.Preferences, ""), presses("settings.cache"), told(func(m *model.Model) { m.SetUp(setup, nil) }))},
+	{name: "settings-accounts-locked", light: true, show: then(chosen("photos"), does(model.Preferences, ""), presses("accounts.title"), told(func(m *model.Model) {
+		m.SetUp(keptIn(api.KeyringLocked, api.SecretFileAbsent), nil)
+	}))},
 	{name: "secrets-locked", show: then(chosen("photos"), does(model.Secrets, ""), told(func(m *model.Model) {
 		m.SetUp(keptIn(api.KeyringLocked, api.SecretFileAbsent), nil)
 	}))},
