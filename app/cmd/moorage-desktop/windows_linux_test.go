@@ -54,7 +54,8 @@ func TestWindows(t *testing.T) {
 
 	s := newSession(t, true)
 	prefix := filepath.Join(s.home, "wine")
-	s.env = append(s.env, "FYNE_THEME=light", "WINEPREFIX="+prefix, "WINEARCH=win64", "WINEDEBUG=-all")
+	s.env = append(s.env, "FYNE_THEME=light", "WINEPREFIX="+prefix, "WINEARCH=win64", "WINEDEBUG=-all",
+		"WINEDLLOVERRIDES=mscoree=;mshtml=") // else it offers to fetch what it has not
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
