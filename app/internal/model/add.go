@@ -84,25 +84,9 @@ func (m *Model) Prospect(d api.Description, trouble *api.Problem) Prospect {
 		p.URL, p.Tone = "", Warn
 		p.Text += " · " + t.Get("add.coming")
 	case d.URL != "" && d.Kind != "mem":
-		p.Text += " · " + m.where(d)
+		p.Text += " · " + m.source(api.Drive{URL: d.URL, Kind: d.Kind})
 	}
 	return p
-}
-
-// where is the address of d without what goes without saying.
-func (m *Model) where(d api.Description) string {
-	if d.Kind != "s3" {
-		return m.source(api.Drive{URL: d.URL, Kind: d.Kind})
-	}
-	u, err := url.Parse(d.URL)
-	if err != nil {
-		return d.URL
-	}
-	s := u.Host + u.Path
-	if e, err := url.Parse(u.Query().Get("endpoint")); err == nil && e.Host != "" {
-		s = e.Host + "/" + s
-	}
-	return s
 }
 
 // field puts f into the person's language, if there are texts for it.
@@ -210,7 +194,7 @@ func (m *Model) Found(all []api.Found) []Found {
 	for _, f := range all {
 		l := Found{Icon: icon(f.Kind), Title: f.Name, From: m.place(f.From), URL: f.URL, Gap: f.Gap}
 		if f.Gap == 0 {
-			l.From = m.where(api.Description{URL: f.URL, Kind: f.Kind}) + " · " + m.place(cloneOf(f.From))
+			l.From = m.source(api.Drive{URL: f.URL, Kind: f.Kind}) + " · " + m.place(cloneOf(f.From))
 		} else {
 			l.From = m.texts.Get("add.kind."+f.Kind) + " · " + l.From
 		}

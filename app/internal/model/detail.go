@@ -38,6 +38,7 @@ type Detail struct {
 
 	Auto, ReadOnly, Offline Switch
 
+	Changes bool   // changes made here go to a remote
 	Uploads []Line // what waits first
 	More    string // how many others wait; "" for none
 	Publish Action // all that waits, now; Verb "" if nothing does
@@ -47,7 +48,7 @@ type Detail struct {
 func (a Detail) Equal(b Detail) bool {
 	return a.Row.Equal(b.Row) && a.Place == b.Place && a.Moment == b.Moment &&
 		a.Cache == b.Cache && a.Filled == b.Filled && a.Traffic == b.Traffic &&
-		a.Auto == b.Auto && a.ReadOnly == b.ReadOnly && a.Offline == b.Offline &&
+		a.Changes == b.Changes && a.Auto == b.Auto && a.ReadOnly == b.ReadOnly && a.Offline == b.Offline &&
 		slices.Equal(a.Uploads, b.Uploads) && a.More == b.More && a.Publish == b.Publish
 }
 
@@ -151,6 +152,7 @@ func (m *Model) offline(d api.Drive) Switch {
 }
 
 func (m *Model) uploads(d api.Drive, t *Detail, now time.Time) {
+	t.Changes = d.Pending.Files > 0 || !d.ReadOnly && d.Kind != "folder" && d.Kind != "mem"
 	if d.Pending.Files > 0 {
 		t.Publish = m.action(Publish, d, "do.publish")
 	}

@@ -205,6 +205,8 @@ func TestSources(t *testing.T) {
 		{api.Drive{Kind: "git", URL: "git+https://example.org/a/b.git@" + rev, Revision: rev}, "example.org/a/b.git@01234567"},
 		{api.Drive{Kind: "git", URL: "git+ssh://git@example.org/b.git", Revision: "main"}, "git@example.org/b.git · main"},
 		{api.Drive{Kind: "hf", URL: "hf://org/model@main", Revision: "main"}, "hf://org/model@main"},
+		{api.Drive{Kind: "s3", URL: "s3://b/p?endpoint=https%3A%2F%2Fminio.local%3A9000&region=x"}, "minio.local:9000/b/p"},
+		{api.Drive{Kind: "s3", URL: "s3://b"}, "b"},
 		{api.Drive{Kind: "folder", URL: "file:///home/ann/Pictures"}, "~/Pictures"},
 		{api.Drive{Kind: "folder", URL: "/home/annette"}, "/home/annette"},
 		{api.Drive{Kind: "mem", URL: "mem:"}, "In memory, for as long as it is mounted"},

@@ -290,6 +290,13 @@ func (m *Model) source(d api.Drive) string {
 		}
 		return m.place(d.URL)
 	}
+	if u, err := url.Parse(d.URL); d.Kind == "s3" && err == nil {
+		s := u.Host + u.Path
+		if e, err := url.Parse(u.Query().Get("endpoint")); err == nil && e.Host != "" {
+			s = e.Host + "/" + s
+		}
+		return s
+	}
 	s := strings.TrimPrefix(d.URL, "git+")
 	for _, p := range []string{"https://", "http://", "ssh://"} {
 		s = strings.TrimPrefix(s, p)

@@ -40,6 +40,7 @@ type detailPane struct {
 	auto, readOnly, offline *switchLine
 
 	publish *widget.Button
+	changes fyne.CanvasObject
 	calm    *widget.Label
 	lines   *fyne.Container
 	uploads []*uploadLine
@@ -84,6 +85,10 @@ func newDetailPane(texts assets.Texts, do func(model.Action)) *detailPane {
 	p.lines = container.New(layout.NewCustomPaddedVBoxLayout(-4))
 	p.others = caption()
 
+	p.changes = section(container.NewVBox(
+		container.NewBorder(nil, nil, title, p.publish),
+		container.New(layout.NewCustomPaddedLayout(-12, 0, 0, 0), container.NewVBox(p.calm, p.lines, p.others))))
+
 	body := container.NewVBox(
 		head,
 		container.New(layout.NewCustomPaddedLayout(4, 4, theme.InnerPadding(), theme.InnerPadding()),
@@ -91,9 +96,7 @@ func newDetailPane(texts assets.Texts, do func(model.Action)) *detailPane {
 		container.New(layout.NewCustomPaddedLayout(0, 4, theme.InnerPadding(), theme.InnerPadding()), p.notice),
 		section(facts),
 		section(container.New(layout.NewCustomPaddedVBoxLayout(-8), p.auto.root, p.readOnly.root, p.offline.root)),
-		section(container.NewVBox(
-			container.NewBorder(nil, nil, title, p.publish),
-			container.New(layout.NewCustomPaddedLayout(-12, 0, 0, 0), container.NewVBox(p.calm, p.lines, p.others)))))
+		p.changes)
 	p.scroll = container.NewVScroll(container.New(layout.NewCustomPaddedLayout(6, 6, 8, 12), body))
 	p.none = container.NewCenter(hintOneLine(texts.Get("detail.none")))
 	p.ground = newCard()
@@ -152,6 +155,7 @@ func (p *detailPane) set(d model.Detail) {
 	p.readOnly.set(d.ReadOnly)
 	p.offline.set(d.Offline)
 
+	show(p.changes, d.Changes)
 	setButton(p.publish, d.Publish)
 	p.publish.Importance = widget.LowImportance
 	show(p.calm, len(d.Uploads) == 0 && d.Publish.Verb == "")
