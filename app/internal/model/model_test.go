@@ -60,6 +60,7 @@ func TestRowOfEveryState(t *testing.T) {
 		{"sign-in", api.Drive{State: api.Connecting, Step: "sign-in"}, "Signing in…", Busy, true, Unmount, Unmount, ""},
 		{"list", api.Drive{State: api.Connecting, Step: "list"}, "Reading the list of files…", Busy, true, Unmount, Unmount, ""},
 		{"mount", api.Drive{State: api.Connecting, Step: "mount"}, "Mounting…", Busy, true, Unmount, Unmount, ""},
+		{"the remote is away", api.Drive{State: api.Connecting, Step: "wait"}, "Waiting for the remote…", Warn, false, Unmount, Unmount, ""},
 		{"a step of a newer service", api.Drive{State: api.Connecting, Step: "warp"}, "Connecting…", Busy, true, Unmount, Unmount, ""},
 		{"mounted", api.Drive{State: api.Mounted, Dir: "/home/ann/Moorage/d", ReadOnly: true, Cache: api.Cache{Used: 1_234_567}},
 			"Mounted at ~/Moorage/d · read-only · 1.2 MB kept here", Good, false, Open, Unmount, ""},

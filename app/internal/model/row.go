@@ -132,7 +132,7 @@ func (m *Model) row(d api.Drive, now time.Time) Row {
 		Notice: m.notice(d),
 	}
 	r.Status, r.Tone = m.status(d, now)
-	r.Working = d.State == api.Connecting || d.State == api.Mounted && waits(d) > 0 && m.paused() == nil
+	r.Working = d.State == api.Connecting && d.Step != stepWait || d.State == api.Mounted && waits(d) > 0 && m.paused() == nil
 	mount := m.action(Mount, d, "do.mount")
 	unmount := m.action(Unmount, d, "do.unmount")
 	switch d.State {
@@ -205,6 +205,9 @@ func (m *Model) asking(v Verb) string {
 func (m *Model) status(d api.Drive, now time.Time) (string, Tone) {
 	switch d.State {
 	case api.Connecting:
+		if d.Step == stepWait { // which may be for days
+			return m.step(d.Step), Warn
+		}
 		return m.step(d.Step), Busy
 	case api.Mounted:
 		return m.mounted(d)
@@ -217,6 +220,9 @@ func (m *Model) status(d api.Drive, now time.Time) (string, Tone) {
 	}
 	return m.texts.Get("state.stopped"), Quiet
 }
+
+// stepWait is api.Drive.Step of a drive whose remote is away.
+const stepWait = "wait"
 
 func (m *Model) step(step string) string {
 	key := "state.connecting." + step
