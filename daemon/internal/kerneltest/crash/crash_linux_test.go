@@ -20,7 +20,7 @@ func TestKilledService(t *testing.T) {
 	kerneltest.Need(t, programs...)
 	const module = "github.com/moorage/moorage/"
 	bin := kerneltest.Build(t, module+"app/cmd/moorage", module+"daemon/cmd/mooraged", module+"mounter/cmd/moorage-mount-helper")
-	installed, err := filepath.Glob("../../../../packaging/linux/org.*")
+	installed, err := filepath.Glob("../../../../packaging/linux/org.moorage.[Mm]ount*")
 	if err != nil || len(installed) != 3 {
 		t.Fatalf("files for bus and polkit: %q, %v", installed, err)
 	}
