@@ -366,7 +366,7 @@ func TestPaneTellsAllOfTheChosenDrive(t *testing.T) {
 	}
 	f.ui.reveal("photos")
 	f.show(drives()...)
-	if f.reads("Uploading: 7.1 MB of 11.9 MB") || !f.reads("Everything is on the remote.") {
+	if f.reads("Uploading: 7.1 MB of 11.9 MB") || f.reads("Changes") || !f.reads("Its files are on this computer anyway.") {
 		t.Error("the pane is about the drive before")
 	}
 	test.Tap(f.ui.detail.readOnly.check)
