@@ -195,25 +195,22 @@ func (m *Manager) cacheBase(st state.Drive) string {
 // had at another place is taken away: it can be fetched again.
 func (d *drive) cacheDir(ctx context.Context) (string, error) {
 	st, base := d.settings(), d.m.setup.Load().cacheDir
+	kept := ""
+	if base != d.m.o.CacheDir {
+		kept = base
+		// Only who chose the place makes it: where a disk is not attached, another one
+		// would fill up.
+		_, err := within(ctx, func() (fs.FileInfo, error) { return os.Stat(base) }, func(fs.FileInfo) {})
+		if err != nil {
+			return "", problem.New(api.ExitFailed, api.CodeDirMissing, fmt.Sprintf("The folder %s, where drives keep what they have fetched, cannot be used: %v.", base, err), "",
+				"Attach the disk that it is on, or choose another place in the settings.")
+		}
+	}
 	if old := d.m.cacheBase(st); old != base {
 		d.m.dropCache(ctx, old, d.id)
-		kept := base
-		if base == d.m.o.CacheDir {
-			kept = ""
-		}
 		if err := d.save(func(s *state.Drive) { s.Cache = kept }); err != nil {
 			return "", err
 		}
-	}
-	if base == d.m.o.CacheDir {
-		return filepath.Join(base, d.id), nil
-	}
-	// Only who chose the place makes it: where a disk is not attached, another one
-	// would fill up.
-	_, err := within(ctx, func() (fs.FileInfo, error) { return os.Stat(base) }, func(fs.FileInfo) {})
-	if err != nil {
-		return "", problem.New(api.ExitFailed, api.CodeDirMissing, fmt.Sprintf("The folder %s, where drives keep what they have fetched, cannot be used: %v.", base, err), "",
-			"Attach the disk that it is on, or choose another place in the settings.")
 	}
 	return filepath.Join(base, d.id), nil
 }

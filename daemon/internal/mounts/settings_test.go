@@ -28,7 +28,7 @@ func (w *world) unmount(name string) {
 }
 
 // A cache whose disk is not attached is not made elsewhere, and what the drive keeps
-// for its remote is where it was.
+// for its remote, or has fetched, is where it was.
 func TestCacheWhoseDiskIsAway(t *testing.T) {
 	w := keepingWorld(t)
 	w.add(api.AddDrive{URL: "fake:a", Remember: true})
@@ -49,6 +49,9 @@ func TestCacheWhoseDiskIsAway(t *testing.T) {
 	}
 	if _, err := os.Stat(place); err == nil {
 		t.Error("the cache was made on another disk")
+	}
+	if kept, err := filepath.Glob(filepath.Join(w.dir, "cache", "*", "block")); err != nil || len(kept) != 1 {
+		t.Errorf("of what was fetched before there is %v, %v", kept, err)
 	}
 	if d, err := w.m.Get("a"); err != nil || d.Pending.Files != 1 {
 		t.Errorf("what waits is %+v, %v", d.Pending, err)
