@@ -9,33 +9,11 @@ import (
 	"github.com/moorage/moorage/nfs"
 )
 
-// sourceGone reports whether the directory that n is to be moved out of was taken away
-// on the remote, and n there with it.
-func (d *Drive) sourceGone(n nodes.Node) (bool, error) {
-	if n.State&nodes.Moved == 0 {
-		return false, nil
-	}
-	for id, i := n.RParent, 0; id != nodes.Root; i++ {
-		up, err := d.store.Get(id)
-		if errors.Is(err, nodes.ErrNotFound) {
-			return true, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		if i == maxDepth {
-			return false, nodes.ErrCorrupt
-		}
-		rdir, _, ok := place(&up)
-		if !ok {
-			rdir = up.Parent
-		}
-		id = rdir
-	}
-	return false, nil
-}
+// errSourceGone means that the directory that a node is to be moved out of was taken away
+// on the remote, and the node there with it.
+var errSourceGone = errors.New("the folder that it was in is gone")
 
-// withoutSource is called when sourceGone says so. What has bytes of this computer's own
+// withoutSource is called for errSourceGone. What has bytes of this computer's own
 // in it is made anew, as is a directory; the rest is gone, unless it had arrived.
 func (d *Drive) withoutSource(ctx context.Context, n nodes.Node) error {
 	if n.Kind == nodes.Dir {

@@ -56,13 +56,10 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 	if err := d.parentsFirst(n); err != nil {
 		return err
 	}
-	if gone, err := d.sourceGone(n); gone || err != nil {
-		if err == nil {
-			err = d.withoutSource(ctx, n)
-		}
-		return err
-	}
-	if err := d.claim(k, n); err != nil {
+	switch err := d.claim(k, n); {
+	case errors.Is(err, errSourceGone):
+		return d.withoutSource(ctx, n)
+	case err != nil:
 		return err
 	}
 	was := n
@@ -161,6 +158,9 @@ func (d *Drive) claim(k taskKey, n nodes.Node) error {
 	if rdir, rname, ok := place(&n); ok && n.State&nodes.Moved != 0 {
 		places = append(places, tombTask(rdir, rname))
 		more, err := d.above(rdir)
+		if errors.Is(err, errNow) {
+			return errSourceGone
+		}
 		if err != nil {
 			return err
 		}
@@ -172,7 +172,8 @@ func (d *Drive) claim(k taskKey, n nodes.Node) error {
 	return d.pub.claim(k, places, dir, above)
 }
 
-// above are a directory and those above it, by where the remote has them.
+// above are a directory and those above it, by where the remote has them; errNow if one
+// of them is gone.
 func (d *Drive) above(id uint64) ([]uint64, error) {
 	var all []uint64
 	for len(all) < maxDepth {
@@ -181,8 +182,11 @@ func (d *Drive) above(id uint64) ([]uint64, error) {
 			return all, nil
 		}
 		n, err := d.store.Get(id)
-		if err != nil {
+		if errors.Is(err, nodes.ErrNotFound) {
 			return nil, errNow
+		}
+		if err != nil {
+			return nil, err
 		}
 		rdir, _, ok := place(&n)
 		if !ok {
@@ -225,15 +229,13 @@ func (d *Drive) clearSlot(ctx context.Context, n nodes.Node) (*nodes.Tomb, error
 // cameBack is called for a directory that got its old name again while it was on its
 // way. If it still is, it arrives first; else it has never left.
 func (d *Drive) cameBack(n nodes.Node) error {
+	onWay := false
 	err := d.update(func(tx *nodes.Tx) error {
 		now, err := tx.Get(n.ID)
 		if err != nil || !samePlace(&now, &n) {
 			return errNow
 		}
-		if u, err := tx.Upload(n.ID); !errors.Is(err, nodes.ErrNotFound) {
-			if err == nil && u.Moved == movesTree {
-				err = errOnWay
-			}
+		if onWay, err = (&change{d: d, tx: tx}).onWay(&now); onWay || err != nil {
 			return err
 		}
 		tx.DeleteTomb(n.Parent, n.Name)
@@ -242,13 +244,11 @@ func (d *Drive) cameBack(n nodes.Node) error {
 		tx.Put(now)
 		return nil
 	})
-	if errors.Is(err, errOnWay) {
+	if onWay {
 		return nil
 	}
 	return orNow(err)
 }
-
-var errOnWay = errors.New("the directory is on its way")
 
 // makeWay is called when the remote still has a file in n's place that is
 // somewhere else here. It goes to its place first. If that cannot be, because
@@ -361,11 +361,7 @@ func (d *Drive) publishMove(ctx context.Context, n nodes.Node, slot *nodes.Tomb)
 	case errors.Is(err, providers.ErrUnsupported):
 		return d.uprootNow(ctx, n)
 	case errors.Is(err, fs.ErrNotExist):
-		var there providers.Entry
-		serr := d.health.put(ctx, func(ctx context.Context) (err error) {
-			there, err = d.p.Stat(ctx, from)
-			return err
-		})
+		there, serr := d.statDir(ctx, from)
 		if kind, _ := kindOf(there); serr == nil && kind == n.Kind { // it is the place to go to that is not there
 			return d.parentGone(ctx, n, err)
 		}

@@ -46,10 +46,11 @@ func parseProxy(proxy string) (*url.URL, error) {
 	case "", ProxySystem, ProxyNone:
 		return nil, nil
 	}
+	if len(proxy) > maxProxy {
+		return nil, &ProxyError{"the address of the proxy is too long"}
+	}
 	u, err := url.Parse(proxy)
 	switch {
-	case len(proxy) > maxProxy:
-		return nil, &ProxyError{"the address of the proxy is too long"}
 	case err != nil: // its text may have a password
 		return nil, &ProxyError{"the proxy is no address"}
 	case u.User != nil:
