@@ -105,7 +105,12 @@ func newAddSheet(c fyne.Canvas, o addOptions) *addSheet {
 	s.steps = newStepBar()
 	s.known = newKindLine()
 	s.address = s.entry(s.texts.Get("add.address.placeholder"))
-	s.address.down = s.toFinds
+	s.address.other = func(k *fyne.KeyEvent) bool {
+		if k.Name == fyne.KeyDown {
+			s.toFinds()
+		}
+		return k.Name == fyne.KeyDown
+	}
 	s.address.OnChanged = func(string) { s.recognise() }
 	s.address.OnSubmitted = func(string) { s.goOn() }
 	s.finds = newFoundList(s.close, s.pick, func() { s.canvas.Focus(s.address) })

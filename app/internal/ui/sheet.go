@@ -221,18 +221,13 @@ func (c *sheetCheck) TypedKey(e *fyne.KeyEvent) {
 type sheetEntry struct {
 	widget.Entry
 	escape   func()
-	down     func()                    // what is below; nil: nothing
 	shortcut func(fyne.Shortcut)       // of the window; nil: none
 	other    func(*fyne.KeyEvent) bool // takes keys before the entry does; nil: none
 }
 
 func (e *sheetEntry) TypedKey(k *fyne.KeyEvent) {
-	switch {
-	case k.Name == fyne.KeyEscape:
+	if k.Name == fyne.KeyEscape {
 		e.escape()
-		return
-	case k.Name == fyne.KeyDown && e.down != nil:
-		e.down()
 		return
 	}
 	if e.other != nil && e.other(k) {
