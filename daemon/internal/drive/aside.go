@@ -43,12 +43,16 @@ func (d *Drive) stepAside(ctx context.Context, o nodes.Node, dir uint64) error {
 // beginAside notes that o steps aside into a directory: until it has done so, what
 // is in either place is of o, and no news.
 func (d *Drive) beginAside(o nodes.Node, dir uint64) error {
-	if _, _, ok := place(&o); !ok || o.Kind != nodes.Dir && o.Version == "" {
+	if _, _, ok := place(&o); !ok {
 		return nil
 	}
 	u := nodes.Upload{Dir: dir, Name: asideName(o.ID), Size: o.Size, Moved: o.Version}
-	if o.Kind == nodes.Dir {
+	switch {
+	case o.Kind == nodes.Dir:
 		u = nodes.Upload{Dir: dir, Name: asideName(o.ID), Moved: movesTree}
+	case o.Version == "":
+		d.pub.noteSent(o.ID, u)
+		return nil
 	}
 	return d.noteWay(o.ID, u, func(tx *nodes.Tx, now *nodes.Node) error {
 		if !samePlace(now, &o) {

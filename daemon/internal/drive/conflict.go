@@ -401,6 +401,8 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 		}
 		tx.DeleteUpload(n.ID)
 		tx.DeleteTomb(n.RParent, n.RName)
+		d.turns.turn(n.RParent, n.RName)
+		d.turns.turn(n.Parent, n.Name)
 		if now.State&nodes.Gone != 0 { // it was removed here meanwhile
 			now.RParent, now.RName = n.Parent, n.Name
 			tx.PutTomb(nodes.Tomb{Dir: n.Parent, Name: n.Name, Kind: nodes.Dir, Node: n.ID, Since: d.o.Clock()})
@@ -408,8 +410,6 @@ func (d *Drive) publishMoveDir(ctx context.Context, n nodes.Node) error {
 			after(tombTask(n.Parent, n.Name), quietNow)
 			return nil
 		}
-		d.turns.turn(n.RParent, n.RName)
-		d.turns.turn(n.Parent, n.Name)
 		now.State &^= nodes.Moved
 		now.RParent, now.RName = 0, ""
 		if now.Parent != n.Parent || now.Name != n.Name { // and moved again since

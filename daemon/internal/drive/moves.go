@@ -136,10 +136,11 @@ func (d *Drive) halfMoved(id uint64) bool {
 
 // beginMove notes that a file goes to its place here.
 func (d *Drive) beginMove(n nodes.Node, replaces string) error {
-	if n.Version == "" {
-		return nil // it could not be told from another one there
-	}
 	u := nodes.Upload{Dir: n.Parent, Name: n.Name, Size: n.Size, Version: replaces, Moved: n.Version}
+	if n.Version == "" {
+		d.pub.noteSent(n.ID, u) // not for later: it could not be told from another one there
+		return nil
+	}
 	return d.noteWay(n.ID, u, func(*nodes.Tx, *nodes.Node) error { return nil })
 }
 

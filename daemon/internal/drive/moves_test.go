@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/moorage/moorage/daemon/internal/drive/drivetest/rough"
+	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/nfs"
+	"github.com/moorage/moorage/providers"
 )
 
 // A folder gets its old name back while it is moved piece by piece, and a file the
@@ -113,5 +115,104 @@ func TestMovedOutOfAFolderThatIsGone(t *testing.T) {
 				t.Errorf("sync: %v", err)
 			}
 		})
+	}
+}
+
+// A file that is removed, or gets another name, while it is on its way to the remote
+// is not shown at its old name when it arrives there.
+func TestRemovedWhileItIsPublished(t *testing.T) {
+	for _, kind := range []rough.Kind{rough.Full, rough.Objects, rough.Still} {
+		for _, to := range []string{"", "g", "d/g"} {
+			t.Run(kind.String()+" "+to, func(t *testing.T) {
+				s, h := newHooked(t, kind, map[string]string{"f": "old", "d/x": "other"})
+				s.names("")
+				s.write("f", "new", 0)
+				h.put = func(put func() (providers.Entry, error)) (providers.Entry, error) {
+					h.put = nil
+					e, err := put()
+					want := []string{"d"}
+					switch to {
+					case "":
+						s.delete("f")
+					case "g":
+						s.rename("f", "g")
+						want = append(want, "g")
+					default:
+						s.rename("f", to)
+						s.delete(to)
+					}
+					if got := s.fresh(""); !slices.Equal(got, want) {
+						t.Errorf("the folder shows %q, not %q", got, want)
+					}
+					return e, err
+				}
+				s.publish()
+				want := map[string]string{"d/": "", "d/x": "other"}
+				if to == "g" {
+					want["g"] = "new"
+				}
+				s.wantRemote(want)
+			})
+		}
+	}
+}
+
+// What the remote moves, and gives no versions, is not somebody else's at its new name
+// if it has got another one here meanwhile.
+func TestMovedOnWhileItIsMoved(t *testing.T) {
+	s, h := newHooked(t, rough.Full, map[string]string{"f": "one"})
+	h.noVersions = true
+	s.names("")
+	s.rename("f", "g")
+	h.moved = func() {
+		h.moved = nil
+		s.rename("g", "h")
+		if got := s.fresh(""); !slices.Equal(got, []string{"h"}) {
+			t.Errorf("the folder shows %q", got)
+		}
+	}
+	s.publish()
+	if h.moved != nil {
+		t.Fatal("nothing was moved")
+	}
+	s.wantRemote(map[string]string{"h": "one"})
+}
+
+// A folder that is removed here while it is moved there does not come back with a
+// listing that the remote gave before.
+func TestFolderRemovedWhileItIsMoved(t *testing.T) {
+	s, h := newHooked(t, rough.Full, map[string]string{"f": "file"})
+	s.remote.Mkdir("d")
+	s.names("")
+	s.names("d")
+	said, goOn := make(chan struct{}), make(chan struct{})
+	var l *listing
+	h.move = func() {
+		h.move = nil
+		h.list = func() {
+			close(said)
+			<-goOn
+		}
+		var err error
+		if l, err = s.d.beginList(t.Context(), nodes.Root); err != nil {
+			t.Error(err)
+			return
+		}
+		<-said
+		h.list = nil
+		s.delete("e")
+	}
+	s.rename("d", "e")
+	s.publish()
+	s.wantRemote(map[string]string{"f": "file"})
+	if l == nil {
+		t.Fatal("nothing was moved")
+	}
+	close(goOn)
+	if err := l.wait(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.d.store.Child(nodes.Root, "d"); !errors.Is(err, nodes.ErrNotFound) {
+		t.Errorf("the folder is back: %v", err)
 	}
 }

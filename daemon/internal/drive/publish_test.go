@@ -235,13 +235,53 @@ type hooked struct {
 	put   func(func() (providers.Entry, error)) (providers.Entry, error)
 	open  func()
 	move  func()
+	moved func()
+	list  func() // after the remote has said what is there
+
+	noVersions bool // of files
+}
+
+func (h *hooked) Info() providers.Info {
+	i := h.Session.Info()
+	if h.noVersions {
+		i.StrongVersion, i.TreeVersion = false, false
+	}
+	return i
+}
+
+// plain is what is told of an entry.
+func (h *hooked) plain(e providers.Entry) providers.Entry {
+	if h.noVersions {
+		e.Version = ""
+	}
+	return e
+}
+
+func (h *hooked) Stat(ctx context.Context, p string) (providers.Entry, error) {
+	e, err := h.Session.Stat(ctx, p)
+	return h.plain(e), err
+}
+
+func (h *hooked) ReadDir(ctx context.Context, p, cursor string) (providers.Page, error) {
+	page, err := h.Session.ReadDir(ctx, p, cursor)
+	if h.list != nil {
+		h.list()
+	}
+	for i, e := range page.Entries {
+		page.Entries[i] = h.plain(e)
+	}
+	return page, err
 }
 
 func (h *hooked) Move(ctx context.Context, from, to string, c providers.Cond) (providers.Entry, error) {
 	if h.move != nil {
 		h.move()
 	}
-	return h.Session.Move(ctx, from, to, c)
+	e, err := h.Session.Move(ctx, from, to, c)
+	if h.moved != nil {
+		h.moved()
+	}
+	return h.plain(e), err
 }
 
 func (h *hooked) Mkdir(ctx context.Context, p string) (providers.Entry, error) {

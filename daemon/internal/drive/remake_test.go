@@ -23,6 +23,15 @@ func (s *sender) names(dir string) (all []string) {
 	return all
 }
 
+// fresh are those that it shows after the remote was asked.
+func (s *sender) fresh(dir string) []string {
+	s.Helper()
+	if err := s.d.list(s.Context(), uint64(s.find(dir).ID)); err != nil {
+		s.Fatalf("list %q: %v", dir, err)
+	}
+	return s.names(dir)
+}
+
 // soon waits for what the drive has to learn from the remote.
 func (s *sender) soon(what string, is func() bool) {
 	s.Helper()

@@ -203,10 +203,12 @@ pending() {
 app() {
 	alice mkdir -p /home/alice/.config/autostart
 	printf '[Desktop Entry]\nType=Application\nName=Moorage\nExec="/usr/bin/moorage-desktop" --hidden\n' | alice tee /home/alice/.config/autostart/moorage.desktop
-	Xvfb :7 -screen 0 1000x720x24 -nolisten tcp -ac >/tmp/xvfb 2>&1 &
-	until_true test -S /tmp/.X11-unix/X7
-	alice DISPLAY=:7 LIBGL_ALWAYS_SOFTWARE=1 moorage-desktop >/tmp/app 2>&1 &
-	until_true env DISPLAY=:7 xdotool search --onlyvisible --name '^Moorage$' || { cat /tmp/app; return 1; }
+	# It would begin anew when xdotool, its only client so far, goes, and turn away who comes meanwhile.
+	Xvfb -displayfd 3 -noreset -screen 0 1000x720x24 -nolisten tcp -ac 3>/tmp/display >/tmp/xvfb 2>&1 &
+	until_true test -s /tmp/display || { cat /tmp/xvfb; return 1; }
+	display=:$(cat /tmp/display)
+	alice DISPLAY=$display LIBGL_ALWAYS_SOFTWARE=1 moorage-desktop >/tmp/app 2>&1 &
+	until_true env DISPLAY=$display xdotool search --onlyvisible --name '^Moorage$' || { cat /tmp/xvfb /tmp/app; return 1; }
 	same "$(pid)" "$(services)"
 }
 check "the app opens its window" app
