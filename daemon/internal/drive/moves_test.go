@@ -216,3 +216,28 @@ func TestFolderRemovedWhileItIsMoved(t *testing.T) {
 		t.Errorf("the folder is back: %v", err)
 	}
 }
+
+// A link that gets another name when it is about to be made on the remote is made where
+// it is said to be.
+func TestLinkRenamedBeforeItIsMade(t *testing.T) {
+	s := newSender(t, rough.Full, map[string]string{"d/x": "other"}, nil)
+	s.names("d")
+	a, _, err := s.d.Symlink(t.Context(), owner, s.d.Root(), "l", "target", nfs.SetAttr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := s.d.store.Get(uint64(a.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.rename("l", "d/m")
+	if err := s.d.publishLink(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	s.rename("d/m", "k")
+	s.publish()
+	s.wantRemote(map[string]string{"d/": "", "d/x": "other", "k": "-> target"})
+	if got := s.fresh("d"); !slices.Equal(got, []string{"x"}) {
+		t.Errorf("the folder shows %q", got)
+	}
+}

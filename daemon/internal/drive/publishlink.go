@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
 	"github.com/moorage/moorage/providers"
@@ -21,10 +22,11 @@ func (d *Drive) publishLink(ctx context.Context, n nodes.Node) error {
 	if err != nil {
 		return err
 	}
-	at, err := d.path(n.ID)
+	dir, err := d.path(n.Parent)
 	if err != nil {
 		return errNow
 	}
+	at := path.Join(dir, n.Name) // where n is by now may be elsewhere
 	u := nodes.Upload{Dir: n.Parent, Name: n.Name, Size: int64(len(target)), Sum: sha256.Sum256([]byte(target))}
 	if err := d.beginUpload(ctx, n.ID, &u); err != nil {
 		return err
