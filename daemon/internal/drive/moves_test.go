@@ -241,3 +241,33 @@ func TestLinkRenamedBeforeItIsMade(t *testing.T) {
 		t.Errorf("the folder shows %q", got)
 	}
 }
+
+// A file that is removed while it is looked whether it has arrived is not sent again.
+func TestRemovedWhileItIsLookedFor(t *testing.T) {
+	s, h := newHooked(t, rough.Full, nil)
+	if _, _, err := s.d.Create(t.Context(), owner, s.d.Root(), "f", nfs.CreateHow{}); err != nil {
+		t.Fatal(err)
+	}
+	s.write("f", "content", 0)
+	sent := 0
+	h.put = func(put func() (providers.Entry, error)) (providers.Entry, error) {
+		sent++
+		e, err := put()
+		if err == nil && sent == 1 {
+			err = providers.ErrPermission
+		}
+		return e, err
+	}
+	if err := s.d.Sync(t.Context()); err == nil {
+		t.Fatal("it was published")
+	}
+	h.open = func() {
+		h.open = nil
+		s.delete("f")
+	}
+	s.publish()
+	if h.open != nil || sent != 1 {
+		t.Errorf("it was sent %d times", sent)
+	}
+	s.wantRemote(map[string]string{})
+}

@@ -50,7 +50,7 @@ func (d *Drive) publish(ctx context.Context, k taskKey) error {
 		}
 		return err
 	}
-	if n, err = d.node(k.node); err != nil {
+	if n, err = d.node(k.node); err != nil || n.State&nodes.Gone != 0 {
 		return errNow
 	}
 	if err := d.parentsFirst(n); err != nil {
