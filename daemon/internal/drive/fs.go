@@ -401,7 +401,11 @@ func (d *Drive) Readlink(ctx context.Context, _ *nfs.Caller, id nfs.ID) (string,
 	if err != nil {
 		return "", d.status("read link", err)
 	}
-	target, err := d.target(ctx, n)
+	var target string
+	err = d.untilPublished(ctx, n.ID, func() (err error) {
+		target, err = d.target(ctx, n)
+		return err
+	})
 	return target, d.status("read link", err)
 }
 

@@ -164,9 +164,38 @@ func (d *Drive) noteWay(id uint64, u nodes.Upload, may func(tx *nodes.Tx, now *n
 	return err
 }
 
+// steady fails if a directory is not where it was on the remote when something was looked
+// for in it: that may be there.
+func (d *Drive) steady(dir uint64, was string) error {
+	above, err := d.above(dir)
+	if err != nil {
+		return errNow
+	}
+	if k, ok := d.pub.mover(above); ok {
+		return busyWith(k)
+	}
+	if now, err := d.path(dir); err != nil || now != was { // it may have arrived by now
+		return errNow
+	}
+	return nil
+}
+
+// mover is the task that moves or removes one of some directories just now.
+func (p *publisher) mover(dirs []uint64) (taskKey, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range dirs {
+		if k, ok := p.moving[id]; ok {
+			return k, true
+		}
+	}
+	return taskKey{}, false
+}
+
 // settleMove finds out whether a move came through whose end was not seen, and
 // ends one that was broken off in the middle.
-func (d *Drive) settleMove(ctx context.Context, id uint64, u nodes.Upload, at string) error {
+func (d *Drive) settleMove(ctx context.Context, id uint64, u nodes.Upload, in string) error {
+	at := path.Join(in, u.Name)
 	n, err := d.store.Get(id)
 	if err != nil && !errors.Is(err, nodes.ErrNotFound) {
 		return err
@@ -179,6 +208,9 @@ func (d *Drive) settleMove(ctx context.Context, id uint64, u nodes.Upload, at st
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, providers.ErrNotDir):
+		if err := d.steady(u.Dir, in); err != nil {
+			return err
+		}
 		return d.endUpload(ctx, id, u)
 	case err != nil:
 		return fmt.Errorf("find out about an earlier move to %q: %w", u.Name, err)

@@ -3,6 +3,7 @@ package drive
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/moorage/moorage/daemon/internal/drive/drivetest/rough"
@@ -270,4 +271,39 @@ func TestRemovedWhileItIsLookedFor(t *testing.T) {
 		t.Errorf("it was sent %d times", sent)
 	}
 	s.wantRemote(map[string]string{})
+}
+
+// A link can be read while the remote moves it, and it has another name here again.
+func TestLinkReadWhileItIsMoved(t *testing.T) {
+	s, h := newHooked(t, rough.Full, map[string]string{"d/x": "other"})
+	a, _, err := s.d.Symlink(t.Context(), owner, s.d.Root(), "l", "target", nfs.SetAttr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.publish()
+	s.rename("l", "d/m")
+	asked := make(chan struct{})
+	var got string
+	var wg sync.WaitGroup
+	h.moved = func() {
+		h.moved = nil
+		s.rename("d/m", "n")
+		opened := 0
+		h.open = func() {
+			if opened++; opened == 4 { // it looks where it was and is, and once more
+				close(asked)
+			}
+		}
+		wg.Go(func() {
+			if got, err = s.d.Readlink(t.Context(), owner, a.ID); err != nil {
+				t.Error(err)
+			}
+		})
+		<-asked
+	}
+	s.publish()
+	wg.Wait()
+	if got != "target" {
+		t.Errorf("it leads to %q", got)
+	}
 }

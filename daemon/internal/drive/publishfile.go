@@ -302,11 +302,10 @@ func (d *Drive) settleUpload(ctx context.Context, id uint64) error {
 	if err != nil || u.Moved == movesTree {
 		return d.endUpload(ctx, id, u) // where it was is gone, and it with it
 	}
-	at := path.Join(dir, u.Name)
 	if u.Moved != "" {
-		return d.settleMove(ctx, id, u, at)
+		return d.settleMove(ctx, id, u, dir)
 	}
-	e, same, err := d.isUpload(ctx, at, u)
+	e, same, err := d.isUpload(ctx, path.Join(dir, u.Name), u)
 	if err != nil {
 		return fmt.Errorf("find out about an earlier upload of %q: %w", u.Name, err)
 	}
@@ -314,6 +313,9 @@ func (d *Drive) settleUpload(ctx context.Context, id uint64) error {
 		return d.complete(id, nil, 0, u.Dir, u.Name, e)
 	}
 	if n, err := d.node(id); err != nil || n.State&nodes.Gone != 0 || n.Parent != u.Dir || n.Name != u.Name {
+		if err := d.steady(u.Dir, dir); err != nil {
+			return err
+		}
 		return d.endUpload(ctx, id, u)
 	}
 	return nil // it goes on, or begins anew

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
@@ -150,26 +151,48 @@ func (d *Drive) parentsFirst(n nodes.Node) error {
 // it, and for a directory that is moved, everything below.
 func (d *Drive) claim(k taskKey, n nodes.Node) error {
 	places := []taskKey{tombTask(n.Parent, n.Name)}
-	above, err := d.above(n.Parent)
-	if err != nil {
-		return err
-	}
+	dirs := []uint64{n.Parent}
 	var dir uint64
 	if rdir, rname, ok := place(&n); ok && n.State&nodes.Moved != 0 {
 		places = append(places, tombTask(rdir, rname))
-		more, err := d.above(rdir)
-		if errors.Is(err, errNow) {
-			return errSourceGone
-		}
-		if err != nil {
-			return err
-		}
-		above = append(above, more...)
+		dirs = append(dirs, rdir)
 		if n.Kind == nodes.Dir {
 			dir = n.ID
 		}
+		if _, err := d.above(n.Parent); err != nil {
+			return err
+		}
+		if _, err := d.above(rdir); errors.Is(err, errNow) {
+			return errSourceGone
+		}
 	}
-	return d.pub.claim(k, places, dir, above)
+	return d.claimIn(k, places, dir, dirs...)
+}
+
+// claimIn is [publisher.claim] of places in directories, which with those above them stay
+// where they are on the remote from then on. It fails with errNow if one is gone.
+func (d *Drive) claimIn(k taskKey, places []taskKey, dir uint64, dirs ...uint64) error {
+	all := func() (above []uint64, err error) {
+		for _, id := range dirs {
+			more, err := d.above(id)
+			if err != nil {
+				return nil, err
+			}
+			above = append(above, more...)
+		}
+		return above, nil
+	}
+	above, err := all()
+	if err != nil {
+		return err
+	}
+	if err := d.pub.claim(k, places, dir, above); err != nil {
+		return err
+	}
+	if now, err := all(); err != nil || !slices.Equal(now, above) {
+		return errNow // one was moved before it was reserved
+	}
+	return nil
 }
 
 // above are a directory and those above it, by where the remote has them; errNow if one

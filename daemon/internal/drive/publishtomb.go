@@ -44,11 +44,10 @@ func (d *Drive) publishTomb(ctx context.Context, dir uint64, name string) error 
 			}
 		}
 	}
-	above, err := d.above(dir)
-	if err != nil {
+	if _, err := d.above(dir); err != nil {
 		return d.endTomb(t, false) // what it was in is gone
 	}
-	if err := d.pub.claim(tombTask(dir, name), []taskKey{tombTask(dir, name)}, 0, above); err != nil {
+	if err := d.claimIn(tombTask(dir, name), []taskKey{tombTask(dir, name)}, 0, dir); err != nil {
 		return err
 	}
 	parent, err := d.path(dir)
@@ -121,16 +120,11 @@ const rmdirLook = 256
 // publishRmdir takes a directory away on the remote, after what was in it. If
 // there is something in it that was not known here, it is back.
 func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
-	at, err := d.path(t.Node)
-	if err != nil {
-		return d.endGhost(t)
-	}
-	above, err := d.above(t.Dir)
-	if err != nil {
+	if _, err := d.above(t.Node); err != nil {
 		return d.endGhost(t)
 	}
 	claim := func() error {
-		return d.pub.claim(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, above)
+		return d.claimIn(tombTask(t.Dir, t.Name), []taskKey{tombTask(t.Dir, t.Name)}, t.Node, t.Dir)
 	}
 	if d.pub.isHalf(t.Node) {
 		// It was removed while it was on its way, and nothing that is in it can be
@@ -145,7 +139,7 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 		return orNow(d.publishMoveDir(ctx, n))
 	}
 	var first []nodes.Tomb
-	err = d.store.Tombs(t.Node, func(c nodes.Tomb) bool {
+	err := d.store.Tombs(t.Node, func(c nodes.Tomb) bool {
 		first = append(first, c)
 		return len(first) < rmdirLook
 	})
@@ -169,6 +163,10 @@ func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
 	}
 	if err := claim(); err != nil {
 		return err
+	}
+	at, err := d.path(t.Node)
+	if err != nil {
+		return errNow
 	}
 	d.step("rmdir")
 	err = d.health.put(ctx, func(ctx context.Context) error { return d.writer.Rmdir(ctx, at) })
@@ -203,11 +201,7 @@ func (d *Drive) clearOut(ctx context.Context, ghost, t nodes.Tomb) error {
 	case o.Kind != nodes.Dir:
 		return d.uprootNow(ctx, o)
 	}
-	above, err := d.above(o.RParent)
-	if err != nil {
-		return err
-	}
-	if err := d.pub.claim(tombTask(ghost.Dir, ghost.Name), []taskKey{tombTask(o.RParent, o.RName)}, o.ID, above); err != nil {
+	if err := d.claimIn(tombTask(ghost.Dir, ghost.Name), []taskKey{tombTask(o.RParent, o.RName)}, o.ID, o.RParent); err != nil {
 		return err
 	}
 	dir := ghost.Dir

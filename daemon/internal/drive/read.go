@@ -24,12 +24,19 @@ func (d *Drive) Read(ctx context.Context, c *nfs.Caller, id nfs.ID, p []byte, of
 	return n, eof, d.status("read", err)
 }
 
-// read is readOnce that comes again when what it was about to read has become
-// something else on the remote by what was published just then.
 func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, off uint64) (n int, eof bool, err error) {
-	for range publishedTries {
+	err = d.untilPublished(ctx, id, func() error {
 		n, eof, err = d.readOnce(ctx, c, id, p, off)
-		if !changed(err) || !d.publishing(ctx, id) {
+		return err
+	})
+	return n, eof, err
+}
+
+// untilPublished reads of a node, again when what it was about to read has become
+// something else on the remote by what was published just then.
+func (d *Drive) untilPublished(ctx context.Context, id uint64, read func() error) (err error) {
+	for range publishedTries {
+		if err = read(); !changed(err) || !d.publishing(ctx, id) {
 			break
 		}
 	}
@@ -42,7 +49,7 @@ func (d *Drive) read(ctx context.Context, c *nfs.Caller, id uint64, p []byte, of
 			err = fmt.Errorf("%w: %w", nfs.ErrIO, err) // no time brings it back
 		}
 	}
-	return n, eof, err
+	return err
 }
 
 // publishedTries is how often a read is tried that meets what is published.
