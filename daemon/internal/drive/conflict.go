@@ -84,18 +84,18 @@ func (d *Drive) removedThere(ctx context.Context, n nodes.Node) error {
 		}
 	}
 	err := d.update(func(tx *nodes.Tx) error {
-		n, err := tx.Get(n.ID)
-		if err != nil {
-			return ignoreNotFound(err)
+		now, err := tx.Get(n.ID)
+		if err != nil || !samePlace(&now, &n) {
+			return errNow
 		}
 		if t, err := tx.Tomb(n.Parent, n.Name); err == nil && t.Node == 0 {
 			tx.DeleteTomb(t.Dir, t.Name)
 		}
-		if n.State&nodes.Moved == 0 && n.State&nodes.Staged != 0 {
-			n.State |= nodes.Created
-			n.Version = ""
+		if now.State&nodes.Moved == 0 && now.State&nodes.Staged != 0 {
+			now.State |= nodes.Created
+			now.Version = ""
 		}
-		tx.Put(n)
+		tx.Put(now)
 		return nil
 	})
 	return orNow(err)
@@ -126,18 +126,21 @@ func (d *Drive) parentGone(ctx context.Context, n nodes.Node, cause error) error
 		return d.trouble(n, err)
 	}
 	err = d.update(func(tx *nodes.Tx) error {
-		p, err := tx.Get(p.ID)
-		if err != nil || p.State&nodes.Gone != 0 {
+		now, err := tx.Get(p.ID)
+		if err != nil || now.State&nodes.Gone != 0 {
 			return ignoreNotFound(err)
 		}
-		if p.State&nodes.Moved != 0 {
-			tx.DeleteTomb(p.RParent, p.RName)
-			p.State &^= nodes.Moved
-			p.RParent, p.RName = 0, ""
+		if !samePlace(&now, &p) {
+			return errNow
 		}
-		remake(&p)
-		tx.Put(p)
-		return d.pend(tx, p.ID)
+		if now.State&nodes.Moved != 0 {
+			tx.DeleteTomb(now.RParent, now.RName)
+			now.State &^= nodes.Moved
+			now.RParent, now.RName = 0, ""
+		}
+		remake(&now)
+		tx.Put(now)
+		return d.pend(tx, now.ID)
 	})
 	if err != nil {
 		return err

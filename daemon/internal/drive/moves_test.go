@@ -307,3 +307,30 @@ func TestLinkReadWhileItIsMoved(t *testing.T) {
 		t.Errorf("it leads to %q", got)
 	}
 }
+
+// What a file was to replace is not on the remote any more, and it has got the name of
+// another one meanwhile: it replaces that.
+func TestRenamedWhileItReplacesNothing(t *testing.T) {
+	s, h := newHooked(t, rough.Full, map[string]string{"f": "old", "g": "other"})
+	s.names("")
+	s.delete("f")
+	if _, _, err := s.d.Create(t.Context(), owner, s.d.Root(), "f", nfs.CreateHow{}); err != nil {
+		t.Fatal(err)
+	}
+	s.write("f", "new", 0)
+	if err := s.remote.Delete("f"); err != nil {
+		t.Fatal(err)
+	}
+	h.put = func(put func() (providers.Entry, error)) (providers.Entry, error) {
+		h.put = nil
+		e, err := put()
+		s.rename("f", "g")
+		return e, err
+	}
+	s.publish()
+	if h.put != nil {
+		t.Fatal("it was not sent")
+	}
+	s.wantRemote(map[string]string{"g": "new"})
+	s.holds("g", "new")
+}
