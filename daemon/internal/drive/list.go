@@ -112,7 +112,7 @@ func (d *Drive) stat(ctx context.Context, dir uint64, name string) error {
 	_, err := do(ctx, d.flights, flightKey("stat", dir)+"/"+name, d.o.CallTimeout, func(ctx context.Context) (struct{}, error) {
 		at, rev := d.now()
 		asked := d.turns.now()
-		p, err := d.whereNow(dir)
+		p, err := d.whereNow(ctx, dir)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -224,7 +224,7 @@ func (d *Drive) listOnce(ctx context.Context, l *listing) error {
 	if err != nil {
 		return err
 	}
-	p, err := d.whereNow(l.dir)
+	p, err := d.whereNow(ctx, l.dir)
 	if err != nil {
 		return err
 	}

@@ -261,8 +261,15 @@ func (p *publisher) isHalf(id uint64) bool {
 	return p.halves[id]
 }
 
-// whereNow is path for a directory that is to be looked at.
-func (d *Drive) whereNow(dir uint64) (string, error) {
+// whereNow is path for a directory that is to be looked at. It waits a little while one
+// is on its way: a client that is told to come again does so after seconds.
+func (d *Drive) whereNow(ctx context.Context, dir uint64) (string, error) {
+	if !d.halfMoved(dir) {
+		return d.path(dir)
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.o.Patience)
+	defer cancel()
+	d.publishing(ctx, dir)
 	if d.halfMoved(dir) {
 		return "", fmt.Errorf("%w: a folder is on its way", nfs.ErrJukebox)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/moorage/moorage/daemon/internal/drive/drivetest/rough"
 	"github.com/moorage/moorage/daemon/internal/drive/nodes"
@@ -333,4 +334,32 @@ func TestRenamedWhileItReplacesNothing(t *testing.T) {
 	}
 	s.wantRemote(map[string]string{"g": "new"})
 	s.holds("g", "new")
+}
+
+// What is in a folder that is moved can be asked for in that moment.
+func TestFolderListedWhileItIsMoved(t *testing.T) {
+	s, h := newHooked(t, rough.Full, map[string]string{"d/x": "one", "d/e/y": "two"})
+	d := s.find("d")
+	s.rename("d", "f")
+	var wg sync.WaitGroup
+	h.moved = func() {
+		h.moved = nil
+		wg.Go(func() {
+			var names []string
+			_, err := s.d.ReadDir(t.Context(), owner, d.ID, 0, false, func(e nfs.DirEntry) bool {
+				names = append(names, e.Name)
+				return true
+			})
+			slices.Sort(names)
+			if err != nil || !slices.Equal(names, []string{"e", "x"}) {
+				t.Errorf("the folder shows %q, %v", names, err)
+			}
+		})
+		time.Sleep(100 * time.Millisecond) // while it would be told to come again
+	}
+	s.publish()
+	wg.Wait()
+	if h.moved != nil {
+		t.Fatal("nothing was moved")
+	}
 }
