@@ -37,7 +37,7 @@ func TestManyUploads(t *testing.T) {
 		}
 		return testing.AllocsPerRun(10, func() { m.View(noon) })
 	}
-	if few, many := cost(100), cost(10_000); many > few+10 {
+	if few, many := cost(100), cost(10_000); many > few+few/4 { // pools that are emptied meanwhile cost some
 		t.Errorf("a view takes %v allocations with 100 uploads, and %v with 10000", few, many)
 	}
 }
