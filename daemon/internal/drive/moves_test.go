@@ -283,7 +283,8 @@ func TestLinkReadWhileItIsMoved(t *testing.T) {
 	}
 	s.publish()
 	s.rename("l", "d/m")
-	asked := make(chan struct{})
+	looked := make(chan struct{})
+	enough := sync.OnceFunc(func() { close(looked) })
 	var got string
 	var wg sync.WaitGroup
 	h.moved = func() {
@@ -292,15 +293,16 @@ func TestLinkReadWhileItIsMoved(t *testing.T) {
 		opened := 0
 		h.open = func() {
 			if opened++; opened == 4 { // it looks where it was and is, and once more
-				close(asked)
+				enough()
 			}
 		}
 		wg.Go(func() {
+			defer enough()
 			if got, err = s.d.Readlink(t.Context(), owner, a.ID); err != nil {
 				t.Error(err)
 			}
 		})
-		<-asked
+		<-looked
 	}
 	s.publish()
 	wg.Wait()
