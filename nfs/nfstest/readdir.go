@@ -177,11 +177,11 @@ func (e *env) testReadDirConcurrent() {
 	wg.Wait()
 }
 
-// testLargeDirectory lists 10,000 names. They come and go by many callers at a
+// testLargeDirectory lists 4,000 names. They come and go by many callers at a
 // time, because every single change may have to wait for a disk.
 func (e *env) testLargeDirectory() {
 	creator, remover := need[nfs.Creator](e), need[nfs.Remover](e)
-	const workers, each = 25, 400
+	const workers, each = 25, 160
 	all := func(change func(name string) error) {
 		parallel(workers, func(w int) {
 			for i := range each {
