@@ -164,20 +164,20 @@ func (d *Drive) noteWay(id uint64, u nodes.Upload, may func(tx *nodes.Tx, now *n
 	return err
 }
 
-// steady fails if a directory is not where it was on the remote when something was looked
-// for in it: that may be there.
-func (d *Drive) steady(dir uint64, was string) error {
-	above, err := d.above(dir)
+// notArrived is endUpload for what was looked for in the directory of u, when the remote
+// had that at in. It may be there all the same if the directory was moved meanwhile.
+func (d *Drive) notArrived(ctx context.Context, id uint64, u nodes.Upload, in string) error {
+	above, err := d.above(u.Dir)
 	if err != nil {
 		return errNow
 	}
 	if k, ok := d.pub.mover(above); ok {
 		return busyWith(k)
 	}
-	if now, err := d.path(dir); err != nil || now != was { // it may have arrived by now
+	if now, err := d.path(u.Dir); err != nil || now != in {
 		return errNow
 	}
-	return nil
+	return d.endUpload(ctx, id, u)
 }
 
 // mover is the task that moves or removes one of some directories just now.
@@ -208,10 +208,7 @@ func (d *Drive) settleMove(ctx context.Context, id uint64, u nodes.Upload, in st
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, providers.ErrNotDir):
-		if err := d.steady(u.Dir, in); err != nil {
-			return err
-		}
-		return d.endUpload(ctx, id, u)
+		return d.notArrived(ctx, id, u, in)
 	case err != nil:
 		return fmt.Errorf("find out about an earlier move to %q: %w", u.Name, err)
 	case e.Mode.IsDir(), !d.info.StrongVersion, string(e.Version) != u.Moved:

@@ -91,10 +91,7 @@ func (d *Drive) settleDir(ctx context.Context, id uint64, u nodes.Upload) error 
 	e, err := d.statDir(ctx, path.Join(dir, u.Name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, providers.ErrNotDir), err == nil && !e.Mode.IsDir():
-		if err := d.steady(u.Dir, dir); err != nil {
-			return err
-		}
-		return d.endUpload(ctx, id, u)
+		return d.notArrived(ctx, id, u, dir)
 	case err != nil:
 		return fmt.Errorf("find out whether %q was made: %w", u.Name, err)
 	}

@@ -313,10 +313,7 @@ func (d *Drive) settleUpload(ctx context.Context, id uint64) error {
 		return d.complete(id, nil, 0, u.Dir, u.Name, e)
 	}
 	if n, err := d.node(id); err != nil || n.State&nodes.Gone != 0 || n.Parent != u.Dir || n.Name != u.Name {
-		if err := d.steady(u.Dir, dir); err != nil {
-			return err
-		}
-		return d.endUpload(ctx, id, u)
+		return d.notArrived(ctx, id, u, dir)
 	}
 	return nil // it goes on, or begins anew
 }

@@ -159,9 +159,6 @@ func (d *Drive) claim(k taskKey, n nodes.Node) error {
 		if n.Kind == nodes.Dir {
 			dir = n.ID
 		}
-		if _, err := d.above(n.Parent); err != nil {
-			return err
-		}
 		if _, err := d.above(rdir); errors.Is(err, errNow) {
 			return errSourceGone
 		}
@@ -252,13 +249,13 @@ func (d *Drive) clearSlot(ctx context.Context, n nodes.Node) (*nodes.Tomb, error
 // cameBack is called for a directory that got its old name again while it was on its
 // way. If it still is, it arrives first; else it has never left.
 func (d *Drive) cameBack(n nodes.Node) error {
-	onWay := false
+	moving := false
 	err := d.update(func(tx *nodes.Tx) error {
 		now, err := tx.Get(n.ID)
 		if err != nil || !samePlace(&now, &n) {
 			return errNow
 		}
-		if onWay, err = (&change{d: d, tx: tx}).onWay(&now); onWay || err != nil {
+		if moving, err = onWay(tx, &now); moving || err != nil {
 			return err
 		}
 		tx.DeleteTomb(n.Parent, n.Name)
@@ -267,7 +264,7 @@ func (d *Drive) cameBack(n nodes.Node) error {
 		tx.Put(now)
 		return nil
 	})
-	if onWay {
+	if moving {
 		return nil
 	}
 	return orNow(err)

@@ -44,7 +44,7 @@ func (d *Drive) publishTomb(ctx context.Context, dir uint64, name string) error 
 			}
 		}
 	}
-	if _, err := d.above(dir); err != nil {
+	if _, err := d.above(dir); errors.Is(err, errNow) {
 		return d.endTomb(t, false) // what it was in is gone
 	}
 	if err := d.claimIn(tombTask(dir, name), []taskKey{tombTask(dir, name)}, 0, dir); err != nil {
@@ -52,7 +52,7 @@ func (d *Drive) publishTomb(ctx context.Context, dir uint64, name string) error 
 	}
 	parent, err := d.path(dir)
 	if err != nil {
-		return d.endTomb(t, false)
+		return errNow
 	}
 	at := path.Join(parent, name)
 	var cond providers.Cond
@@ -120,7 +120,7 @@ const rmdirLook = 256
 // publishRmdir takes a directory away on the remote, after what was in it. If
 // there is something in it that was not known here, it is back.
 func (d *Drive) publishRmdir(ctx context.Context, t nodes.Tomb) error {
-	if _, err := d.above(t.Node); err != nil {
+	if _, err := d.above(t.Node); errors.Is(err, errNow) {
 		return d.endGhost(t)
 	}
 	claim := func() error {

@@ -120,12 +120,12 @@ func (ch *change) relocate(n *nodes.Node, dir uint64, name string) error {
 		n.State &^= nodes.Local
 	}
 	rdir, rname, ok := place(n)
-	onWay, err := ch.onWay(n)
+	moving, err := onWay(ch.tx, n)
 	if err != nil {
 		return err
 	}
 	switch {
-	case ok && rdir == dir && rname == name && !onWay:
+	case ok && rdir == dir && rname == name && !moving:
 		ch.tx.DeleteTomb(dir, name)
 		n.State &^= nodes.Moved
 		n.RParent, n.RName = 0, ""
@@ -141,11 +141,11 @@ func (ch *change) relocate(n *nodes.Node, dir uint64, name string) error {
 
 // onWay reports whether the remote has a directory in two places just now. Until it
 // is in one, where it comes from is not where it is, even if it is to come back there.
-func (ch *change) onWay(n *nodes.Node) (bool, error) {
+func onWay(tx *nodes.Tx, n *nodes.Node) (bool, error) {
 	if n.Kind != nodes.Dir {
 		return false, nil
 	}
-	u, err := ch.tx.Upload(n.ID)
+	u, err := tx.Upload(n.ID)
 	return err == nil && u.Moved == movesTree, ignoreNotFound(err)
 }
 
